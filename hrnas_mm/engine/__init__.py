@@ -1,0 +1,4 @@
+"""Hooks: when the search does what."""
+from .progressive_shrink_hook import ProgressiveShrinkHook
+
+__all__ = ['ProgressiveShrinkHook']

@@ -1,0 +1,45 @@
+"""How long a network takes for one image, side by side with others."""
+import statistics
+import time
+from typing import List, Sequence
+
+import torch
+from torch import nn
+
+from ..search.cost import evaluating
+
+
+@torch.no_grad()
+def latency(models: Sequence[nn.Module],
+            input_shape: Sequence[int],
+            rounds: int = 10,
+            warmup: int = 2) -> List[float]:
+    """Median milliseconds per image, at batch size 1.
+
+    The models take turns, so that a machine that slows down slows all down.
+
+    Args:
+        models: Each is called with one tensor, on the device it is on.
+        input_shape: (C, H, W).
+    """
+    times: List[List[float]] = [[] for _ in models]
+    for i in range(warmup + rounds):
+        for model, seconds in zip(models, times):
+            with evaluating(model):
+                seconds.append(_seconds(model, input_shape))
+    return [1000 * statistics.median(seconds[warmup:]) for seconds in times]
+
+
+def _seconds(model: nn.Module, input_shape: Sequence[int]) -> float:
+    device = next(model.parameters()).device
+    image = torch.zeros(1, *input_shape, device=device)
+    _wait(device)
+    start = time.perf_counter()
+    model(image)
+    _wait(device)
+    return time.perf_counter() - start
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)

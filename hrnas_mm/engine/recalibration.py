@@ -1,0 +1,83 @@
+"""BN recalibration: running statistics of the weights as they are now."""
+from typing import Iterable, List, Tuple
+
+import torch
+from mmengine.dataset import DefaultSampler
+from mmengine.dist import all_reduce, get_world_size
+from mmengine.model import BaseModel
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ..search.cost import evaluating
+from .rng import forked_rng
+
+SEED = 0
+
+
+@torch.no_grad()
+def recalibrate_(model: BaseModel, loader: DataLoader,
+                 num_batches: int) -> None:
+    """Replace all BN running statistics by the mean over some batches.
+
+    Source: HR-NAS, Sec. 3.3. The batches are the same at every call, so
+    that the same weights always get the same statistics, and no generator
+    moves. All ranks have to call this.
+
+    Args:
+        model: Not wrapped. Norms that are frozen keep what they have.
+        loader: The training data.
+        num_batches: So many batches per rank.
+    """
+    norms = trained_norms(model)
+    if not norms or not num_batches:
+        return
+    with evaluating(model), forked_rng(SEED):
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the plain mean over batches
+            norm.train()
+        for _, data in zip(range(num_batches), same_batches(loader)):
+            data = model.data_preprocessor(data, True)
+            _forward(model, data)
+        for norm, momentum in zip(norms, momenta):
+            norm.momentum = momentum
+    if get_world_size() > 1:
+        for norm in norms:
+            all_reduce(norm.running_mean, 'mean')
+            all_reduce(norm.running_var, 'mean')
+
+
+def _forward(model: BaseModel, data) -> None:
+    # mode='loss' is the one mode that takes training data everywhere.
+    if isinstance(data, dict):
+        model(**data, mode='loss')
+    else:
+        model(*data, mode='loss')
+
+
+def trained_norms(model: nn.Module) -> List[nn.Module]:
+    """The batch norms whose statistics training updates."""
+    modes: List[Tuple[nn.Module, bool]] = [(module, module.training)
+                                           for module in model.modules()]
+    model.train()
+    norms = [
+        module for module in model.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+        and module.training and module.track_running_stats
+    ]
+    for module, mode in modes:
+        module.training = mode
+    return norms
+
+
+def same_batches(loader: DataLoader) -> Iterable:
+    """The loader's data once more, always in the same shuffled order."""
+    batch_size = loader.batch_size or loader.batch_sampler.batch_size
+    return DataLoader(
+        loader.dataset,
+        batch_size,
+        sampler=DefaultSampler(loader.dataset, shuffle=True, seed=SEED),
+        num_workers=loader.num_workers,
+        collate_fn=loader.collate_fn,
+        worker_init_fn=loader.worker_init_fn)

@@ -1,0 +1,136 @@
+"""What a search leaves behind: ``work_dir/searched``."""
+import os
+import os.path as osp
+from typing import Dict, List, Optional
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import master_only
+from mmengine.registry import MODELS
+from mmengine.runner import Runner
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from .. import compat
+from ..search import CostModel, architecture_of, write_architecture
+from ..version import __version__
+from .latency import latency
+from .surgery import deployed_model
+
+
+@master_only
+def write_results(runner: Runner, cost_model: CostModel) -> None:
+    """Write architecture.json, model.pth and config.py; log the table.
+
+    Args:
+        runner: At the end of training; its deployed model is recalibrated.
+        cost_model: Of the supernet that the search began with.
+    """
+    folder = osp.join(runner.work_dir, 'searched')
+    os.makedirs(folder, exist_ok=True)
+    model = deployed_model(runner)
+    architecture = architecture_of(model)
+    facts = dict(
+        macs=cost_model.macs(architecture),
+        params=count_params(model),
+        input_shape=list(cost_model.input_shape))
+    write_architecture(
+        osp.join(folder, 'architecture.json'), architecture, **facts)
+    _save(_checkpoint(runner, model), osp.join(folder, 'model.pth'))
+    config = searched_config(runner.cfg, architecture)
+    if config is not None:
+        config.dump(osp.join(folder, 'config.py'))
+    runner.logger.info(f'Search finished; see {folder}\n' +
+                       _table(runner, model, cost_model))
+
+
+def count_params(model: nn.Module) -> int:
+    """The number of parameters."""
+    return sum(param.numel() for param in model.parameters())
+
+
+def searched_config(cfg: Config,
+                    architecture: Dict[str, int]) -> Optional[Config]:
+    """The run's config for the searched network, with no search in it.
+
+    None where the run was not made from a config, or has no backbone.
+    """
+    if 'backbone' not in cfg.get('model', {}):
+        return None
+    cfg = Config(cfg.to_dict())
+    prefix = 'backbone.'
+    cfg.model.backbone.arch = {
+        name[len(prefix):]: count
+        for name, count in architecture.items() if name.startswith(prefix)
+    }
+    cfg.custom_hooks = [
+        hook for hook in cfg.get('custom_hooks', [])
+        if not hook['type'].endswith('ProgressiveShrinkHook')
+    ]
+    cfg.load_from, cfg.resume = None, False
+    return cfg
+
+
+def _checkpoint(runner: Runner, model: nn.Module) -> dict:
+    """Tensors and plain types only: loading it can run no code."""
+    metainfo = getattr(runner.train_dataloader.dataset, 'metainfo', {})
+    state_dict = {
+        name: tensor.detach().cpu().clone()
+        for name, tensor in model.state_dict().items()
+    }
+    meta = dict(
+        dataset_meta=compat.plain(metainfo),
+        iter=runner.iter,
+        epoch=runner.epoch,
+        experiment_name=runner.experiment_name,
+        hrnas_mm_version=__version__)
+    return dict(meta=meta, state_dict=state_dict)
+
+
+def _save(content: dict, path: str) -> None:
+    temporary = path + '.tmp'
+    torch.save(content, temporary)
+    os.replace(temporary, path)
+
+
+def _table(runner: Runner, model: nn.Module, cost_model: CostModel) -> str:
+    evaluations = runner.message_hub.runtime_info.get('search_evaluations', [])
+    full = cost_model.macs(cost_model.supernet)
+    supernet = _build_supernet(runner)
+    models = [model] if supernet is None else [supernet, model]
+    times = latency(models, cost_model.input_shape)
+    table = Table(title=f'At {cost_model.input_shape}')
+    for column in ('', 'supernet', 'searched'):
+        table.add_column(column, justify='right')
+    now = cost_model.macs(architecture_of(model))
+    params = [count_params(m) for m in models]
+    table.add_row('multiply-adds', f'{full / 1e9:.4f} G', f'{now / 1e9:.4f} G')
+    table.add_row('parameters', *_pad([f'{p / 1e6:.3f} M' for p in params]))
+    table.add_row('ms per image', *_pad([f'{t:.1f}' for t in times]))
+    before = [e for e in evaluations if e['macs'] == full][-1:]
+    after = [e for e in evaluations if e['iter'] == runner.iter][-1:]
+    for name in (after or before or [{'metrics': {}}])[0]['metrics']:
+        table.add_row(name, _metric(before, name), _metric(after, name))
+    console = Console(width=78, no_color=True)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get()
+
+
+def _build_supernet(runner: Runner) -> Optional[nn.Module]:
+    if not isinstance(runner.cfg.get('model'), dict):
+        return None
+    device = next(runner.model.parameters()).device
+    return MODELS.build(runner.cfg.model).to(device)
+
+
+def _pad(cells: List[str]) -> List[str]:
+    return cells if len(cells) == 2 else ['-', *cells]
+
+
+def _metric(evaluations: list, name: str) -> str:
+    if not evaluations:
+        return '-'
+    value = evaluations[0]['metrics'][name]
+    return f'{value:.4f}' if isinstance(value, float) else str(value)

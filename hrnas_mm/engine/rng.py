@@ -1,0 +1,42 @@
+"""The state of all random number generators, for exact resume."""
+import random
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator
+
+import numpy as np
+import torch
+
+
+def rng_state() -> Dict[str, Any]:
+    """Return the state of every global generator, as plain types."""
+    kind, keys, *rest = np.random.get_state()
+    return dict(
+        python=random.getstate(),
+        numpy=(kind, keys.tolist(), *rest),
+        torch=torch.get_rng_state(),
+        cuda=torch.cuda.get_rng_state_all())
+
+
+def set_rng_state(state: Dict[str, Any]) -> None:
+    """Set what :func:`rng_state` returned; parts that are absent stay."""
+    if 'python' in state:
+        version, keys, gauss = state['python']
+        random.setstate((version, tuple(keys), gauss))
+    if 'numpy' in state:
+        np.random.set_state(tuple(state['numpy']))
+    torch.set_rng_state(state['torch'].cpu())
+    if len(state['cuda']) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([s.cpu() for s in state['cuda']])
+
+
+@contextmanager
+def forked_rng(seed: int) -> Iterator[None]:
+    """Seed all generators; give them their states back afterwards."""
+    state = rng_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        set_rng_state(state)

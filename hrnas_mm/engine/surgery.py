@@ -1,0 +1,76 @@
+"""Shrinking everything that a Runner holds of a model, together."""
+from typing import Mapping, Optional
+
+from mmengine.hooks import EMAHook
+from mmengine.model import BaseAveragedModel, is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from ..search import apply_architecture_, architecture_of, shrink_
+
+
+def bare_model(runner: Runner) -> nn.Module:
+    """The runner's model without its data-parallel wrapper."""
+    model = runner.model
+    return model.module if is_model_wrapper(model) else model
+
+
+def averaged_model(runner: Runner) -> Optional[BaseAveragedModel]:
+    """The averaged copy of the model that EMAHook keeps, if there is one."""
+    for hook in runner.hooks:
+        if isinstance(hook, EMAHook):
+            return getattr(hook, 'ema_model', None)
+    return None
+
+
+def deployed_model(runner: Runner) -> nn.Module:
+    """What is evaluated and saved: the averaged weights if there are some."""
+    averaged = averaged_model(runner)
+    return bare_model(runner) if averaged is None else averaged.module
+
+
+def shrink_runner_(runner: Runner, keep: Mapping[str, Tensor]) -> None:
+    """Remove elements from model, optimizer state and averaged model.
+
+    To be called in ``before_train_iter``: later the outputs of the step keep
+    the old graph alive, and a data-parallel wrapper cannot be renewed.
+    """
+    model = bare_model(runner)
+    shrink_(model, keep, runner.optim_wrapper.optimizer)
+    averaged = averaged_model(runner)
+    if averaged is not None:
+        shrink_(averaged.module, keep)
+        refresh_averages_(averaged)
+    rewrap_(runner)
+
+
+def apply_architecture_to_runner_(runner: Runner,
+                                  architecture: Mapping[str, int]) -> None:
+    """Bring a supernet's runner to an architecture, before weights are set."""
+    model = bare_model(runner)
+    if architecture_of(model) == architecture:
+        return
+    apply_architecture_(model, architecture, runner.optim_wrapper.optimizer)
+    averaged = averaged_model(runner)
+    if averaged is not None:
+        apply_architecture_(averaged.module, architecture)
+        refresh_averages_(averaged)
+    rewrap_(runner)
+
+
+def refresh_averages_(averaged: BaseAveragedModel) -> None:
+    """Rebuild the view of its tensors that an averaged model keeps."""
+    averaged.avg_parameters = (
+        averaged.module.state_dict() if averaged.update_buffers else dict(
+            averaged.module.named_parameters()))
+
+
+def rewrap_(runner: Runner) -> None:
+    """Renew the data-parallel wrapper, which knows the old shapes."""
+    if not is_model_wrapper(runner.model):
+        return
+    model = runner.model.module
+    # The old wrapper has to be gone before its successor registers hooks.
+    runner.model = None
+    runner.model = runner.wrap_model(
+        runner.cfg.get('model_wrapper_cfg'), model)

@@ -1,0 +1,4 @@
+"""Registered classes."""
+from .backbones import HRNASSupernet
+
+__all__ = ['HRNASSupernet']

@@ -1,0 +1,4 @@
+"""Backbones."""
+from .hrnas_supernet import HRNASSupernet
+
+__all__ = ['HRNASSupernet']

@@ -1,0 +1,258 @@
+"""The multi-branch supernet, Sec. 3.2 and 4.1, as an OpenMMLab backbone."""
+from functools import partial
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+import torch
+from mmcv.cnn import build_activation_layer, build_norm_layer
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from ...modules import ConvNormAct, FusionModule, SearchingBlock
+from ...modules.transformer import resize
+from ...registry import MODELS, register_in
+from ...search import apply_architecture_, architecture_in
+from .arch import load_architecture
+
+STAGES = (
+    dict(num_blocks=(1, ), num_channels=(24, )),
+    dict(num_blocks=(2, 2), num_channels=(18, 36)),
+    dict(num_blocks=(2, 2, 3), num_channels=(18, 36, 72)),
+    dict(num_blocks=(2, 2, 3, 4), num_channels=(18, 36, 72, 144)),
+    dict(num_blocks=(2, 2, 3, 4), num_channels=(18, 36, 72, 144)),
+)
+
+
+class Stage(nn.Module):
+    """A fusion module and the parallel module after it.
+
+    Shape:
+        [(B, C_i, H_i, W_i)] -> [(B, C'_i, H'_i, W'_i)]
+    """
+
+    def __init__(self, in_channels: Sequence[int], num_blocks: Sequence[int],
+                 num_channels: Sequence[int], block, act_layer) -> None:
+        super().__init__()
+        self.fusion = FusionModule(in_channels, num_channels, block, act_layer)
+        self.branches = nn.ModuleList(
+            nn.Sequential(*(block(channels, channels) for _ in range(depth)))
+            for depth, channels in zip(num_blocks, num_channels))
+
+    def forward(self, branches: Sequence[Tensor]) -> List[Tensor]:
+        fused = self.fusion(branches)
+        return [branch(x) for branch, x in zip(self.branches, fused)]
+
+
+@register_in(MODELS)
+class HRNASSupernet(BaseModule):
+    """HR-NAS' supernet: searched, resumed, retrained and deployed as one.
+
+    Source: HR-NAS, Sec. 3.2 and 4.1. With the default stages it has 60
+    searching blocks, 61 with ``fuse_channels``.
+
+    Args:
+        in_channels: Of the input.
+        stem_channels: Of the 3x3 convolutions at the start.
+        stem_strides: Theirs; (2, 2) starts at 1/4 of the input size.
+        stages: One ``dict(num_blocks=..., num_channels=...)`` each, both
+            lists with one entry per branch, highest resolution first.
+        kernel_sizes: Of the MixConv paths, odd.
+        expand_ratio: r, mid channels of a path per input channel.
+        num_tokens: Tokens of each block's Transformer; 0 for none.
+        token_size: s, tokens are s * s pixels.
+        transformer: More arguments of
+            :class:`~hrnas_mm.modules.LightweightTransformer`.
+        out_indices: Branches of the last stage to return; None for all.
+        fuse_channels: Return one map instead: all branches resized to the
+            highest resolution, concatenated and put through one more
+            searching block with so many output channels.
+        arch: A searched architecture: ``{unit name: count}``, a JSON file or
+            a checkpoint.
+        norm_cfg: BN or SyncBN.
+        with_cp: Recompute the blocks' activations in the backward pass.
+        norm_eval: Keep normalisation in eval mode while training.
+        frozen_stages: Freeze the stem (0) and so many stages; -1 for none.
+        pretrained: Deprecated in favour of ``init_cfg``.
+
+    Shape:
+        (B, in_channels, H, W) -> tuple of (B, C_i, H_i, W_i), or of one
+        (B, fuse_channels, H_0, W_0); ceil(H / 4) and so on, any H and W
+
+    Raises:
+        ValueError: If an argument, or a combination of them, is wrong.
+    """
+
+    def __init__(self,
+                 in_channels: int = 3,
+                 stem_channels: Sequence[int] = (24, 24),
+                 stem_strides: Sequence[int] = (2, 2),
+                 stages: Sequence[Mapping[str, Any]] = STAGES,
+                 kernel_sizes: Sequence[int] = (3, 5, 7),
+                 expand_ratio: float = 4,
+                 num_tokens: int = 64,
+                 token_size: int = 8,
+                 transformer: Optional[Mapping[str, Any]] = None,
+                 out_indices: Optional[Sequence[int]] = None,
+                 fuse_channels: Optional[int] = None,
+                 arch: Union[None, str, Mapping[str, int]] = None,
+                 norm_cfg: Mapping[str, Any] = dict(
+                     type='BN', momentum=0.01, eps=1e-3),
+                 act_cfg: Mapping[str, Any] = dict(type='ReLU', inplace=True),
+                 with_cp: bool = False,
+                 norm_eval: bool = False,
+                 frozen_stages: int = -1,
+                 pretrained: Optional[str] = None,
+                 init_cfg: Optional[Dict[str, Any]] = None) -> None:
+        super().__init__(_init_cfg(pretrained, init_cfg))
+        check_stem(stem_channels, stem_strides)
+        check_stages(stages)
+        branches = len(stages[-1]['num_channels'])
+        self.out_indices = check_outputs(out_indices, fuse_channels, branches)
+        if not -1 <= frozen_stages <= len(stages):
+            raise ValueError(f'frozen_stages must be -1 to {len(stages)}, got '
+                             f'{frozen_stages}')
+        self.in_channels = in_channels
+        self.norm_eval = norm_eval
+        self.frozen_stages = frozen_stages
+        norm_layer = partial(_build_norm, dict(norm_cfg))
+        act_layer = partial(build_activation_layer, dict(act_cfg))
+        block = partial(
+            SearchingBlock,
+            kernel_sizes=kernel_sizes,
+            expand_ratio=expand_ratio,
+            num_tokens=num_tokens,
+            transformer={
+                'token_size': token_size,
+                **(transformer or {})
+            },
+            norm_layer=norm_layer,
+            act_layer=act_layer,
+            with_cp=with_cp)
+        widths = [in_channels, *stem_channels]
+        self.stem = nn.Sequential(*(
+            ConvNormAct(*pair, 3, stride, 1, norm_layer, act_layer)
+            for *pair, stride in zip(widths, stem_channels, stem_strides)))
+        self.stages = nn.ModuleList()
+        channels: Sequence[int] = widths[-1:]
+        for stage in stages:
+            self.stages.append(
+                Stage(channels, **stage, block=block, act_layer=act_layer))
+            channels = stage['num_channels']
+        self.fuse = block(sum(channels),
+                          fuse_channels) if fuse_channels else None
+        if arch is not None:
+            apply_architecture_(self, load_architecture(arch, self))
+        self._freeze()
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+        if x.shape[1] != self.in_channels:
+            raise ValueError(f'in_channels of HRNASSupernet is '
+                             f'{self.in_channels}, got an input with '
+                             f'{x.shape[1]} channels')
+        branches = [self.stem(x)]
+        for stage in self.stages:
+            branches = stage(branches)
+        if self.fuse is None:
+            return tuple(branches[i] for i in self.out_indices)
+        size = branches[0].shape[-2:]
+        joined = [branches[0], *(resize(x, size) for x in branches[1:])]
+        return (self.fuse(torch.cat(joined, dim=1)), )
+
+    def train(self, mode: bool = True) -> 'HRNASSupernet':
+        """As usual, but frozen stages and ``norm_eval`` stay in eval mode."""
+        super().train(mode)
+        if mode:
+            self._freeze()
+            if self.norm_eval:
+                for module in self.modules():
+                    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                        module.eval()
+        return self
+
+    def _freeze(self) -> None:
+        if self.frozen_stages < 0:
+            return
+        for module in [self.stem, *self.stages[:self.frozen_stages]]:
+            module.eval().requires_grad_(False)
+
+    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
+        """Take the architecture of a searched ``state_dict`` first.
+
+        So a config of the supernet and a checkpoint of a shrunk network make
+        that network, with nothing else to do. A network that is already
+        smaller cannot grow back; the usual report of sizes follows then.
+        """
+        found = architecture_in(state_dict, self, prefix)
+        if found is not None:
+            try:
+                apply_architecture_(self, found)
+            except ValueError as error:
+                args[-1].append(str(error))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _build_norm(norm_cfg: Dict[str, Any], channels: int) -> nn.Module:
+    return build_norm_layer(norm_cfg, channels)[1]
+
+
+def _init_cfg(pretrained: Optional[str],
+              init_cfg: Optional[Dict[str, Any]]) -> Optional[Dict[str, Any]]:
+    if pretrained is None:
+        return init_cfg
+    if init_cfg is not None:
+        raise ValueError('pretrained and init_cfg must not both be given; '
+                         'pretrained is deprecated')
+    return dict(type='Pretrained', checkpoint=pretrained)
+
+
+def check_stem(channels: Sequence[int], strides: Sequence[int]) -> None:
+    """Raise ValueError unless there is one stride, 1 or 2, per conv."""
+    if not channels or len(channels) != len(strides):
+        raise ValueError('stem_channels and stem_strides must have the same '
+                         f'length, at least 1, got {tuple(channels)} and '
+                         f'{tuple(strides)}')
+    if not set(strides) <= {1, 2}:
+        raise ValueError(f'stem_strides must be 1 or 2, got {tuple(strides)}')
+
+
+def check_stages(stages: Sequence[Mapping[str, Any]]) -> None:
+    """Raise ValueError unless branches match and grow by at most one."""
+    if not stages:
+        raise ValueError('stages must not be empty')
+    before = 1
+    for i, stage in enumerate(stages):
+        if set(stage) != {'num_blocks', 'num_channels'}:
+            raise ValueError(f'stages[{i}] must have num_blocks and '
+                             f'num_channels, got {sorted(stage)}')
+        blocks, channels = stage['num_blocks'], stage['num_channels']
+        if len(blocks) != len(channels):
+            raise ValueError(
+                f'stages[{i}] must have as many num_blocks as num_channels, '
+                f'got {tuple(blocks)} and {tuple(channels)}')
+        if min(blocks, default=-1) < 0 or min(channels) < 1:
+            raise ValueError(
+                f'stages[{i}] must have at least one branch of at least one '
+                f'channel, got {tuple(blocks)} and {tuple(channels)}')
+        if not before <= len(blocks) <= before + 1:
+            raise ValueError(
+                f'stages[{i}] must have {before} or {before + 1} branches, '
+                f'the same as the stage before or one more, got {len(blocks)}')
+        before = len(blocks)
+
+
+def check_outputs(out_indices: Optional[Sequence[int]],
+                  fuse_channels: Optional[int],
+                  branches: int) -> Tuple[int, ...]:
+    """Return the branches to put out, or raise ValueError."""
+    if out_indices is None:
+        if fuse_channels is not None and fuse_channels < 1:
+            raise ValueError(
+                f'fuse_channels must be positive, got {fuse_channels}')
+        return tuple(range(branches))
+    if fuse_channels is not None:
+        raise ValueError(
+            'out_indices and fuse_channels must not both be given: '
+            'fuse_channels joins all branches into one map')
+    if not out_indices or not set(out_indices) <= set(range(branches)):
+        raise ValueError('out_indices must be branches of the last stage, 0 '
+                         f'to {branches - 1}, got {tuple(out_indices)}')
+    return tuple(out_indices)

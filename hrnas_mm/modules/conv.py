@@ -1,0 +1,109 @@
+"""Convolution, normalisation and activation, and what may be left of them."""
+import math
+from functools import partial
+from typing import Callable, List, Optional
+
+import torch
+from torch import Tensor, nn
+
+from ..search.units import Axis
+
+NormLayer = Callable[[int], nn.Module]
+ActLayer = Callable[[], nn.Module]
+
+# HR-NAS' released settings for segmentation and classification.
+batch_norm: NormLayer = partial(nn.BatchNorm2d, momentum=0.01, eps=1e-3)
+relu: ActLayer = partial(nn.ReLU, inplace=True)
+
+_BatchNorm = nn.modules.batchnorm._BatchNorm
+
+
+class ConvNormAct(nn.Module):
+    """Convolution without bias, batch normalisation, optional activation.
+
+    Args:
+        kernel_size: Odd; the padding keeps the size up to the stride.
+        act_layer: None for no activation.
+
+    Shape:
+        (B, C_in, H, W) -> (B, C_out, ceil(H / stride), ceil(W / stride))
+
+    Cost:
+        kernel_size^2 * C_in / groups * C_out * H_out * W_out
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 out_channels: int,
+                 kernel_size: int = 1,
+                 stride: int = 1,
+                 groups: int = 1,
+                 norm_layer: NormLayer = batch_norm,
+                 act_layer: Optional[ActLayer] = relu) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding=kernel_size // 2,
+            groups=groups,
+            bias=False)
+        self.norm = build_batch_norm(norm_layer, out_channels)
+        self.act = act_layer() if act_layer else nn.Identity()
+        init_conv_(self.conv)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.norm(self.conv(x)))
+
+
+class Constant(nn.Module):
+    """What batch normalisation makes of nothing: one value per channel.
+
+    It takes the place of the last normalisation of a module that has lost
+    its last unit, with the same bias parameter under the same name.
+
+    Shape:
+        () -> (C, 1, 1)
+    """
+
+    def __init__(self, bias: nn.Parameter) -> None:
+        super().__init__()
+        self.bias = bias
+
+    def forward(self) -> Tensor:
+        return self.bias[:, None, None]
+
+
+def build_batch_norm(norm_layer: NormLayer, channels: int) -> nn.Module:
+    """Build a norm whose scale can serve as importance factors.
+
+    Raises:
+        ValueError: If it is not a batch normalisation with scale and bias.
+    """
+    norm = norm_layer(channels)
+    if not isinstance(norm, _BatchNorm) or not norm.affine:
+        raise ValueError(
+            'norm_cfg must be a batch normalisation (BN or SyncBN) with '
+            f'scale and bias, whose scale is the importance factor, got {norm}'
+        )
+    return norm
+
+
+def norm_axes(norm: nn.Module) -> List[Axis]:
+    """The axes of a batch normalisation, one slot per channel."""
+    names = ('weight', 'bias', 'running_mean', 'running_var')
+    return [Axis(norm, name, 0) for name in names]
+
+
+def init_conv_(conv: nn.Conv2d) -> None:
+    """Draw weights from N(0, 2 / fan_out), fan_out per group.
+
+    Source: MnasNet's initialisation, HR-NAS' released setting. Unlike
+    ``kaiming_normal_``, a depthwise convolution's fan_out is k * k.
+    """
+    fan_out = conv.weight[0, 0].numel() * conv.out_channels // conv.groups
+    with torch.no_grad():
+        conv.weight.normal_(0, math.sqrt(2 / fan_out))
+        if conv.bias is not None:
+            conv.bias.zero_()

@@ -1,0 +1,159 @@
+"""MixConv, Eq. (5): depthwise convolutions of several kernel sizes."""
+from functools import partial
+from typing import Dict, Sequence
+
+from torch import Tensor, nn
+
+from ..search.cost import conv_macs, strided
+from ..search.units import Axis, SearchUnit, Size
+from .conv import (ActLayer, Constant, ConvNormAct, NormLayer, batch_norm,
+                   build_batch_norm, init_conv_, norm_axes, relu)
+
+
+class MixConvPath(nn.Module):
+    """One kernel size: expand 1x1, depthwise k x k, project 1x1.
+
+    Shape:
+        (B, C_in, H, W) -> (B, C_out, ceil(H / stride), ceil(W / stride))
+
+    Cost:
+        :func:`path_macs` of ``mid_channels`` and (H, W)
+    """
+
+    def __init__(self, in_channels: int, mid_channels: int, out_channels: int,
+                 kernel_size: int, stride: int, norm_layer: NormLayer,
+                 act_layer: ActLayer) -> None:
+        super().__init__()
+        layers = dict(norm_layer=norm_layer, act_layer=act_layer)
+        self.expand = ConvNormAct(in_channels, mid_channels, **layers)
+        self.depthwise = ConvNormAct(mid_channels, mid_channels, kernel_size,
+                                     stride, mid_channels, **layers)
+        self.project = nn.Conv2d(mid_channels, out_channels, 1, bias=False)
+        init_conv_(self.project)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.project(self.depthwise(self.expand(x)))
+
+    def search_unit(self, following: nn.Module) -> SearchUnit:
+        """The unit of all mid channels; ``following`` normalises the sum."""
+        expand, depthwise = self.expand, self.depthwise
+        shape = dict(
+            kernel_size=depthwise.conv.kernel_size[0],
+            stride=depthwise.conv.stride[0])
+        return SearchUnit(
+            alpha=depthwise.norm.weight,
+            axes=(Axis(expand.conv, 'weight', 0), *norm_axes(expand.norm),
+                  Axis(depthwise.conv, 'weight', 0),
+                  *norm_axes(depthwise.norm), Axis(self.project, 'weight', 1)),
+            costs=dict(
+                macs=partial(
+                    path_macs,
+                    in_channels=expand.conv.in_channels,
+                    out_channels=self.project.out_channels,
+                    **shape),
+                eq6=partial(depthwise_macs, **shape)),
+            absorb=partial(self._absorb, following))
+
+    def _absorb(self, following: nn.Module, dead: Tensor) -> None:
+        """Fold what dead channels put out into the following running mean.
+
+        With alpha = 0 a channel is act(beta) everywhere. The batch statistics
+        cancel that in training; the running mean, made with it, has to lose
+        it for evaluation.
+        """
+        if following.running_mean is None:
+            return
+        constant = self.depthwise.act(self.depthwise.norm.bias[dead].clone())
+        following.running_mean -= self.project.weight[:, dead,
+                                                      0, 0] @ constant
+
+
+class MixConv(nn.Module):
+    """Paths of several kernel sizes, projected, summed and normalised.
+
+    Source: HR-NAS, Eq. (5), first term. Differs in: the paths are projected
+    one by one and summed, which is the same function as one projection of
+    their concatenation, and faster.
+
+    Args:
+        kernel_sizes: Odd, one path each.
+        expand_ratio: r; each path has round(r * C_in) mid channels.
+
+    Shape:
+        (B, C_in, H, W) -> (B, C_out, ceil(H / stride), ceil(W / stride)), or
+        (C_out, 1, 1) when no path is left
+
+    Cost:
+        The sum of :func:`path_macs` over the paths
+
+    Raises:
+        ValueError: If a kernel size is even or occurs twice, or
+            ``expand_ratio`` is not positive.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 out_channels: int,
+                 stride: int = 1,
+                 kernel_sizes: Sequence[int] = (3, 5, 7),
+                 expand_ratio: float = 4,
+                 norm_layer: NormLayer = batch_norm,
+                 act_layer: ActLayer = relu) -> None:
+        super().__init__()
+        check_kernel_sizes(kernel_sizes)
+        mid_channels = round(expand_ratio * in_channels)
+        if mid_channels < 1:
+            raise ValueError('expand_ratio must give at least one channel, '
+                             f'got {expand_ratio} of {in_channels}')
+        self.unit_names = tuple(f'k{size}' for size in kernel_sizes)
+        self.paths = nn.ModuleDict({
+            f'k{size}': MixConvPath(in_channels, mid_channels, out_channels,
+                                    size, stride, norm_layer, act_layer)
+            for size in kernel_sizes
+        })
+        self.norm = build_batch_norm(norm_layer, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.paths:
+            return self.norm()
+        return self.norm(sum(path(x) for path in self.paths.values()))
+
+    def search_units(self) -> Dict[str, SearchUnit]:
+        """One unit of mid channels per path."""
+        return {
+            name: path.search_unit(self.norm)
+            for name, path in self.paths.items()
+        }
+
+    def drop_empty_(self) -> None:
+        """Delete paths without channels; without paths a constant is left."""
+        for name, unit in self.search_units().items():
+            if not len(unit):
+                del self.paths[name]
+        if not self.paths and not isinstance(self.norm, Constant):
+            self.norm = Constant(self.norm.bias)
+
+
+def check_kernel_sizes(kernel_sizes: Sequence[int]) -> None:
+    """Raise ValueError unless the sizes are positive, odd and distinct."""
+    if any(size < 1 or size % 2 == 0 for size in kernel_sizes):
+        raise ValueError(
+            f'kernel_sizes must be odd, got {tuple(kernel_sizes)}')
+    if not kernel_sizes or len(set(kernel_sizes)) < len(kernel_sizes):
+        raise ValueError('kernel_sizes must be different sizes, at least one, '
+                         f'got {tuple(kernel_sizes)}')
+
+
+def path_macs(alive: int, size: Size, in_channels: int, out_channels: int,
+              kernel_size: int, stride: int) -> int:
+    """n * (C_in * h * w + (k * k + C_out) * h' * w'), a whole path."""
+    out_size = strided(size, stride)
+    return (conv_macs(in_channels, alive, 1, size) +
+            depthwise_macs(alive, size, kernel_size, stride) +
+            conv_macs(alive, out_channels, 1, out_size))
+
+
+def depthwise_macs(alive: int, size: Size, kernel_size: int,
+                   stride: int) -> int:
+    """n * k * k * h' * w', a channel's cost as Eq. (6) is printed."""
+    return kernel_size**2 * conv_macs(1, alive, 1, strided(size, stride))

@@ -1,0 +1,88 @@
+"""The searching block, Eq. (5): MixConv, Transformer and a shortcut."""
+import math
+from typing import Any, Mapping, Optional, Sequence
+
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from .conv import ActLayer, NormLayer, batch_norm, init_conv_, relu
+from .mixconv import MixConv
+from .transformer import LightweightTransformer
+
+
+class SearchingBlock(nn.Module):
+    """shortcut(x) + MixConv(x) + Transformer(x).
+
+    Source: HR-NAS, Eq. (5) and Fig. 3 (c). The shortcut is the identity where
+    the shape allows, else a grouped 1x1 convolution; it alone is left when
+    every unit of the block is gone, with a bias.
+
+    Args:
+        num_tokens: 0 for no Transformer.
+        transformer: More arguments of :class:`LightweightTransformer`.
+        with_cp: Recompute activations in the backward pass.
+
+    Shape:
+        (B, C_in, H, W) -> (B, C_out, ceil(H / stride), ceil(W / stride))
+
+    Cost:
+        MixConv + Transformer + C_in * C_out / gcd(C_in, C_out) * H' * W' of a
+        shortcut that is not the identity
+
+    Raises:
+        ValueError: If ``num_tokens`` is negative, and as the parts do.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 out_channels: int,
+                 stride: int = 1,
+                 kernel_sizes: Sequence[int] = (3, 5, 7),
+                 expand_ratio: float = 4,
+                 num_tokens: int = 64,
+                 transformer: Optional[Mapping[str, Any]] = None,
+                 norm_layer: NormLayer = batch_norm,
+                 act_layer: ActLayer = relu,
+                 with_cp: bool = False) -> None:
+        super().__init__()
+        if num_tokens < 0:
+            raise ValueError('num_tokens must be 0 (no Transformer) or '
+                             f'positive, got {num_tokens}')
+        self.with_cp = with_cp
+        self.shortcut = build_shortcut(in_channels, out_channels, stride)
+        self.mixconv = MixConv(in_channels, out_channels, stride, kernel_sizes,
+                               expand_ratio, norm_layer, act_layer)
+        self.transformer = LightweightTransformer(
+            in_channels,
+            out_channels,
+            stride,
+            num_tokens,
+            norm_layer=norm_layer,
+            **(transformer or {})) if num_tokens else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.with_cp and x.requires_grad:
+            return checkpoint(self._forward, x, use_reentrant=False)
+        return self._forward(x)
+
+    def _forward(self, x: Tensor) -> Tensor:
+        residual = self.mixconv(x)
+        if self.transformer is not None:
+            residual = residual + self.transformer(x)
+        return self.shortcut(x) + residual
+
+
+def build_shortcut(in_channels: int, out_channels: int,
+                   stride: int) -> nn.Module:
+    """The identity if it fits, else a grouped 1x1 convolution."""
+    if in_channels == out_channels and stride == 1:
+        return nn.Identity()
+    conv = nn.Conv2d(
+        in_channels,
+        out_channels,
+        1,
+        stride,
+        groups=math.gcd(in_channels, out_channels),
+        bias=False)
+    init_conv_(conv)
+    return conv

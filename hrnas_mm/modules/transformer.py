@@ -1,0 +1,259 @@
+"""The lightweight Transformer, Sec. 3.1."""
+from functools import partial
+from typing import Dict, Optional
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..search.cost import attention_macs, conv_macs, linear_macs, strided
+from ..search.units import Axis, SearchUnit, Size
+from .conv import (Constant, ConvNormAct, NormLayer, batch_norm,
+                   build_batch_norm, init_conv_, norm_axes)
+from .position import build_position
+
+
+class Attention(nn.Module):
+    """Multi-head attention without biases.
+
+    Source: HR-NAS, Eq. (3).
+
+    Shape:
+        (B, N, C), (B, M, C) -> (B, N, C)
+
+    Cost:
+        :func:`attention_layer_macs`
+    """
+
+    def __init__(self, dims: int, head_dims: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        hidden_dims = head_dims * num_heads
+        self.query = nn.Linear(dims, hidden_dims, bias=False)
+        self.key = nn.Linear(dims, hidden_dims, bias=False)
+        self.value = nn.Linear(dims, hidden_dims, bias=False)
+        self.out = nn.Linear(hidden_dims, dims, bias=False)
+
+    def forward(self, queries: Tensor, memory: Tensor) -> Tensor:
+        query = self._heads(self.query(queries))
+        key = self._heads(self.key(memory))
+        value = self._heads(self.value(memory))
+        x = F.scaled_dot_product_attention(query, key, value)
+        return self.out(x.transpose(1, 2).flatten(2))
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+
+
+class TransformerLayer(nn.Module):
+    """Attention and FFN, each with a residual and a layer norm after it.
+
+    Source: HR-NAS, Eq. (3), (4). The encoder attends to itself; the decoder
+    is the same layer with learned queries, and has no self-attention.
+
+    Shape:
+        (B, N, C), (B, M, C) -> (B, N, C)
+    """
+
+    def __init__(self, dims: int, head_dims: int, num_heads: int,
+                 ffn_dims: int) -> None:
+        super().__init__()
+        self.attention = Attention(dims, head_dims, num_heads)
+        self.attention_norm = nn.LayerNorm(dims)
+        self.ffn = nn.Sequential(
+            nn.Linear(dims, ffn_dims), nn.ReLU(inplace=True),
+            nn.Linear(ffn_dims, dims))
+        self.ffn_norm = nn.LayerNorm(dims)
+        for param in self.parameters():
+            if param.dim() > 1:
+                nn.init.xavier_uniform_(param)
+
+    def forward(self, queries: Tensor, memory: Tensor) -> Tensor:
+        x = self.attention_norm(queries + self.attention(queries, memory))
+        return self.ffn_norm(x + self.ffn(x))
+
+
+class LightweightTransformer(nn.Module):
+    """Global context through a few tokens of s * s pixels each.
+
+    Source: HR-NAS, Sec. 3.1, Eq. (1)-(4). Differs in: the projector resizes
+    before its convolution, the same function up to batch statistics at a cost
+    that does not grow with the feature map.
+
+    Args:
+        out_channels: C_out; None for ``in_channels``.
+        stride: Of the output; the tokens do not depend on it.
+        num_tokens: n, the elements of the one search unit 'tokens'.
+        token_size: s, the side of the projected map in pixels.
+        head_dims: d, the width of one attention head.
+        num_heads: h.
+        ffn_dims: The width of the FFN; None for 4 * s^2.
+        position: 'map2d' (Eq. 2), 'sinusoidal', 'learned' or 'none'.
+        position_in: 'encoder', or 'both': the decoder then has the encoding
+            as additional tokens among its queries and its memory.
+
+    Shape:
+        (B, C_in, H, W) -> (B, C_out, ceil(H / stride), ceil(W / stride)), or
+        (C_out, 1, 1) when no token is left
+
+    Cost:
+        :func:`transformer_macs`, whatever H and W are
+
+    Raises:
+        ValueError: If a size is not positive or an option is unknown.
+    """
+    unit_names = ('tokens', )
+
+    def __init__(self,
+                 in_channels: int,
+                 out_channels: Optional[int] = None,
+                 stride: int = 1,
+                 num_tokens: int = 64,
+                 token_size: int = 8,
+                 head_dims: int = 64,
+                 num_heads: int = 1,
+                 ffn_dims: Optional[int] = None,
+                 position: str = 'map2d',
+                 position_in: str = 'encoder',
+                 norm_layer: NormLayer = batch_norm) -> None:
+        super().__init__()
+        _check_positive(
+            num_tokens=num_tokens,
+            token_size=token_size,
+            head_dims=head_dims,
+            num_heads=num_heads)
+        if position_in not in ('encoder', 'both'):
+            raise ValueError("position_in must be 'encoder' or 'both', got "
+                             f'{position_in!r}')
+        dims = token_size**2
+        out_channels = out_channels or in_channels
+        widths = dict(
+            head_dims=head_dims,
+            num_heads=num_heads,
+            ffn_dims=4 * dims if ffn_dims is None else ffn_dims)
+        _check_positive(ffn_dims=widths['ffn_dims'])
+        self.stride = stride
+        self.token_size = token_size
+        self.position = build_position(position, token_size)
+        extra = self.position.channels if position_in == 'both' else 0
+        self.project_in = ConvNormAct(
+            in_channels + self.position.channels,
+            num_tokens,
+            norm_layer=norm_layer,
+            act_layer=None)
+        self.encoder = TransformerLayer(dims, **widths)
+        self.queries = nn.Parameter(torch.empty(num_tokens, dims))
+        self.decoder = TransformerLayer(dims, **widths)
+        self.project_out = nn.Conv2d(num_tokens, out_channels, 1, bias=False)
+        self.project_position = nn.Conv2d(
+            extra, out_channels, 1, bias=False) if extra else None
+        self.norm = build_batch_norm(norm_layer, out_channels)
+        self._macs = partial(
+            transformer_macs,
+            in_channels=in_channels + self.position.channels,
+            out_channels=out_channels,
+            token_size=token_size,
+            extra_tokens=extra,
+            **widths)
+        self._init_weights()
+
+    def _init_weights(self) -> None:
+        nn.init.xavier_uniform_(self.queries)
+        init_conv_(self.project_out)
+        if self.project_position is not None:
+            init_conv_(self.project_position)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if isinstance(self.norm, Constant):
+            return self.norm()
+        out_size = strided(x.shape[-2:], self.stride)
+        position = self.position(x)
+        tokens = self._project(x, position).flatten(2)
+        tokens = self.encoder(tokens, tokens)
+        x = self._decode(tokens, position)
+        return resize(self.norm(x), out_size)
+
+    def _project(self, x: Tensor, position: Tensor) -> Tensor:
+        """The projector, Eq. (1): (B, C_in, H, W) -> (B, n, s, s)."""
+        x = resize(x, (self.token_size, self.token_size))
+        return self.project_in(torch.cat([x, position], dim=1))
+
+    def _decode(self, memory: Tensor, position: Tensor) -> Tensor:
+        """Decoder and inverse projection: (B, n, s^2) -> (B, C_out, s, s)."""
+        map_size = (self.token_size, self.token_size)
+        queries = self.queries.expand(len(memory), -1, -1)
+        if self.project_position is None:
+            tokens = self.decoder(queries, memory)
+            return self.project_out(tokens.unflatten(2, map_size))
+        extra = position.flatten(2)
+        tokens = self.decoder(
+            torch.cat([queries, extra], 1), torch.cat([memory, extra], 1))
+        tokens, extra = tokens.unflatten(2, map_size).split(
+            [queries.shape[1], extra.shape[1]], 1)
+        return self.project_out(tokens) + self.project_position(extra)
+
+    def search_units(self) -> Dict[str, SearchUnit]:
+        """One unit of all tokens; alpha is the projector's norm, Sec. 4.1."""
+        if isinstance(self.norm, Constant):
+            return {}
+        project_in = self.project_in
+        tokens = SearchUnit(
+            alpha=project_in.norm.weight,
+            axes=(Axis(project_in.conv, 'weight',
+                       0), *norm_axes(project_in.norm),
+                  Axis(self, 'queries', 0), Axis(self.project_out, 'weight',
+                                                 1)),
+            costs=dict(macs=self._macs, eq6=self._macs))
+        return {'tokens': tokens}
+
+    def drop_empty_(self) -> None:
+        """Without tokens delete everything; a constant is left."""
+        if isinstance(self.norm, Constant) or len(self.queries):
+            return
+        bias = self.norm.bias
+        for name in list(self._modules):
+            delattr(self, name)
+        del self.queries
+        self.norm = Constant(bias)
+
+
+def transformer_macs(alive: int, size: Size, in_channels: int,
+                     out_channels: int, token_size: int, head_dims: int,
+                     num_heads: int, ffn_dims: int, extra_tokens: int) -> int:
+    """O_T(n) of Eq. (6): projections, encoder and decoder of n tokens.
+
+    Args:
+        alive: n.
+        size: Of the input; does not matter.
+        in_channels: Of the projector, the positional encoding included.
+        extra_tokens: The decoder's additional ones.
+    """
+    if not alive:
+        return 0
+    dims, hidden_dims = token_size**2, head_dims * num_heads
+    layer = partial(
+        layer_macs, dims=dims, hidden_dims=hidden_dims, ffn_dims=ffn_dims)
+    all_tokens = alive + extra_tokens
+    map_size = (token_size, token_size)
+    return (conv_macs(in_channels, alive, 1, map_size) + layer(alive, alive) +
+            layer(all_tokens, all_tokens) +
+            conv_macs(all_tokens, out_channels, 1, map_size))
+
+
+def layer_macs(queries: int, keys: int, dims: int, hidden_dims: int,
+               ffn_dims: int) -> int:
+    """Multiply-adds of one :class:`TransformerLayer`."""
+    return (linear_macs(dims, hidden_dims, 2 * queries + 2 * keys) +
+            attention_macs(queries, keys, hidden_dims) +
+            linear_macs(dims, 2 * ffn_dims, queries))
+
+
+def resize(x: Tensor, size: Size) -> Tensor:
+    """Bilinear interpolation to (h, w), as the paper's projections do."""
+    return F.interpolate(x, size, mode='bilinear', align_corners=False)
+
+
+def _check_positive(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f'{name} must be positive, got {value}')

@@ -1,0 +1,30 @@
+"""Child registries under mmengine's root, scope 'hrnas_mm'.
+
+The public classes are registered in the root as well: lookup goes from a
+scope to its parents, never sideways, so ``type='HRNASSupernet'`` builds inside
+mmseg, mmpose, mmdet3d and mmpretrain alike. ``type='hrnas_mm.HRNASSupernet'``
+finds the child and imports it without ``custom_imports``.
+"""
+from mmengine import registry as root
+
+MODELS = root.Registry(
+    'model',
+    parent=root.MODELS,
+    scope='hrnas_mm',
+    locations=['hrnas_mm.models'])
+HOOKS = root.Registry(
+    'hook',
+    parent=root.HOOKS,
+    scope='hrnas_mm',
+    locations=['hrnas_mm.engine'])
+
+
+def register_in(child: root.Registry):
+    """Decorate a class: register it in a child registry and in the root."""
+
+    def register(cls):
+        child.register_module(module=cls)
+        child.parent.register_module(module=cls)
+        return cls
+
+    return register

@@ -1,0 +1,134 @@
+"""An architecture, {unit name: count}: read it off, apply it, store it."""
+import json
+import os
+import tempfile
+from typing import Any, Dict, Mapping, Optional
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from .shrink import shrink_
+from .units import join, named_search_units, named_searchables
+
+Architecture = Dict[str, int]
+SCHEMA = 1
+
+
+def architecture_of(model: nn.Module) -> Architecture:
+    """Return the number of elements of every unit, 0 for those removed."""
+    sizes = {name: len(unit) for name, unit in
+             named_search_units(model).items()}
+    return {
+        join(prefix, name): sizes.get(join(prefix, name), 0)
+        for prefix, module in named_searchables(model)
+        for name in module.unit_names
+    }
+
+
+def architecture_in(state_dict: Mapping[str, Tensor],
+                    model: nn.Module,
+                    prefix: str = '') -> Optional[Architecture]:
+    """Read the architecture of a ``state_dict`` off its tensors' shapes.
+
+    Args:
+        state_dict: Of the model, at most as large as the model is now.
+        model: Tells which tensor holds which unit's importance factors.
+        prefix: Of the model's names in ``state_dict``.
+
+    Returns:
+        None if ``state_dict`` has none of the model's importance factors:
+        it is of another network then.
+    """
+    names = {id(param): name for name, param in model.named_parameters()}
+    keys = {
+        unit: prefix + names[id(search_unit.alpha)]
+        for unit, search_unit in named_search_units(model).items()
+    }
+    if not any(key in state_dict for key in keys.values()):
+        return None
+    gone = dict.fromkeys(architecture_of(model), 0)
+    found = {
+        unit: len(state_dict[key])
+        for unit, key in keys.items() if key in state_dict
+    }
+    return {**gone, **found}
+
+
+def apply_architecture_(model: nn.Module,
+                        architecture: Mapping[str, int],
+                        optimizer: Optional[Optimizer] = None) -> None:
+    """Shrink a supernet to the sizes of an architecture, in place.
+
+    The first elements of each unit stay, so weights are meant to be loaded
+    afterwards.
+
+    Args:
+        model: The supernet, or anything between it and the architecture.
+        architecture: A count for every unit of the model, no more, no less.
+        optimizer: See :func:`shrink_`.
+
+    Raises:
+        ValueError: If the architecture is not one of this model; names the
+            first unit that differs.
+    """
+    current = architecture_of(model)
+    _check_fit(architecture, current)
+    units = named_search_units(model)
+    keep = {
+        name: torch.arange(architecture[name]) for name in units
+    }
+    shrink_(model, keep, optimizer)
+
+
+def _check_fit(architecture: Mapping[str, int],
+               current: Mapping[str, int]) -> None:
+    for name, most in current.items():
+        if name not in architecture:
+            raise ValueError(f'the architecture has no unit {name!r}, the '
+                             f'model has {most} elements there')
+        count = architecture[name]
+        if not isinstance(count, int) or not 0 <= count <= most:
+            raise ValueError(f'{name} must have 0 to {most} elements, got '
+                             f'{count!r}')
+    for name in architecture:
+        if name not in current:
+            raise ValueError(f'the model has no unit {name!r}')
+
+
+def write_architecture(path: str, architecture: Mapping[str, int],
+                       **facts: Any) -> None:
+    """Write an architecture as JSON; a good file is never half replaced.
+
+    Args:
+        path: The file.
+        architecture: {unit name: count}.
+        facts: More to tell the reader: multiply-adds, parameters, shape.
+    """
+    content = dict(schema=SCHEMA, **facts, units=dict(architecture))
+    folder = os.path.dirname(os.path.abspath(path))
+    with tempfile.NamedTemporaryFile(
+            'w', dir=folder, suffix='.json', delete=False) as file:
+        json.dump(content, file, indent=2)
+        file.write('\n')
+    os.replace(file.name, path)
+
+
+def read_architecture(path: str) -> Architecture:
+    """Read the units of an architecture that was written as JSON.
+
+    Raises:
+        ValueError: If the file is not such a file.
+    """
+    with open(path) as file:
+        try:
+            content = json.load(file)
+        except json.JSONDecodeError as error:
+            raise ValueError(f'{path} is not JSON: {error}') from error
+    if not isinstance(content, dict) or content.get('schema') != SCHEMA:
+        raise ValueError(f'{path} must be an architecture with "schema": '
+                         f'{SCHEMA}')
+    units = content.get('units')
+    if not isinstance(units, dict):
+        raise ValueError(f'{path} must have "units": {{name: count}}')
+    return units

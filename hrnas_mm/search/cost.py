@@ -1,0 +1,155 @@
+"""Multiply-adds: formulas for single layers, and a model's total.
+
+A multiply-add counts 1 (the paper calls this FLOPs). Normalisation,
+activation, resizing and additions count nothing, as in the paper.
+"""
+from contextlib import contextmanager
+from typing import Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
+
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.utils.flop_counter import FlopCounterMode
+
+from .units import Cost, Size, join, named_search_units, named_searchables
+
+
+def conv_macs(in_channels: int, out_channels: int, kernel_size: int,
+              out_size: Size, groups: int = 1) -> int:
+    """Multiply-adds of a convolution: k * k * C_in / g * C_out * h * w."""
+    height, width = out_size
+    per_pixel = kernel_size**2 * (in_channels // groups) * out_channels
+    return per_pixel * height * width
+
+
+def linear_macs(in_features: int, out_features: int, rows: int) -> int:
+    """Multiply-adds of a linear layer on ``rows`` vectors."""
+    return in_features * out_features * rows
+
+
+def attention_macs(queries: int, keys: int, dims: int) -> int:
+    """Multiply-adds of softmax(Q K^T) V; ``dims`` over all heads."""
+    return 2 * queries * keys * dims
+
+
+def strided(size: Size, stride: int) -> Size:
+    """The size of a feature map after a stride: ceil(h / s), ceil(w / s)."""
+    return -(-size[0] // stride), -(-size[1] // stride)
+
+
+class Trace(NamedTuple):
+    """What one forward pass of one image showed.
+
+    Attributes:
+        macs: Multiply-adds by module name; '' is the whole model.
+        sizes: The input sizes (h, w) of each searchable module, one per call.
+    """
+    macs: Dict[str, int]
+    sizes: Dict[str, List[Size]]
+
+
+def trace(model: nn.Module, input_shape: Sequence[int]) -> Trace:
+    """Run one image through the model on the meta device: nothing is computed.
+
+    Args:
+        model: Called with one tensor; left as it was.
+        input_shape: (C, H, W).
+    """
+    sizes: Dict[str, List[Size]] = {}
+    hooks = [
+        module.register_forward_pre_hook(_size_recorder(sizes, name))
+        for name, module in named_searchables(model)
+    ]
+    weights = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    meta = {
+        name: weight.detach().to('meta')
+        for name, weight in weights.items()
+    }
+    image = torch.empty(1, *input_shape, device='meta')
+    try:
+        with evaluating(model), torch.no_grad(), \
+                FlopCounterMode(display=False) as counter:
+            functional_call(model, meta, (image, ))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    root = type(model).__name__
+    macs = {
+        name[len(root) + 1:]: sum(counts.values()) // 2
+        for name, counts in counter.get_flop_counts().items()
+        if name.split('.')[0] == root
+    }
+    return Trace({**macs, '': counter.get_total_flops() // 2}, sizes)
+
+
+def _size_recorder(sizes: Dict[str, List[Size]], name: str):
+    def record(_module, args):
+        sizes.setdefault(name, []).append(tuple(args[0].shape[-2:]))
+
+    return record
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put the model in eval mode; restore every module's mode afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+class CostModel:
+    """Multiply-adds of a model for any number of alive elements.
+
+    The model is traced once; after that everything is arithmetic on the
+    units' own formulas, exact at any architecture of this supernet.
+
+    Args:
+        model: The supernet.
+        input_shape: (C, H, W) of one image.
+
+    Raises:
+        ValueError: If the model has no search units.
+    """
+
+    def __init__(self, model: nn.Module, input_shape: Sequence[int]) -> None:
+        units = named_search_units(model)
+        if not units:
+            raise ValueError(
+                f'{type(model).__name__} has no search units; its backbone '
+                'must be an HRNASSupernet, or hold a LightweightTransformer')
+        traced = trace(model, input_shape)
+        self.input_shape = tuple(input_shape)
+        self.supernet = {name: len(unit) for name, unit in units.items()}
+        self._costs = {name: unit.costs for name, unit in units.items()}
+        self._sizes: Dict[str, List[Size]] = {
+            join(prefix, name): traced.sizes.get(prefix, [])
+            for prefix, module in named_searchables(model)
+            for name in module.unit_names
+        }
+        searched = sum(
+            self.unit_macs(name, n) for name, n in self.supernet.items())
+        self.fixed = traced.macs[''] - searched
+
+    def unit_macs(self, name: str, alive: int, cost: str = 'macs') -> int:
+        """Multiply-adds of one unit with ``alive`` elements."""
+        formula: Cost = self._costs[name][cost]
+        return sum(formula(alive, size) for size in self._sizes[name])
+
+    def macs(self, architecture: Mapping[str, int]) -> int:
+        """Multiply-adds of the whole model; units not named are gone."""
+        return self.fixed + sum(
+            self.unit_macs(name, architecture.get(name, 0))
+            for name in self.supernet)
+
+    def deltas(self, architecture: Mapping[str, int],
+               cost: str = 'macs') -> Dict[str, int]:
+        """Marginal cost of one element per alive unit, Eq. (6)."""
+        return {
+            name: self.unit_macs(name, alive, cost) -
+            self.unit_macs(name, alive - 1, cost)
+            for name, alive in architecture.items() if alive
+        }

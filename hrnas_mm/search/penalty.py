@@ -1,0 +1,56 @@
+"""The resource-aware L1 penalty, Eq. (7), and its warm-up."""
+from typing import List
+
+import torch
+from torch import Tensor, nn
+
+from .cost import CostModel
+from .units import named_search_units
+
+
+class ResourcePenalty:
+    """The sum of delta_i * abs(alpha_i) over all elements.
+
+    delta is the marginal cost of the element's unit, divided by the mean over
+    all elements of the supernet, so that rho means the same for every network
+    and input size, and on resume.
+
+    Source: HR-NAS, Eq. (6), (7).
+
+    Args:
+        cost_model: Of the supernet.
+        cost: 'macs': all that an element costs; 'eq6': the depthwise
+            convolution alone for a channel, as Eq. (6) is printed.
+    """
+
+    def __init__(self, cost_model: CostModel, cost: str = 'macs') -> None:
+        self.cost_model = cost_model
+        self.cost = cost
+        alive = cost_model.supernet
+        deltas = cost_model.deltas(alive, cost)
+        total = sum(deltas[name] * n for name, n in alive.items())
+        self.mean_delta = total / sum(alive.values())
+        self._alphas: List[nn.Parameter] = []
+        self._deltas = torch.empty(0)
+
+    def bind_(self, model: nn.Module) -> None:
+        """Collect the importance factors; due again after every shrink."""
+        units = named_search_units(model)
+        deltas = self.cost_model.deltas(
+            {name: len(unit) for name, unit in units.items()}, self.cost)
+        self._alphas = [unit.alpha for unit in units.values()]
+        self._deltas = torch.cat([
+            unit.alpha.new_full((len(unit), ), deltas[name] / self.mean_delta)
+            for name, unit in units.items()
+        ])
+
+    def __call__(self) -> Tensor:
+        """Return the penalty, a scalar that gradients flow through."""
+        # One concatenation and one product: a kernel per unit would cost
+        # more than a block.
+        return torch.dot(self._deltas, torch.cat(self._alphas).abs())
+
+
+def linear_warmup(step: int, steps: int) -> float:
+    """The factor that rises from 0 before the first step to 1 at the last."""
+    return min((step + 1) / steps, 1.0) if steps > 0 else 1.0

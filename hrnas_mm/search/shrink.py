@@ -1,0 +1,160 @@
+"""Removing dead elements: choose them, then slice everything they own."""
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from .units import Axis, SearchUnit, named_search_units, named_searchables
+
+Keep = Dict[str, Tensor]
+
+
+def select_alive(models: Sequence[nn.Module], threshold: float) -> Keep:
+    """Return the elements to keep: alive in any of the models.
+
+    Args:
+        models: Copies of one network, the raw and the averaged one say.
+        threshold: An element is alive if abs(alpha) is at least this.
+
+    Returns:
+        Kept indices, ascending, by unit name.
+
+    Raises:
+        ValueError: If an importance factor is not finite.
+    """
+    alive: Dict[str, Tensor] = {}
+    for units in map(named_search_units, models):
+        for name, unit in units.items():
+            alpha = unit.alpha.detach()
+            if not torch.isfinite(alpha).all():
+                raise ValueError(
+                    f'importance factors of {name} must be finite, got '
+                    f'{alpha[~torch.isfinite(alpha)][0].item()}')
+            above = alpha.abs() >= threshold
+            alive[name] = above | alive[name].to(
+                above.device) if name in alive else above
+    return {name: mask.nonzero().flatten() for name, mask in alive.items()}
+
+
+def shrink_(model: nn.Module,
+            keep: Mapping[str, Tensor],
+            optimizer: Optional[Optimizer] = None) -> None:
+    """Remove all elements that are not kept, in place.
+
+    Parameters keep their identity and the optimizer its groups. What dead
+    elements still contribute is folded into what follows; a path without
+    elements is dropped, and its parameters leave the optimizer.
+
+    Args:
+        model: The network.
+        keep: Kept indices by unit name; units not named stay whole.
+        optimizer: Holds the model's parameters; its state is sliced too.
+
+    Raises:
+        ValueError: If no element at all would be left, or a name or an index
+            does not exist. Nothing has changed then.
+        TypeError: If the optimizer's state cannot be sliced.
+    """
+    units = named_search_units(model)
+    _check_keep(units, keep)
+    changed = {
+        name: index.to(units[name].alpha.device)
+        for name, index in keep.items() if len(index) < len(units[name])
+    }
+    axes = [(axis, index) for name, index in changed.items()
+            for axis in units[name].axes if axis.tensor is not None]
+    if optimizer is not None:
+        _check_state(optimizer, (axis.tensor for axis, _ in axes))
+
+    before = list(model.parameters())
+    with torch.no_grad():
+        for name, index in changed.items():
+            _absorb(units[name], index)
+        for axis, index in axes:
+            _slice_(axis, index, optimizer)
+    for module in {id(axis.module): axis.module for axis, _ in axes}.values():
+        _refresh_sizes_(module)
+    for _, searchable in named_searchables(model):
+        searchable.drop_empty_()
+    if optimizer is not None:
+        _forget_(optimizer, before, model.parameters())
+
+
+def _check_keep(units: Mapping[str, SearchUnit],
+                keep: Mapping[str, Tensor]) -> None:
+    for name, index in keep.items():
+        if name not in units:
+            raise ValueError(f'there is no search unit {name!r}')
+        if len(index) and not 0 <= int(index.min()) <= int(
+                index.max()) < len(units[name]):
+            raise ValueError(
+                f'{name} has {len(units[name])} elements, got indices '
+                f'{int(index.min())} to {int(index.max())}')
+    if not any(
+            len(keep.get(name, unit.alpha)) for name, unit in units.items()):
+        raise ValueError('every element of every search unit would be removed')
+
+
+def _check_state(optimizer: Optimizer, tensors: Iterable[Tensor]) -> None:
+    for param in tensors:
+        for key, value in optimizer.state.get(param, {}).items():
+            if _is_scalar(value) or value.shape == param.shape:
+                continue
+            raise TypeError(
+                f'{type(optimizer).__name__} cannot be shrunk: its state '
+                f'{key!r} has shape {tuple(value.shape)} for a parameter of '
+                f'shape {tuple(param.shape)}; use an optimizer with '
+                'element-wise state, such as SGD, RMSprop, Adam or AdamW')
+
+
+def _is_scalar(value: object) -> bool:
+    return not isinstance(value, Tensor) or value.dim() == 0
+
+
+def _absorb(unit: SearchUnit, index: Tensor) -> None:
+    if unit.absorb is None:
+        return
+    dead = torch.ones(len(unit), dtype=torch.bool, device=index.device)
+    dead[index] = False
+    unit.absorb(dead.nonzero().flatten())
+
+
+def _slice_(axis: Axis, index: Tensor, optimizer: Optional[Optimizer]) -> None:
+    tensor = axis.tensor
+    assert tensor is not None
+    if not isinstance(tensor, nn.Parameter):
+        setattr(axis.module, axis.name, tensor.index_select(axis.dim, index))
+        return
+    state = optimizer.state.get(tensor, {}) if optimizer is not None else {}
+    for key, value in state.items():
+        if not _is_scalar(value):
+            state[key] = value.index_select(axis.dim, index)
+    # In place: the parameter keeps its identity, which optimizers, hooks and
+    # parameter groups refer to.
+    tensor.data = tensor.data.index_select(axis.dim, index)
+    tensor.grad = None
+
+
+def _refresh_sizes_(module: nn.Module) -> None:
+    """Derive what a layer says of itself from its tensors."""
+    if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
+        out_channels, in_channels = module.weight.shape[:2]
+        if module.groups == module.in_channels == module.out_channels:
+            module.groups = in_channels = out_channels
+        module.in_channels, module.out_channels = in_channels, out_channels
+    elif isinstance(module, nn.modules.batchnorm._BatchNorm):
+        module.num_features = len(module.weight)
+    elif isinstance(module, nn.Linear):
+        module.out_features, module.in_features = module.weight.shape
+
+
+def _forget_(optimizer: Optimizer, before: List[nn.Parameter],
+             after: Iterable[nn.Parameter]) -> None:
+    """Let parameters that left the model leave the optimizer too."""
+    gone = {id(param) for param in before} - {id(param) for param in after}
+    for group in optimizer.param_groups:
+        for param in group['params']:
+            if id(param) in gone:
+                optimizer.state.pop(param, None)
+        group['params'] = [p for p in group['params'] if id(p) not in gone]

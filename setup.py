@@ -1,0 +1,36 @@
+"""Packaging of hrnas_mm; torch and mmcv are the user's own."""
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+
+def requirements(name):
+    """Read requirements/<name>.txt without its comments."""
+    lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
+    stripped = (line.split('#')[0].strip() for line in lines)
+    return [line for line in stripped if line]
+
+
+def version():
+    """Read the version without importing the package, which needs torch."""
+    scope = {}
+    exec((ROOT / 'hrnas_mm' / 'version.py').read_text(), scope)
+    return scope['__version__']
+
+
+setup(
+    name='hrnas_mm',
+    version=version(),
+    description='HR-NAS for OpenMMLab: searching efficient high-resolution '
+    'networks with lightweight Transformers, while they train',
+    long_description=(ROOT / 'README.md').read_text(),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    packages=find_packages(include=['hrnas_mm', 'hrnas_mm.*']),
+    package_data={'hrnas_mm': ['py.typed']},
+    python_requires='>=3.10,<3.13',
+    install_requires=requirements('runtime'),
+    extras_require={'seg': requirements('seg')},
+)
