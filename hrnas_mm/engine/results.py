@@ -6,13 +6,13 @@ from typing import Dict, List, Optional
 import torch
 from mmengine.config import Config
 from mmengine.dist import master_only
-from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
 from .. import compat
+from ..config import build_model
 from ..search import CostModel, architecture_of, write_architecture
 from ..version import __version__
 from .latency import latency
@@ -122,7 +122,7 @@ def _build_supernet(runner: Runner) -> Optional[nn.Module]:
     if not isinstance(runner.cfg.get('model'), dict):
         return None
     device = next(runner.model.parameters()).device
-    return MODELS.build(runner.cfg.model).to(device)
+    return build_model(runner.cfg).to(device)
 
 
 def _pad(cells: List[str]) -> List[str]:

@@ -73,13 +73,23 @@ def trace(model: nn.Module, input_shape: Sequence[int]) -> Trace:
     finally:
         for hook in hooks:
             hook.remove()
+    return Trace(_macs_by_module(model, counter), sizes)
+
+
+def _macs_by_module(model: nn.Module,
+                    counter: FlopCounterMode) -> Dict[str, int]:
+    counts = counter.get_flop_counts()
     root = type(model).__name__
-    macs = {
-        name[len(root) + 1:]: sum(counts.values()) // 2
-        for name, counts in counter.get_flop_counts().items()
-        if name.split('.')[0] == root
-    }
-    return Trace({**macs, '': counter.get_total_flops() // 2}, sizes)
+    macs: Dict[str, int] = {}
+    for name, module in reversed(list(model.named_modules())):
+        # A module whose forward() is called directly, as mmseg does with
+        # heads, is not seen itself, but its children are.
+        own = sum(counts.get(join(root, name), {}).values()) // 2
+        children = (macs[join(name, child)]
+                    for child, _ in module.named_children())
+        macs[name] = own or sum(children)
+    macs[''] = counter.get_total_flops() // 2
+    return macs
 
 
 def _size_recorder(sizes: Dict[str, List[Size]], name: str):

@@ -1,0 +1,77 @@
+"""Configs, as the command lines read them."""
+import os.path as osp
+from typing import Any, Dict, Iterator, Optional
+
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import MODELS, init_default_scope
+from torch import nn
+
+
+def prepare_config(path: str,
+                   options: Optional[Dict[str, Any]] = None,
+                   work_dir: Optional[str] = None) -> Config:
+    """Read a config and apply what the command line overrides.
+
+    Args:
+        path: The config file.
+        options: Of ``--cfg-options``. ``data_root`` moves every data set that
+            is under the config's ``data_root``.
+        work_dir: Of ``--work-dir``; else the config's, else
+            ``work_dirs/<name of the config>``.
+    """
+    cfg = Config.fromfile(path)
+    options = dict(options or {})
+    if 'data_root' in options and 'data_root' in cfg:
+        move_data_(cfg, cfg.data_root, options['data_root'])
+    cfg.merge_from_dict(options)
+    name = osp.splitext(osp.basename(path))[0]
+    cfg.work_dir = work_dir or cfg.get('work_dir') or osp.join(
+        'work_dirs', name)
+    return cfg
+
+
+def build_model(cfg: Config) -> nn.Module:
+    """Build the model of a config, for one process on any device."""
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    return revert_sync_batchnorm(MODELS.build(cfg.model))
+
+
+def move_data_(cfg: Config, old: str, new: str) -> None:
+    """Replace the folder ``old`` by ``new`` in all paths under it."""
+    folder = old.rstrip('/')
+    for node in _dicts(cfg._cfg_dict):
+        for key, value in node.items():
+            if isinstance(value, str) and (value + '/').startswith(folder +
+                                                                   '/'):
+                node[key] = new.rstrip('/') + value[len(folder):]
+
+
+def check_data(cfg: Config, *loaders: str) -> None:
+    """Stop with a hint if a data set's folder is missing.
+
+    Args:
+        cfg: Its ``data_help`` tells where the data comes from.
+        loaders: Names of data loaders in the config; None there is skipped.
+
+    Raises:
+        FileNotFoundError: Names the folder and how to get it.
+    """
+    for loader in loaders:
+        for node in _dicts(cfg.get(loader) or {}):
+            folder = node.get('data_root')
+            if folder and not osp.isdir(folder):
+                raise FileNotFoundError(
+                    f'{loader}.dataset.data_root {folder!r} does not exist. '
+                    f'{cfg.get("data_help", "")} Give another folder with '
+                    '--cfg-options data_root=...')
+
+
+def _dicts(node: Any) -> Iterator[Dict[str, Any]]:
+    """All dicts in a config, from the outside in."""
+    if isinstance(node, dict):
+        yield node
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for item in node:
+            yield from _dicts(item)

@@ -1,0 +1,20 @@
+"""What all tests share: one thread each, a seed, the real data."""
+from pathlib import Path
+
+import pytest
+import torch
+
+SHARED = Path(__file__).parents[2] / 'shared' / 'data'
+
+
+@pytest.fixture(autouse=True)
+def _reproducible():
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def shared_data():
+    if not SHARED.is_dir():
+        pytest.skip(f'needs the real data in {SHARED}')
+    return SHARED

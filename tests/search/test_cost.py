@@ -1,0 +1,126 @@
+"""Multiply-adds against torch's own counter and against the paper."""
+import pytest
+import torch
+from tiny import supernet
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from hrnas_mm.models import HRNASSupernet
+from hrnas_mm.modules import LightweightTransformer
+from hrnas_mm.search import (CostModel, architecture_of, named_search_units,
+                             shrink_, trace)
+from hrnas_mm.search.cost import attention_macs, conv_macs, strided
+
+
+def counted(model, shape):
+    """Multiply-adds as torch counts them, on the meta device."""
+    model = model.to('meta').eval().requires_grad_(False)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.empty(1, *shape, device='meta'))
+    return counter.get_total_flops() // 2
+
+
+def random_keep(model, share_empty=0.2):
+    keep = {}
+    for name, unit in named_search_units(model).items():
+        count = int(torch.randint(1, len(unit) + 1, ()))
+        if torch.rand(()) < share_empty:
+            count = 0
+        keep[name] = torch.randperm(len(unit))[:count].sort()[0]
+    return keep
+
+
+def test_formulas():
+    assert conv_macs(3, 8, 3, (5, 7)) == 3 * 8 * 9 * 35
+    assert conv_macs(8, 8, 5, (5, 7), groups=8) == 8 * 25 * 35
+    assert attention_macs(4, 6, 64) == 4 * 6 * 64 * 2
+    assert strided((7, 8), 2) == (4, 4)
+
+
+@pytest.mark.parametrize('shape', [(3, 64, 64), (3, 67, 93), (3, 32, 100)])
+@pytest.mark.parametrize('options', [
+    {},
+    dict(num_tokens=0),
+    dict(transformer=dict(position='sinusoidal', position_in='both')),
+    dict(transformer=dict(position='learned', num_heads=2, head_dims=4)),
+    dict(fuse_channels=None, transformer=dict(position='none', ffn_dims=5)),
+])
+def test_equals_flop_counter_before_and_after_shrinking(shape, options):
+    model = supernet(**options)
+    cost_model = CostModel(model, shape)
+    for _ in range(2):
+        architecture = architecture_of(model)
+        assert cost_model.macs(architecture) == trace(model, shape).macs['']
+        shrink_(model, random_keep(model))
+    architecture = architecture_of(model)
+    assert cost_model.macs(architecture) == counted(model, shape)
+
+
+def test_transformer_macs_written_out():
+    n, c, c_out, s2, d, f = 5, 7, 9, 16, 8, 24
+    block = LightweightTransformer(
+        c, c_out, num_tokens=n, token_size=4, head_dims=d, ffn_dims=f)
+    layer = 4 * n * s2 * d + 2 * n * n * d + 2 * n * s2 * f  # Sec. 3.1
+    expected = (c + 2) * n * s2 + 2 * layer + n * c_out * s2
+    unit = block.search_units()['tokens']
+    assert unit.costs['macs'](n, (13, 17)) == expected
+    assert counted(block, (c, 13, 17)) == expected
+    assert unit.costs['macs'](0, (13, 17)) == 0
+
+
+def test_paper_supernet_at_cityscapes_size():
+    class Segmentor(nn.Module):
+
+        def __init__(self, num_tokens):
+            super().__init__()
+            self.backbone = HRNASSupernet(
+                num_tokens=num_tokens, fuse_channels=90)
+            self.head = nn.Conv2d(90, 19, 1)
+
+        def forward(self, x):
+            return self.head(self.backbone(x)[0])
+
+    shape = (3, 512, 1024)
+    plain, full = Segmentor(0), Segmentor(64)
+    macs = CostModel(plain, shape).macs(architecture_of(plain))
+    params = sum(p.numel() for p in plain.parameters())
+    assert round(macs / 1e9, 4) == 61.8366
+    assert round(params / 1e6, 2) == 10.11
+    transformers = sum(
+        unit.costs['macs'](64, shape[1:])
+        for name, unit in named_search_units(full).items()
+        if name.endswith('.tokens'))
+    with_tokens = CostModel(full, shape).macs(architecture_of(full))
+    assert with_tokens - macs == transformers
+
+
+def test_marginal_cost_is_constant_for_channels_and_falls_for_tokens():
+    model = supernet()
+    cost_model = CostModel(model, (3, 64, 64))
+    channel, token = 'fuse.mixconv.k3', 'fuse.transformer.tokens'
+    full = cost_model.deltas(cost_model.supernet)
+    fewer = cost_model.deltas({channel: 2, token: 2})
+    assert full[channel] == fewer[channel]
+    assert full[token] > fewer[token]
+
+
+def test_eq6_counts_the_depthwise_convolution_alone():
+    model = supernet()
+    deltas = CostModel(model, (3, 64, 64)).deltas(
+        architecture_of(model), 'eq6')
+    assert deltas['fuse.mixconv.k3'] == 9 * 16 * 16
+    assert deltas['fuse.mixconv.k5'] == 25 * 16 * 16
+
+
+def test_trace_leaves_the_model_alone():
+    model = supernet().train()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    trace(model, (3, 32, 32))
+    assert model.training and all(m.training for m in model.modules())
+    assert all(torch.equal(v, before[k])
+               for k, v in model.state_dict().items())
+
+
+def test_model_without_units_is_refused():
+    with pytest.raises(ValueError, match='no search units'):
+        CostModel(nn.Conv2d(3, 3, 1), (3, 8, 8))

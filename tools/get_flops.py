@@ -1,0 +1,119 @@
+"""Count multiply-adds and parameters, stage by stage."""
+import argparse
+import json
+import sys
+from typing import Dict, List
+
+from mmengine.config import DictAction
+from mmengine.runner import load_checkpoint
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from hrnas_mm.config import build_model, prepare_config
+from hrnas_mm.engine.checks import input_shape_of
+from hrnas_mm.search import architecture_of, trace
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        'checkpoint', nargs='?', help='weights, of a shrunk network say')
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs='+',
+        metavar='N',
+        help='H W or C H W; default: the size of the data_preprocessor')
+    parser.add_argument('--json', action='store_true', help='print JSON')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='key=value pairs that override the config')
+    return parser.parse_args()
+
+
+def part_names(model: nn.Module) -> List[str]:
+    """The rows: the model's children, and of a supernet its stages."""
+    names = []
+    for name, child in model.named_children():
+        if not hasattr(child, 'stages'):
+            names.append(name)
+            continue
+        for part, module in child.named_children():
+            numbered = range(len(module)) if part == 'stages' else [None]
+            names += [
+                f'{name}.{part}' + ('' if i is None else f'.{i}')
+                for i in numbered
+            ]
+    return names
+
+
+def count(model: nn.Module, shape) -> Dict:
+    """Multiply-adds, parameters and alive elements, in all and by part."""
+    macs = trace(model, shape).macs
+    architecture = architecture_of(model)
+    parts = {
+        name: dict(
+            macs=macs[name],
+            params=sum(p.numel()
+                       for p in model.get_submodule(name).parameters()),
+            **elements(architecture, name + '.'))
+        for name in part_names(model)
+    }
+    total = dict(
+        macs=macs[''],
+        params=sum(p.numel() for p in model.parameters()),
+        **elements(architecture, ''))
+    return dict(input_shape=list(shape), total=total, parts=parts)
+
+
+def elements(architecture: Dict[str, int], prefix: str) -> Dict[str, int]:
+    """Alive channels and tokens under a prefix."""
+    alive = dict(channels=0, tokens=0)
+    for name, n in architecture.items():
+        if name.startswith(prefix):
+            kind = 'tokens' if name.endswith('.tokens') else 'channels'
+            alive[kind] += n
+    return alive
+
+
+def print_table(counts: Dict) -> None:
+    """Print a row per part and the total."""
+    table = Table(
+        title=f'One image of {tuple(counts["input_shape"])}', show_footer=True)
+    total = counts['total']
+    for name, text in [('part', 'total'),
+                       ('multiply-adds', f'{total["macs"] / 1e9:.4f} G'),
+                       ('parameters', f'{total["params"] / 1e6:.4f} M'),
+                       ('channels', str(total['channels'])),
+                       ('tokens', str(total['tokens']))]:
+        justify = 'left' if name == 'part' else 'right'
+        table.add_column(name, text, justify=justify)
+    for name, part in counts['parts'].items():
+        table.add_row(name, f'{part["macs"] / 1e9:.4f} G',
+                      f'{part["params"] / 1e6:.4f} M', str(part['channels']),
+                      str(part['tokens']))
+    Console().print(table)
+
+
+def main() -> None:
+    """Build the model, load the weights, count, print."""
+    args = parse_args()
+    cfg = prepare_config(args.config, args.cfg_options)
+    model = build_model(cfg)
+    if args.checkpoint:
+        load_checkpoint(model, args.checkpoint, map_location='cpu')
+    try:
+        shape = input_shape_of(model, args.shape)
+    except ValueError as error:
+        sys.exit(f'{error}; give --shape')
+    counts = count(model, shape)
+    print(json.dumps(counts)) if args.json else print_table(counts)
+
+
+if __name__ == '__main__':
+    main()

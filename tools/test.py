@@ -1,0 +1,47 @@
+"""Evaluate a checkpoint: any config of mmseg, mmpose, mmdet3d, mmpretrain."""
+import argparse
+import os
+
+from mmengine.config import DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from hrnas_mm.config import check_data, prepare_config
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line; the arguments are those of the frameworks."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file, of the search say')
+    parser.add_argument('checkpoint', help='checkpoint, shrunk or not')
+    parser.add_argument('--work-dir', help='where logs and metrics go')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='key=value pairs that override the config; data_root=... moves '
+        'every data set that is under the data_root of the config')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def main() -> None:
+    """Build the runner and test."""
+    args = parse_args()
+    cfg = prepare_config(args.config, args.cfg_options, args.work_dir)
+    cfg.launcher = args.launcher
+    cfg.load_from = args.checkpoint
+    check_data(cfg, 'test_dataloader')
+    build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
+    build(cfg).test()
+
+
+if __name__ == '__main__':
+    main()
