@@ -1,5 +1,6 @@
 """Where ``arch=`` of a backbone comes from."""
-from typing import Mapping, Union
+import os.path as osp
+from typing import Any, Mapping, Optional, Union
 
 import torch
 from torch import nn
@@ -27,15 +28,35 @@ def load_architecture(arch: Union[str, Mapping[str, int]],
         return _of_backbone(arch)
     if arch.endswith('.json'):
         return _of_backbone(read_architecture(arch))
-    checkpoint = torch.load(arch, map_location='cpu', weights_only=True)
-    state_dict = checkpoint.get('state_dict', checkpoint)
-    found = architecture_in(state_dict, backbone, PREFIX) or architecture_in(
-        state_dict, backbone)
+    found = _in_checkpoint(arch, backbone)
     if found is None:
         raise ValueError(f'arch={arch!r} has no importance factors of a '
                          f'{type(backbone).__name__}: it is a checkpoint of '
                          'another network')
     return found
+
+
+def pretrained_architecture(init_cfg: Optional[Mapping[str, Any]],
+                            backbone: nn.Module) -> Optional[Architecture]:
+    """Return the architecture of the weights that ``init_cfg`` will load.
+
+    It has to be known in the constructor: weights are initialised after
+    optimizer and averaged model were made. None if they are not a local
+    checkpoint of a backbone like this.
+    """
+    if not isinstance(init_cfg, Mapping):
+        return None
+    path = init_cfg.get('checkpoint')
+    if init_cfg['type'] != 'Pretrained' or not osp.isfile(path):
+        return None
+    return _in_checkpoint(path, backbone)
+
+
+def _in_checkpoint(path: str, backbone: nn.Module) -> Optional[Architecture]:
+    checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    state_dict = checkpoint.get('state_dict', checkpoint)
+    return architecture_in(state_dict, backbone, PREFIX) or architecture_in(
+        state_dict, backbone)
 
 
 def _of_backbone(arch: Mapping[str, int]) -> Architecture:

@@ -11,7 +11,7 @@ from ...modules import ConvNormAct, FusionModule, SearchingBlock
 from ...modules.transformer import resize
 from ...registry import MODELS, register_in
 from ...search import apply_architecture_, architecture_in
-from .arch import load_architecture
+from .arch import load_architecture, pretrained_architecture
 
 STAGES = (
     dict(num_blocks=(1, ), num_channels=(24, )),
@@ -139,9 +139,16 @@ class HRNASSupernet(BaseModule):
             channels = stage['num_channels']
         self.fuse = block(sum(channels),
                           fuse_channels) if fuse_channels else None
-        if arch is not None:
-            apply_architecture_(self, load_architecture(arch, self))
+        self._shape(arch)
         self._freeze()
+
+    def _shape(self, arch: Union[None, str, Mapping[str, int]]) -> None:
+        """Take the architecture that is given, or that of the weights."""
+        architecture = pretrained_architecture(
+            self.init_cfg,
+            self) if arch is None else load_architecture(arch, self)
+        if architecture is not None:
+            apply_architecture_(self, architecture)
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
         if x.shape[1] != self.in_channels:
