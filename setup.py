@@ -1,4 +1,5 @@
 """Packaging of hrnas_mm; torch and mmcv are the user's own."""
+
 from pathlib import Path
 
 from setuptools import find_packages, setup

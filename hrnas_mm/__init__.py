@@ -1,4 +1,5 @@
 """HR-NAS (Ding et al., CVPR 2021) for OpenMMLab."""
+
 from . import engine, models
 from .version import __version__
 

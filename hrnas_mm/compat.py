@@ -1,4 +1,5 @@
 """Work-arounds for upstream versions; each says what for, and until when."""
+
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ def plain_checkpoint_(checkpoint: dict) -> None:
     hub = checkpoint.get('message_hub')
     if hub:
         hub['log_scalars'] = {
-            name: dict(zip(('log', 'count'), map(torch.as_tensor, buffer.data)))
+            name: dict(
+                zip(('log', 'count'), map(torch.as_tensor, buffer.data))
+            )
             for name, buffer in hub['log_scalars'].items()
             if isinstance(buffer, HistoryBuffer)
         }
@@ -31,9 +34,11 @@ def restore_checkpoint_(checkpoint: dict) -> None:
     hub = checkpoint.get('message_hub')
     if hub:
         hub['log_scalars'] = {
-            name: HistoryBuffer(saved['log'].cpu().numpy(),
-                                saved['count'].cpu().numpy())
-            if isinstance(saved, dict) else saved
+            name: HistoryBuffer(
+                saved['log'].cpu().numpy(), saved['count'].cpu().numpy()
+            )
+            if isinstance(saved, dict)
+            else saved
             for name, saved in hub['log_scalars'].items()
         }
 

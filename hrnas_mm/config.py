@@ -1,6 +1,8 @@
 """Configs, as the command lines read them."""
+
 import os.path as osp
-from typing import Any, Dict, Iterator, Optional
+from collections.abc import Iterator
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
@@ -8,9 +10,11 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
 
-def prepare_config(path: str,
-                   options: Optional[Dict[str, Any]] = None,
-                   work_dir: Optional[str] = None) -> Config:
+def prepare_config(
+    path: str,
+    options: dict[str, Any] | None = None,
+    work_dir: str | None = None,
+) -> Config:
     """Read a config and apply what the command line overrides.
 
     Args:
@@ -26,8 +30,9 @@ def prepare_config(path: str,
         move_data_(cfg, cfg.data_root, options['data_root'])
     cfg.merge_from_dict(options)
     name = osp.splitext(osp.basename(path))[0]
-    cfg.work_dir = work_dir or cfg.get('work_dir') or osp.join(
-        'work_dirs', name)
+    cfg.work_dir = (
+        work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
+    )
     return cfg
 
 
@@ -42,9 +47,10 @@ def move_data_(cfg: Config, old: str, new: str) -> None:
     folder = old.rstrip('/')
     for node in _dicts(cfg._cfg_dict):
         for key, value in node.items():
-            if isinstance(value, str) and (value + '/').startswith(folder +
-                                                                   '/'):
-                node[key] = new.rstrip('/') + value[len(folder):]
+            if isinstance(value, str) and (value + '/').startswith(
+                folder + '/'
+            ):
+                node[key] = new.rstrip('/') + value[len(folder) :]
 
 
 def check_data(cfg: Config, *loaders: str) -> None:
@@ -64,10 +70,11 @@ def check_data(cfg: Config, *loaders: str) -> None:
                 raise FileNotFoundError(
                     f'{loader}.dataset.data_root {folder!r} does not exist. '
                     f'{cfg.get("data_help", "")} Give another folder with '
-                    '--cfg-options data_root=...')
+                    '--cfg-options data_root=...'
+                )
 
 
-def _dicts(node: Any) -> Iterator[Dict[str, Any]]:
+def _dicts(node: Any) -> Iterator[dict[str, Any]]:
     """All dicts in a config, from the outside in."""
     if isinstance(node, dict):
         yield node

@@ -5,18 +5,18 @@ scope to its parents, never sideways, so ``type='HRNASSupernet'`` builds inside
 mmseg, mmpose, mmdet3d and mmpretrain alike. ``type='hrnas_mm.HRNASSupernet'``
 finds the child and imports it without ``custom_imports``.
 """
+
 from mmengine import registry as root
 
 MODELS = root.Registry(
     'model',
     parent=root.MODELS,
     scope='hrnas_mm',
-    locations=['hrnas_mm.models'])
+    locations=['hrnas_mm.models'],
+)
 HOOKS = root.Registry(
-    'hook',
-    parent=root.HOOKS,
-    scope='hrnas_mm',
-    locations=['hrnas_mm.engine'])
+    'hook', parent=root.HOOKS, scope='hrnas_mm', locations=['hrnas_mm.engine']
+)
 
 
 def register_in(child: root.Registry):

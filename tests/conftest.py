@@ -1,4 +1,5 @@
 """What all tests share: one thread each, a seed, the real data."""
+
 from pathlib import Path
 
 import pytest

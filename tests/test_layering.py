@@ -1,18 +1,26 @@
 """The arrows of the design: who may import whom."""
+
 import ast
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / 'hrnas_mm'
-OPENMMLAB = {'mmcv', 'mmengine', 'mmseg', 'mmpose', 'mmdet', 'mmdet3d',
-             'mmpretrain'}
+OPENMMLAB = {
+    'mmcv',
+    'mmengine',
+    'mmseg',
+    'mmpose',
+    'mmdet',
+    'mmdet3d',
+    'mmpretrain',
+}
 FRAMEWORKS = OPENMMLAB - {'mmcv', 'mmengine'}
 FORBIDDEN = {
-    'search': OPENMMLAB | {'modules', 'models', 'engine', 'registry',
-                           'compat', 'config'},
-    'modules': OPENMMLAB | {'models', 'engine', 'registry', 'compat',
-                            'config'},
+    'search': OPENMMLAB
+    | {'modules', 'models', 'engine', 'registry', 'compat', 'config'},
+    'modules': OPENMMLAB
+    | {'models', 'engine', 'registry', 'compat', 'config'},
     'models': FRAMEWORKS | {'engine'},
     'engine': FRAMEWORKS | {'modules', 'models'},
 }
@@ -30,8 +38,9 @@ def imported(path):
             elif node.level == 0:
                 yield from parts[1:2]
             elif node.level == len(path.relative_to(PACKAGE).parts):
-                yield from parts if parts[0] else (
-                    alias.name for alias in node.names)
+                yield from (
+                    parts if parts[0] else (alias.name for alias in node.names)
+                )
 
 
 @pytest.mark.parametrize('layer', FORBIDDEN)

@@ -1,12 +1,15 @@
 """A supernet, a model and a data set that train in milliseconds."""
+
 import random
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from mmengine.config import Config
 from mmengine.dataset import BaseDataset
+from mmengine.evaluator import BaseMetric
 from mmengine.model import BaseModel
-from mmengine.registry import DATASETS, MODELS
+from mmengine.registry import DATASETS, METRICS, MODELS
 from torch import nn
 
 from hrnas_mm.models import HRNASSupernet
@@ -14,7 +17,7 @@ from hrnas_mm.models import HRNASSupernet
 SUPERNET = dict(
     stem_channels=(4, 6),
     stages=(
-        dict(num_blocks=(1, ), num_channels=(6, )),
+        dict(num_blocks=(1,), num_channels=(6,)),
         dict(num_blocks=(1, 1), num_channels=(4, 8)),
     ),
     kernel_sizes=(3, 5),
@@ -22,7 +25,8 @@ SUPERNET = dict(
     num_tokens=4,
     token_size=4,
     transformer=dict(head_dims=8, ffn_dims=16),
-    fuse_channels=6)
+    fuse_channels=6,
+)
 
 
 def supernet(**options):
@@ -54,8 +58,9 @@ class TinyModel(BaseModel):
 class TinyData(BaseDataset):
     """Squares whose brightness tells the class, augmented at random."""
 
-    def __init__(self, count=24, channels=3):
+    def __init__(self, count=24, channels=3, augment=False):
         self.channels = channels
+        self.augment = augment
         self.count = count
         super().__init__()
 
@@ -66,9 +71,108 @@ class TinyData(BaseDataset):
         rng = np.random.default_rng(index)
         labels = np.kron(rng.integers(0, 4, (2, 2)), np.ones((16, 16), int))
         image = labels + rng.normal(0, 0.1, (self.channels, 32, 32))
-        image += np.random.normal(0, 0.1)
-        if random.random() < 0.5:
+        if self.augment:
+            image += np.random.normal(0, 0.1)
+        if self.augment and random.random() < 0.5:
             image, labels = image[..., ::-1], labels[..., ::-1]
         return dict(
             inputs=torch.tensor(image.copy(), dtype=torch.float32),
-            labels=torch.tensor(labels.copy()))
+            labels=torch.tensor(labels.copy()),
+        )
+
+
+class PixelAccuracy(BaseMetric):
+    """The share of pixels that are right."""
+
+    def process(self, data_batch, data_samples):
+        for predicted, labels in data_samples:
+            self.results.append((predicted == labels).float().mean().item())
+
+    def compute_metrics(self, results):
+        return dict(accuracy=sum(results) / len(results))
+
+
+METRICS.register_module(module=PixelAccuracy)
+
+
+def config(work_dir, max_iters=12, by_epoch=False, ema=None, **hook):
+    """A whole search in a Runner: three shrinks, four checkpoints."""
+    loader = dict(
+        batch_size=4,
+        num_workers=0,
+        dataset=dict(type='TinyData'),
+        collate_fn=dict(type='default_collate'),
+    )
+    sampler = 'DefaultSampler' if by_epoch else 'InfiniteSampler'
+    interval = 1 if by_epoch else 3
+    loop = (
+        dict(
+            type='EpochBasedTrainLoop',
+            max_epochs=max_iters // 6,
+            val_interval=1,
+        )
+        if by_epoch
+        else dict(
+            type='IterBasedTrainLoop', max_iters=max_iters, val_interval=6
+        )
+    )
+    hooks = [
+        dict(
+            type='ProgressiveShrinkHook',
+            **{
+                **dict(
+                    interval=interval,
+                    rho=1e-3,
+                    threshold=0.97,
+                    warmup=1,
+                    by_epoch=by_epoch,
+                    input_shape=(32, 32),
+                    calibration_batches=2,
+                ),
+                **hook,
+            },
+        )
+    ]
+    if ema:
+        hooks.append(dict(type='EMAHook', **ema))
+    return Config(
+        dict(
+            model=dict(
+                type='TinyModel',
+                backbone=dict(type='HRNASSupernet', **SUPERNET),
+            ),
+            work_dir=str(work_dir),
+            train_dataloader=dict(
+                loader,
+                sampler=dict(type=sampler, shuffle=True),
+                dataset=dict(type='TinyData', augment=True),
+            ),
+            val_dataloader=dict(
+                loader, sampler=dict(type='DefaultSampler', shuffle=False)
+            ),
+            val_evaluator=dict(type='PixelAccuracy'),
+            test_dataloader=dict(
+                loader, sampler=dict(type='DefaultSampler', shuffle=False)
+            ),
+            test_evaluator=dict(type='PixelAccuracy'),
+            train_cfg=loop,
+            val_cfg=dict(),
+            test_cfg=dict(),
+            optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.02)),
+            param_scheduler=dict(type='LinearLR', start_factor=0.5, end=8),
+            default_hooks=dict(
+                logger=dict(type='LoggerHook', interval=2),
+                checkpoint=dict(
+                    type='CheckpointHook',
+                    by_epoch=by_epoch,
+                    interval=1 if by_epoch else 4,
+                ),
+            ),
+            log_processor=dict(by_epoch=by_epoch),
+            custom_hooks=hooks,
+            randomness=dict(seed=3),
+            default_scope='mmengine',
+            experiment_name=f'{abs(hash(str(work_dir)))}',
+            log_level='ERROR',
+        )
+    )

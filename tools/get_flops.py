@@ -1,8 +1,8 @@
 """Count multiply-adds and parameters, stage by stage."""
+
 import argparse
 import json
 import sys
-from typing import Dict, List
 
 from mmengine.config import DictAction
 from mmengine.runner import load_checkpoint
@@ -20,23 +20,26 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument(
-        'checkpoint', nargs='?', help='weights, of a shrunk network say')
+        'checkpoint', nargs='?', help='weights, of a shrunk network say'
+    )
     parser.add_argument(
         '--shape',
         type=int,
         nargs='+',
         metavar='N',
-        help='H W or C H W; default: the size of the data_preprocessor')
+        help='H W or C H W; default: the size of the data_preprocessor',
+    )
     parser.add_argument('--json', action='store_true', help='print JSON')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
-        help='key=value pairs that override the config')
+        help='key=value pairs that override the config',
+    )
     return parser.parse_args()
 
 
-def part_names(model: nn.Module) -> List[str]:
+def part_names(model: nn.Module) -> list[str]:
     """The rows: the model's children, and of a supernet its stages."""
     names = []
     for name, child in model.named_children():
@@ -52,26 +55,29 @@ def part_names(model: nn.Module) -> List[str]:
     return names
 
 
-def count(model: nn.Module, shape) -> Dict:
+def count(model: nn.Module, shape) -> dict:
     """Multiply-adds, parameters and alive elements, in all and by part."""
     macs = trace(model, shape).macs
     architecture = architecture_of(model)
     parts = {
         name: dict(
             macs=macs[name],
-            params=sum(p.numel()
-                       for p in model.get_submodule(name).parameters()),
-            **elements(architecture, name + '.'))
+            params=sum(
+                p.numel() for p in model.get_submodule(name).parameters()
+            ),
+            **elements(architecture, name + '.'),
+        )
         for name in part_names(model)
     }
     total = dict(
         macs=macs[''],
         params=sum(p.numel() for p in model.parameters()),
-        **elements(architecture, ''))
+        **elements(architecture, ''),
+    )
     return dict(input_shape=list(shape), total=total, parts=parts)
 
 
-def elements(architecture: Dict[str, int], prefix: str) -> Dict[str, int]:
+def elements(architecture: dict[str, int], prefix: str) -> dict[str, int]:
     """Alive channels and tokens under a prefix."""
     alive = dict(channels=0, tokens=0)
     for name, n in architecture.items():
@@ -81,22 +87,29 @@ def elements(architecture: Dict[str, int], prefix: str) -> Dict[str, int]:
     return alive
 
 
-def print_table(counts: Dict) -> None:
+def print_table(counts: dict) -> None:
     """Print a row per part and the total."""
     table = Table(
-        title=f'One image of {tuple(counts["input_shape"])}', show_footer=True)
+        title=f'One image of {tuple(counts["input_shape"])}', show_footer=True
+    )
     total = counts['total']
-    for name, text in [('part', 'total'),
-                       ('multiply-adds', f'{total["macs"] / 1e9:.4f} G'),
-                       ('parameters', f'{total["params"] / 1e6:.4f} M'),
-                       ('channels', str(total['channels'])),
-                       ('tokens', str(total['tokens']))]:
+    for name, text in [
+        ('part', 'total'),
+        ('multiply-adds', f'{total["macs"] / 1e9:.4f} G'),
+        ('parameters', f'{total["params"] / 1e6:.4f} M'),
+        ('channels', str(total['channels'])),
+        ('tokens', str(total['tokens'])),
+    ]:
         justify = 'left' if name == 'part' else 'right'
         table.add_column(name, text, justify=justify)
     for name, part in counts['parts'].items():
-        table.add_row(name, f'{part["macs"] / 1e9:.4f} G',
-                      f'{part["params"] / 1e6:.4f} M', str(part['channels']),
-                      str(part['tokens']))
+        table.add_row(
+            name,
+            f'{part["macs"] / 1e9:.4f} G',
+            f'{part["params"] / 1e6:.4f} M',
+            str(part['channels']),
+            str(part['tokens']),
+        )
     Console().print(table)
 
 

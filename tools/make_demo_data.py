@@ -3,10 +3,10 @@
 ``cityscapes``: street scenes with road, sidewalk, building, pole, traffic
 sign, vegetation, sky, person and car, in Cityscapes' folders and label ids.
 """
+
 import argparse
 import os
 import os.path as osp
-from typing import Tuple
 
 import cv2
 import numpy as np
@@ -23,13 +23,14 @@ class Canvas:
         rng: Draws everything that varies.
     """
 
-    def __init__(self, height: int, width: int,
-                 rng: np.random.Generator) -> None:
+    def __init__(
+        self, height: int, width: int, rng: np.random.Generator
+    ) -> None:
         self.height, self.width, self.rng = height, width, rng
         self.image = np.zeros((height, width, 3), np.uint8)
         self.label = np.full((height, width), SKY, np.uint8)
 
-    def colour(self, base: Tuple[int, int, int], spread: int = 25):
+    def colour(self, base: tuple[int, int, int], spread: int = 25):
         """A BGR colour around ``base``."""
         drawn = np.array(base) + self.rng.integers(-spread, spread + 1, 3)
         return tuple(int(v) for v in drawn.clip(0, 255))
@@ -79,8 +80,14 @@ def _buildings(canvas: Canvas, horizon: int) -> None:
         w = int(canvas.width * rng.uniform(0.08, 0.22))
         if rng.random() < 0.75:
             top = int(horizon * rng.uniform(0.1, 0.7))
-            canvas.box(x, top, x + w, horizon,
-                       canvas.colour((110, 125, 145), 40), BUILDING)
+            canvas.box(
+                x,
+                top,
+                x + w,
+                horizon,
+                canvas.colour((110, 125, 145), 40),
+                BUILDING,
+            )
             _windows(canvas, x, top, w, horizon)
         x += w
 
@@ -97,14 +104,24 @@ def _ground(canvas: Canvas, horizon: int, vanish: float) -> None:
     h, w = canvas.height, canvas.width
     canvas.box(0, horizon, w, h, canvas.colour((135, 140, 150)), SIDEWALK)
     reach = w * canvas.rng.uniform(0.3, 0.5)
-    road = [(vanish - w * 0.03, horizon), (vanish + w * 0.03, horizon),
-            (vanish + reach, h), (vanish - reach, h)]
+    road = [
+        (vanish - w * 0.03, horizon),
+        (vanish + w * 0.03, horizon),
+        (vanish + reach, h),
+        (vanish - reach, h),
+    ]
     canvas.polygon(road, canvas.colour((85, 82, 80), 15), ROAD)
     for t in np.arange(0.15, 1, 0.2):
         y = horizon + (h - horizon) * t**1.5
         half = max(1, w * 0.008 * t)
-        canvas.box(vanish - half, y, vanish + half, y + h * 0.04 * t,
-                   (210, 210, 210), ROAD)
+        canvas.box(
+            vanish - half,
+            y,
+            vanish + half,
+            y + h * 0.04 * t,
+            (210, 210, 210),
+            ROAD,
+        )
 
 
 def _trees(canvas: Canvas, horizon: int) -> None:
@@ -114,8 +131,13 @@ def _trees(canvas: Canvas, horizon: int) -> None:
         size = canvas.height * rng.uniform(0.06, 0.16)
         for _ in range(6):
             dx, dy = rng.normal(0, size * 0.5, 2)
-            canvas.disc(x + dx, horizon - size * 0.7 + dy * 0.6, size * 0.5,
-                        canvas.colour((50, 110, 60), 30), VEGETATION)
+            canvas.disc(
+                x + dx,
+                horizon - size * 0.7 + dy * 0.6,
+                size * 0.5,
+                canvas.colour((50, 110, 60), 30),
+                VEGETATION,
+            )
 
 
 def _poles(canvas: Canvas, horizon: int) -> None:
@@ -126,12 +148,23 @@ def _poles(canvas: Canvas, horizon: int) -> None:
         half = max(1, canvas.width * 0.005 * near)
         foot = horizon + (canvas.height - horizon) * 0.5 * near
         top = horizon - canvas.height * 0.3 * near
-        canvas.box(x - half, top, x + half, foot,
-                   canvas.colour((105, 105, 105), 20), POLE)
+        canvas.box(
+            x - half,
+            top,
+            x + half,
+            foot,
+            canvas.colour((105, 105, 105), 20),
+            POLE,
+        )
         if rng.random() < 0.6:
             hues = ((30, 30, 200), (200, 90, 30), (30, 200, 220))
-            canvas.disc(x, top, canvas.height * 0.04 * near,
-                        canvas.colour(hues[rng.integers(3)]), SIGN)
+            canvas.disc(
+                x,
+                top,
+                canvas.height * 0.04 * near,
+                canvas.colour(hues[rng.integers(3)]),
+                SIGN,
+            )
 
 
 def _people(canvas: Canvas, horizon: int) -> None:
@@ -139,14 +172,27 @@ def _people(canvas: Canvas, horizon: int) -> None:
     for _ in range(rng.integers(1, 5)):
         near = rng.uniform(0.2, 0.8)
         side = rng.choice([rng.uniform(0, 0.25), rng.uniform(0.75, 1)])
-        x, foot = canvas.width * side, horizon + (canvas.height -
-                                                  horizon) * near
+        x, foot = (
+            canvas.width * side,
+            horizon + (canvas.height - horizon) * near,
+        )
         tall = canvas.height * 0.3 * near
         clothes = canvas.colour((90, 60, 130), 60)
-        canvas.box(x - tall * 0.13, foot - tall * 0.8, x + tall * 0.13, foot,
-                   clothes, PERSON)
-        canvas.disc(x, foot - tall * 0.88, tall * 0.12,
-                    canvas.colour((120, 150, 200)), PERSON)
+        canvas.box(
+            x - tall * 0.13,
+            foot - tall * 0.8,
+            x + tall * 0.13,
+            foot,
+            clothes,
+            PERSON,
+        )
+        canvas.disc(
+            x,
+            foot - tall * 0.88,
+            tall * 0.12,
+            canvas.colour((120, 150, 200)),
+            PERSON,
+        )
 
 
 def _cars(canvas: Canvas, horizon: int, vanish: float) -> None:
@@ -156,13 +202,30 @@ def _cars(canvas: Canvas, horizon: int, vanish: float) -> None:
         x = vanish + canvas.width * rng.uniform(-0.3, 0.3) * near
         half, tall = canvas.width * 0.11 * near, canvas.height * 0.22 * near
         paint = canvas.colour((120, 80, 80), 80)
-        canvas.box(x - half, foot - tall * 0.6, x + half, foot - tall * 0.1,
-                   paint, CAR)
-        canvas.box(x - half * 0.7, foot - tall, x + half * 0.7,
-                   foot - tall * 0.6, (60, 50, 45), CAR)
+        canvas.box(
+            x - half,
+            foot - tall * 0.6,
+            x + half,
+            foot - tall * 0.1,
+            paint,
+            CAR,
+        )
+        canvas.box(
+            x - half * 0.7,
+            foot - tall,
+            x + half * 0.7,
+            foot - tall * 0.6,
+            (60, 50, 45),
+            CAR,
+        )
         for wheel in (-0.6, 0.6):
-            canvas.disc(x + half * wheel, foot - tall * 0.12, tall * 0.14,
-                        (25, 25, 25), CAR)
+            canvas.disc(
+                x + half * wheel,
+                foot - tall * 0.12,
+                tall * 0.14,
+                (25, 25, 25),
+                CAR,
+            )
 
 
 def _photograph(canvas: Canvas) -> np.ndarray:
@@ -176,8 +239,9 @@ def _photograph(canvas: Canvas) -> np.ndarray:
     return image.clip(0, 255).astype(np.uint8)
 
 
-def make_cityscapes(out: str, counts: dict, size: Tuple[int, int],
-                    seed: int) -> None:
+def make_cityscapes(
+    out: str, counts: dict, size: tuple[int, int], seed: int
+) -> None:
     """Write leftImg8bit and gtFine (labelTrainIds) for each split."""
     width, height = size
     rng = np.random.default_rng(seed)
@@ -188,10 +252,12 @@ def make_cityscapes(out: str, counts: dict, size: Tuple[int, int],
             image, label = street_scene(height, width, rng)
             name = osp.join(split, 'demo', f'demo_{i:06d}_000019_')
             cv2.imwrite(
-                osp.join(out, 'leftImg8bit', name + 'leftImg8bit.png'), image)
+                osp.join(out, 'leftImg8bit', name + 'leftImg8bit.png'), image
+            )
             cv2.imwrite(
                 osp.join(out, 'gtFine', name + 'gtFine_labelTrainIds.png'),
-                label)
+                label,
+            )
 
 
 def main() -> None:
@@ -206,13 +272,16 @@ def main() -> None:
         type=int,
         nargs=2,
         default=(256, 128),
-        metavar=('WIDTH', 'HEIGHT'))
+        metavar=('WIDTH', 'HEIGHT'),
+    )
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
     counts = dict(train=args.train, val=args.val)
     make_cityscapes(args.out, counts, tuple(args.size), args.seed)
-    print(f'{args.train} training and {args.val} validation images of '
-          f'{args.size[0]}x{args.size[1]} are in {args.out}')
+    print(
+        f'{args.train} training and {args.val} validation images of '
+        f'{args.size[0]}x{args.size[1]} are in {args.out}'
+    )
 
 
 if __name__ == '__main__':

@@ -1,4 +1,5 @@
 """Evaluate a checkpoint: any config of mmseg, mmpose, mmdet3d, mmpretrain."""
+
 import argparse
 import os
 
@@ -20,12 +21,14 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         action=DictAction,
         help='key=value pairs that override the config; data_root=... moves '
-        'every data set that is under the data_root of the config')
+        'every data set that is under the data_root of the config',
+    )
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='job launcher')
+        help='job launcher',
+    )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))

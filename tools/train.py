@@ -1,4 +1,5 @@
 """Train or search: any config of mmseg, mmpose, mmdet3d or mmpretrain."""
+
 import argparse
 import os
 
@@ -19,26 +20,32 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         help='resume from a checkpoint; without a path, from the latest one '
-        'in the work dir')
+        'in the work dir',
+    )
     parser.add_argument(
-        '--amp', action='store_true', help='automatic mixed precision')
+        '--amp', action='store_true', help='automatic mixed precision'
+    )
     parser.add_argument(
-        '--no-validate', action='store_true', help='do not evaluate')
+        '--no-validate', action='store_true', help='do not evaluate'
+    )
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help='scale the learning rate with the batch size')
+        help='scale the learning rate with the batch size',
+    )
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
         help='key=value pairs that override the config; data_root=... moves '
-        'every data set that is under the data_root of the config')
+        'every data set that is under the data_root of the config',
+    )
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='job launcher')
+        help='job launcher',
+    )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -55,8 +62,10 @@ def set_arguments_(cfg: Config, args: argparse.Namespace) -> None:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-            raise SystemExit('--auto-scale-lr needs auto_scale_lr = '
-                             f'dict(base_batch_size=...) in {args.config}')
+            raise SystemExit(
+                '--auto-scale-lr needs auto_scale_lr = '
+                f'dict(base_batch_size=...) in {args.config}'
+            )
         cfg.auto_scale_lr.enable = True
     if args.resume == 'auto':
         cfg.resume, cfg.load_from = True, None

@@ -4,12 +4,16 @@
 #   bash -c 'torchrun --nproc_per_node=8 tools/train.py \
 #       configs/mmseg/hrnas_8xb4-40k_cityscapes-512x1024.py --launcher pytorch'
 _base_ = [
-    '../_base_/models/hrnas_seg.py', 'mmseg::_base_/datasets/cityscapes.py',
-    '../_base_/schedules/search_40k.py', 'mmseg::_base_/default_runtime.py'
+    '../_base_/models/hrnas_seg.py',
+    'mmseg::_base_/datasets/cityscapes.py',
+    '../_base_/schedules/search_40k.py',
+    'mmseg::_base_/default_runtime.py',
 ]
-data_help = ('Cityscapes is at https://www.cityscapes-dataset.com; then run '
-             "mmseg's tools/dataset_converters/cityscapes.py. To only try "
-             'it: python tools/make_demo_data.py cityscapes data/cityscapes')
+data_help = (
+    'Cityscapes is at https://www.cityscapes-dataset.com; then run '
+    "mmseg's tools/dataset_converters/cityscapes.py. To only try "
+    'it: python tools/make_demo_data.py cityscapes data/cityscapes'
+)
 model = dict(data_preprocessor=dict(size=(512, 1024)))
 train_dataloader = dict(batch_size=4, num_workers=4)
 
@@ -21,10 +25,12 @@ custom_hooks = [
         ema_type='MomentumAnnealingEMA',
         momentum=1e-4,
         gamma=9,
-        update_buffers=True),
+        update_buffers=True,
+    ),
     dict(
         type='ProgressiveShrinkHook',
         rho=1.4e-4,
         warmup=25 * iters_per_epoch,
-        interval=10 * iters_per_epoch)
+        interval=10 * iters_per_epoch,
+    ),
 ]

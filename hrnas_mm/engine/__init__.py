@@ -1,4 +1,5 @@
 """Hooks: when the search does what."""
+
 from .progressive_shrink_hook import ProgressiveShrinkHook
 
 __all__ = ['ProgressiveShrinkHook']

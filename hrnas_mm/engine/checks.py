@@ -1,5 +1,6 @@
 """What can be wrong between model and data, found before training."""
-from typing import Optional, Sequence, Tuple
+
+from collections.abc import Sequence
 
 import torch
 from mmengine.runner import Runner
@@ -8,8 +9,9 @@ from torch import nn
 from .rng import forked_rng
 
 
-def input_shape_of(model: nn.Module,
-                   shape: Optional[Sequence[int]] = None) -> Tuple[int, ...]:
+def input_shape_of(
+    model: nn.Module, shape: Sequence[int] | None = None
+) -> tuple[int, ...]:
     """Return (C, H, W), the image at which multiply-adds are counted.
 
     Args:
@@ -20,11 +22,13 @@ def input_shape_of(model: nn.Module,
         ValueError: If the height and width are nowhere to be found.
     """
     shape = shape or getattr(
-        getattr(model, 'data_preprocessor', None), 'size', None)
+        getattr(model, 'data_preprocessor', None), 'size', None
+    )
     if shape is None or len(shape) not in (2, 3):
         raise ValueError(
             'input_shape must be given as (H, W) or (C, H, W): the model has '
-            f'no data_preprocessor.size to take it from, got {shape}')
+            f'no data_preprocessor.size to take it from, got {shape}'
+        )
     if len(shape) == 3:
         return tuple(shape)
     backbone = getattr(model, 'backbone', model)
@@ -45,4 +49,5 @@ def check_images(runner: Runner, model: nn.Module) -> None:
     if len(image) != expected:
         raise ValueError(
             f'model.backbone.in_channels is {expected}, but the images of '
-            f'train_dataloader.dataset have {len(image)} channels')
+            f'train_dataloader.dataset have {len(image)} channels'
+        )

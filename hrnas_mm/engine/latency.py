@@ -1,7 +1,8 @@
 """How long a network takes for one image, side by side with others."""
+
 import statistics
 import time
-from typing import List, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -10,10 +11,12 @@ from ..search.cost import evaluating
 
 
 @torch.no_grad()
-def latency(models: Sequence[nn.Module],
-            input_shape: Sequence[int],
-            rounds: int = 10,
-            warmup: int = 2) -> List[float]:
+def latency(
+    models: Sequence[nn.Module],
+    input_shape: Sequence[int],
+    rounds: int = 10,
+    warmup: int = 2,
+) -> list[float]:
     """Median milliseconds per image, at batch size 1.
 
     The models take turns, so that a machine that slows down slows all down.
@@ -22,8 +25,8 @@ def latency(models: Sequence[nn.Module],
         models: Each is called with one tensor, on the device it is on.
         input_shape: (C, H, W).
     """
-    times: List[List[float]] = [[] for _ in models]
-    for i in range(warmup + rounds):
+    times: list[list[float]] = [[] for _ in models]
+    for _ in range(warmup + rounds):
         for model, seconds in zip(models, times):
             with evaluating(model):
                 seconds.append(_seconds(model, input_shape))

@@ -1,6 +1,7 @@
 """The search as a hook: an ordinary training run sheds units as it trains."""
+
 from collections import Counter
-from typing import Dict, Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmengine.hooks import Hook
@@ -9,14 +10,25 @@ from mmengine.runner import Runner
 
 from .. import compat
 from ..registry import HOOKS, register_in
-from ..search import (CostModel, ResourcePenalty, architecture_in,
-                      architecture_of, linear_warmup, select_alive)
+from ..search import (
+    CostModel,
+    ResourcePenalty,
+    architecture_in,
+    architecture_of,
+    linear_warmup,
+    select_alive,
+)
 from .checks import check_images, input_shape_of
 from .recalibration import recalibrate_
 from .results import write_results
 from .rng import rng_state, set_rng_state
-from .surgery import (apply_architecture_to_runner_, averaged_model,
-                      bare_model, deployed_model, shrink_runner_)
+from .surgery import (
+    apply_architecture_to_runner_,
+    averaged_model,
+    bare_model,
+    deployed_model,
+    shrink_runner_,
+)
 
 
 @register_in(HOOKS)
@@ -50,31 +62,34 @@ class ProgressiveShrinkHook(Hook):
     Raises:
         ValueError: If an argument is out of range.
     """
+
     # EMAHook is NORMAL: it must find the model already shrunk.
     priority = 'ABOVE_NORMAL'
 
-    def __init__(self,
-                 interval: int,
-                 rho: float,
-                 threshold: float = 1e-3,
-                 warmup: int = 0,
-                 begin: int = 0,
-                 end: Optional[int] = None,
-                 by_epoch: bool = False,
-                 cost: str = 'macs',
-                 input_shape: Optional[Sequence[int]] = None,
-                 calibration_batches: int = 10) -> None:
+    def __init__(
+        self,
+        interval: int,
+        rho: float,
+        threshold: float = 1e-3,
+        warmup: int = 0,
+        begin: int = 0,
+        end: int | None = None,
+        by_epoch: bool = False,
+        cost: str = 'macs',
+        input_shape: Sequence[int] | None = None,
+        calibration_batches: int = 10,
+    ) -> None:
         _check_not_negative(
             rho=rho,
             threshold=threshold,
             warmup=warmup,
             begin=begin,
-            calibration_batches=calibration_batches)
+            calibration_batches=calibration_batches,
+        )
         if interval < 1:
             raise ValueError(f'interval must be at least 1, got {interval}')
         if end is not None and end <= begin:
-            raise ValueError(
-                f'end must be after begin={begin}, got end={end}')
+            raise ValueError(f'end must be after begin={begin}, got end={end}')
         if cost not in ('macs', 'eq6'):
             raise ValueError(f"cost must be 'macs' or 'eq6', got {cost!r}")
         self.interval = interval
@@ -88,7 +103,7 @@ class ProgressiveShrinkHook(Hook):
         self.input_shape = input_shape
         self.calibration_batches = calibration_batches
         self._stale = True
-        self._resumed_rng: Dict = {}
+        self._resumed_rng: dict = {}
 
     # Set-up
 
@@ -97,8 +112,9 @@ class ProgressiveShrinkHook(Hook):
         if not isinstance(runner.optim_wrapper, OptimWrapper):
             return  # a test run
         model = bare_model(runner)
-        self.cost_model = CostModel(model,
-                                    input_shape_of(model, self.input_shape))
+        self.cost_model = CostModel(
+            model, input_shape_of(model, self.input_shape)
+        )
         self.penalty = ResourcePenalty(self.cost_model, self.cost)
         check_images(runner, model)
 
@@ -147,13 +163,11 @@ class ProgressiveShrinkHook(Hook):
     # Shrinking
 
     def before_train_iter(self, runner: Runner, batch_idx, data_batch=None):
-        """Shrink when it is due: here, because gradients and graph are gone.
-        """
+        """Shrink when it is due: now gradients and graph are gone."""
         if self._resumed_rng:
-            set_rng_state({
-                key: self._resumed_rng[key]
-                for key in ('torch', 'cuda')
-            })
+            set_rng_state(
+                {key: self._resumed_rng[key] for key in ('torch', 'cuda')}
+            )
             self._resumed_rng = {}
         if self._shrink_is_due(runner):
             self._shrink(runner)
@@ -176,7 +190,8 @@ class ProgressiveShrinkHook(Hook):
             raise RuntimeError(
                 f'search stopped at iteration {runner.iter}: {error}. Checkpoi'
                 'nts written so far are whole; try a smaller rho, a longer '
-                'warmup or a smaller learning rate') from error
+                'warmup or a smaller learning rate'
+            ) from error
         self.penalty.bind_(model)
         self._report(runner, _difference(before, architecture_of(model)))
 
@@ -188,22 +203,30 @@ class ProgressiveShrinkHook(Hook):
             iter=runner.iter,
             macs=self.cost_model.macs(architecture),
             params=sum(p.numel() for p in model.parameters()),
-            **_by_kind(architecture))
+            **_by_kind(architecture),
+        )
         runner.visualizer.add_scalars(
-            {f'search/{key}': value
-             for key, value in facts.items() if key != 'iter'},
-            step=runner.iter)
+            {
+                f'search/{key}': value
+                for key, value in facts.items()
+                if key != 'iter'
+            },
+            step=runner.iter,
+        )
         hub = runner.message_hub
         history = hub.runtime_info.get('search_history', [])
         hub.update_info('search_history', [*history, facts])
         share = facts['macs'] / self.cost_model.macs(self.cost_model.supernet)
-        kinds = ', '.join(f'{_label(kind)} {count}' + (
-            f' (-{removed[kind]})' if removed[kind] else '')
-                          for kind, count in _by_kind(architecture).items())
+        kinds = ', '.join(
+            f'{_label(kind)} {count}'
+            + (f' (-{removed[kind]})' if removed[kind] else '')
+            for kind, count in _by_kind(architecture).items()
+        )
         runner.logger.info(
             f'Search: {facts["macs"] / 1e9:.4f} G multiply-adds '
             f'({share:.1%} of the supernet), {facts["params"] / 1e6:.3f} M '
-            f'parameters; {kinds}; removed {sum(removed.values())}')
+            f'parameters; {kinds}; removed {sum(removed.values())}'
+        )
 
     # Recalibration, evaluation, checkpoints
 
@@ -233,7 +256,8 @@ class ProgressiveShrinkHook(Hook):
             # to have the buffers of the averaged weights.
             with torch.no_grad():
                 for target, source in zip(
-                        bare_model(runner).buffers(), model.buffers()):
+                    bare_model(runner).buffers(), model.buffers()
+                ):
                     target.copy_(source)
 
     def after_val_epoch(self, runner: Runner, metrics=None) -> None:
@@ -245,7 +269,8 @@ class ProgressiveShrinkHook(Hook):
         facts = dict(
             iter=runner.iter,
             macs=self.cost_model.macs(architecture),
-            metrics=compat.plain(metrics))
+            metrics=compat.plain(metrics),
+        )
         evaluations = hub.runtime_info.get('search_evaluations', [])
         hub.update_info('search_evaluations', [*evaluations, facts])
 
@@ -260,7 +285,8 @@ class ProgressiveShrinkHook(Hook):
         if not isinstance(runner.optim_wrapper, OptimWrapper):
             return
         found = architecture_in(
-            checkpoint.get('state_dict', checkpoint), bare_model(runner))
+            checkpoint.get('state_dict', checkpoint), bare_model(runner)
+        )
         if found is not None:
             apply_architecture_to_runner_(runner, found)
         if runner._resume:
@@ -293,13 +319,13 @@ def _own_generators(runner: Runner) -> None:
         loop.dataloader.generator = torch.Generator().manual_seed(0)
 
 
-def _difference(before: Dict[str, int], after: Dict[str, int]) -> Counter:
+def _difference(before: dict[str, int], after: dict[str, int]) -> Counter:
     return Counter(_by_kind(before)) - Counter(_by_kind(after))
 
 
-def _by_kind(architecture: Dict[str, int]) -> Dict[str, int]:
+def _by_kind(architecture: dict[str, int]) -> dict[str, int]:
     """Sum the elements per kind of unit: k3, k5, k7, tokens."""
-    kinds: Dict[str, int] = {}
+    kinds: dict[str, int] = {}
     for name, count in architecture.items():
         kind = name.rsplit('.', 1)[-1]
         kinds[kind] = kinds.get(kind, 0) + count

@@ -1,5 +1,6 @@
 """BN recalibration: running statistics of the weights as they are now."""
-from typing import Iterable, List, Tuple
+
+from collections.abc import Iterable
 
 import torch
 from mmengine.dataset import DefaultSampler
@@ -15,8 +16,9 @@ SEED = 0
 
 
 @torch.no_grad()
-def recalibrate_(model: BaseModel, loader: DataLoader,
-                 num_batches: int) -> None:
+def recalibrate_(
+    model: BaseModel, loader: DataLoader, num_batches: int
+) -> None:
     """Replace all BN running statistics by the mean over some batches.
 
     Source: HR-NAS, Sec. 3.3. The batches are the same at every call, so
@@ -56,15 +58,18 @@ def _forward(model: BaseModel, data) -> None:
         model(*data, mode='loss')
 
 
-def trained_norms(model: nn.Module) -> List[nn.Module]:
+def trained_norms(model: nn.Module) -> list[nn.Module]:
     """The batch norms whose statistics training updates."""
-    modes: List[Tuple[nn.Module, bool]] = [(module, module.training)
-                                           for module in model.modules()]
+    modes: list[tuple[nn.Module, bool]] = [
+        (module, module.training) for module in model.modules()
+    ]
     model.train()
     norms = [
-        module for module in model.modules()
+        module
+        for module in model.modules()
         if isinstance(module, nn.modules.batchnorm._BatchNorm)
-        and module.training and module.track_running_stats
+        and module.training
+        and module.track_running_stats
     ]
     for module, mode in modes:
         module.training = mode
@@ -80,4 +85,5 @@ def same_batches(loader: DataLoader) -> Iterable:
         sampler=DefaultSampler(loader.dataset, shuffle=True, seed=SEED),
         num_workers=loader.num_workers,
         collate_fn=loader.collate_fn,
-        worker_init_fn=loader.worker_init_fn)
+        worker_init_fn=loader.worker_init_fn,
+    )

@@ -1,7 +1,7 @@
 """What a search leaves behind: ``work_dir/searched``."""
+
 import os
 import os.path as osp
-from typing import Dict, List, Optional
 
 import torch
 from mmengine.config import Config
@@ -34,15 +34,18 @@ def write_results(runner: Runner, cost_model: CostModel) -> None:
     facts = dict(
         macs=cost_model.macs(architecture),
         params=count_params(model),
-        input_shape=list(cost_model.input_shape))
+        input_shape=list(cost_model.input_shape),
+    )
     write_architecture(
-        osp.join(folder, 'architecture.json'), architecture, **facts)
+        osp.join(folder, 'architecture.json'), architecture, **facts
+    )
     _save(_checkpoint(runner, model), osp.join(folder, 'model.pth'))
     config = searched_config(runner.cfg, architecture)
     if config is not None:
         config.dump(osp.join(folder, 'config.py'))
-    runner.logger.info(f'Search finished; see {folder}\n' +
-                       _table(runner, model, cost_model))
+    runner.logger.info(
+        f'Search finished; see {folder}\n' + _table(runner, model, cost_model)
+    )
 
 
 def count_params(model: nn.Module) -> int:
@@ -50,8 +53,9 @@ def count_params(model: nn.Module) -> int:
     return sum(param.numel() for param in model.parameters())
 
 
-def searched_config(cfg: Config,
-                    architecture: Dict[str, int]) -> Optional[Config]:
+def searched_config(
+    cfg: Config, architecture: dict[str, int]
+) -> Config | None:
     """The run's config for the searched network, with no search in it.
 
     None where the run was not made from a config, or has no backbone.
@@ -61,11 +65,13 @@ def searched_config(cfg: Config,
     cfg = Config(cfg.to_dict())
     prefix = 'backbone.'
     cfg.model.backbone.arch = {
-        name[len(prefix):]: count
-        for name, count in architecture.items() if name.startswith(prefix)
+        name[len(prefix) :]: count
+        for name, count in architecture.items()
+        if name.startswith(prefix)
     }
     cfg.custom_hooks = [
-        hook for hook in cfg.get('custom_hooks', [])
+        hook
+        for hook in cfg.get('custom_hooks', [])
         if not hook['type'].endswith('ProgressiveShrinkHook')
     ]
     cfg.load_from, cfg.resume = None, False
@@ -84,7 +90,8 @@ def _checkpoint(runner: Runner, model: nn.Module) -> dict:
         iter=runner.iter,
         epoch=runner.epoch,
         experiment_name=runner.experiment_name,
-        hrnas_mm_version=__version__)
+        hrnas_mm_version=__version__,
+    )
     return dict(meta=meta, state_dict=state_dict)
 
 
@@ -118,14 +125,14 @@ def _table(runner: Runner, model: nn.Module, cost_model: CostModel) -> str:
     return capture.get()
 
 
-def _build_supernet(runner: Runner) -> Optional[nn.Module]:
+def _build_supernet(runner: Runner) -> nn.Module | None:
     if not isinstance(runner.cfg.get('model'), dict):
         return None
     device = next(runner.model.parameters()).device
     return build_model(runner.cfg).to(device)
 
 
-def _pad(cells: List[str]) -> List[str]:
+def _pad(cells: list[str]) -> list[str]:
     return cells if len(cells) == 2 else ['-', *cells]
 
 

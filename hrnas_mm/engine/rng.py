@@ -1,23 +1,26 @@
 """The state of all random number generators, for exact resume."""
+
 import random
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator
+from typing import Any
 
 import numpy as np
 import torch
 
 
-def rng_state() -> Dict[str, Any]:
+def rng_state() -> dict[str, Any]:
     """Return the state of every global generator, as plain types."""
     kind, keys, *rest = np.random.get_state()
     return dict(
         python=random.getstate(),
         numpy=(kind, keys.tolist(), *rest),
         torch=torch.get_rng_state(),
-        cuda=torch.cuda.get_rng_state_all())
+        cuda=torch.cuda.get_rng_state_all(),
+    )
 
 
-def set_rng_state(state: Dict[str, Any]) -> None:
+def set_rng_state(state: dict[str, Any]) -> None:
     """Set what :func:`rng_state` returned; parts that are absent stay."""
     if 'python' in state:
         version, keys, gauss = state['python']

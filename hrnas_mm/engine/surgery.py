@@ -1,5 +1,6 @@
 """Shrinking everything that a Runner holds of a model, together."""
-from typing import Mapping, Optional
+
+from collections.abc import Mapping
 
 from mmengine.hooks import EMAHook
 from mmengine.model import BaseAveragedModel, is_model_wrapper
@@ -15,7 +16,7 @@ def bare_model(runner: Runner) -> nn.Module:
     return model.module if is_model_wrapper(model) else model
 
 
-def averaged_model(runner: Runner) -> Optional[BaseAveragedModel]:
+def averaged_model(runner: Runner) -> BaseAveragedModel | None:
     """The averaged copy of the model that EMAHook keeps, if there is one."""
     for hook in runner.hooks:
         if isinstance(hook, EMAHook):
@@ -44,8 +45,9 @@ def shrink_runner_(runner: Runner, keep: Mapping[str, Tensor]) -> None:
     rewrap_(runner)
 
 
-def apply_architecture_to_runner_(runner: Runner,
-                                  architecture: Mapping[str, int]) -> None:
+def apply_architecture_to_runner_(
+    runner: Runner, architecture: Mapping[str, int]
+) -> None:
     """Bring a supernet's runner to an architecture, before weights are set."""
     model = bare_model(runner)
     if architecture_of(model) == architecture:
@@ -61,8 +63,10 @@ def apply_architecture_to_runner_(runner: Runner,
 def refresh_averages_(averaged: BaseAveragedModel) -> None:
     """Rebuild the view of its tensors that an averaged model keeps."""
     averaged.avg_parameters = (
-        averaged.module.state_dict() if averaged.update_buffers else dict(
-            averaged.module.named_parameters()))
+        averaged.module.state_dict()
+        if averaged.update_buffers
+        else dict(averaged.module.named_parameters())
+    )
 
 
 def rewrap_(runner: Runner) -> None:
@@ -73,4 +77,5 @@ def rewrap_(runner: Runner) -> None:
     # The old wrapper has to be gone before its successor registers hooks.
     runner.model = None
     runner.model = runner.wrap_model(
-        runner.cfg.get('model_wrapper_cfg'), model)
+        runner.cfg.get('model_wrapper_cfg'), model
+    )

@@ -1,4 +1,5 @@
 """Registered classes."""
+
 from .backbones import HRNASSupernet
 
 __all__ = ['HRNASSupernet']

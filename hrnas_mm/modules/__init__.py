@@ -1,4 +1,5 @@
 """The blocks, in plain torch; each declares its own search units."""
+
 from .conv import Constant, ConvNormAct, init_conv_
 from .fusion import FusionModule
 from .mixconv import MixConv
@@ -6,6 +7,11 @@ from .searching_block import SearchingBlock
 from .transformer import LightweightTransformer
 
 __all__ = [
-    'Constant', 'ConvNormAct', 'FusionModule', 'LightweightTransformer',
-    'MixConv', 'SearchingBlock', 'init_conv_'
+    'Constant',
+    'ConvNormAct',
+    'FusionModule',
+    'LightweightTransformer',
+    'MixConv',
+    'SearchingBlock',
+    'init_conv_',
 ]

@@ -1,7 +1,8 @@
 """Convolution, normalisation and activation, and what may be left of them."""
+
 import math
+from collections.abc import Callable
 from functools import partial
-from typing import Callable, List, Optional
 
 import torch
 from torch import Tensor, nn
@@ -32,14 +33,16 @@ class ConvNormAct(nn.Module):
         kernel_size^2 * C_in / groups * C_out * H_out * W_out
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 kernel_size: int = 1,
-                 stride: int = 1,
-                 groups: int = 1,
-                 norm_layer: NormLayer = batch_norm,
-                 act_layer: Optional[ActLayer] = relu) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        norm_layer: NormLayer = batch_norm,
+        act_layer: ActLayer | None = relu,
+    ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(
             in_channels,
@@ -48,7 +51,8 @@ class ConvNormAct(nn.Module):
             stride,
             padding=kernel_size // 2,
             groups=groups,
-            bias=False)
+            bias=False,
+        )
         self.norm = build_batch_norm(norm_layer, out_channels)
         self.act = act_layer() if act_layer else nn.Identity()
         init_conv_(self.conv)
@@ -90,7 +94,7 @@ def build_batch_norm(norm_layer: NormLayer, channels: int) -> nn.Module:
     return norm
 
 
-def norm_axes(norm: nn.Module) -> List[Axis]:
+def norm_axes(norm: nn.Module) -> list[Axis]:
     """The axes of a batch normalisation, one slot per channel."""
     names = ('weight', 'bias', 'running_mean', 'running_var')
     return [Axis(norm, name, 0) for name in names]

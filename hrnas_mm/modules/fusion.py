@@ -1,5 +1,6 @@
 """The fusion module, Fig. 3 (b): branches exchange what they know."""
-from typing import Callable, List, Sequence
+
+from collections.abc import Callable, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -27,27 +28,35 @@ class FusionModule(nn.Module):
         (ceil(H / 2), ceil(W / 2)) of the lowest
     """
 
-    def __init__(self,
-                 in_channels: Sequence[int],
-                 out_channels: Sequence[int],
-                 block: Block,
-                 act_layer: ActLayer = relu) -> None:
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        out_channels: Sequence[int],
+        block: Block,
+        act_layer: ActLayer = relu,
+    ) -> None:
         super().__init__()
         self.fuse = nn.ModuleList(
-            nn.ModuleDict({
-                str(source): block(
-                    in_channels[source],
-                    channels,
-                    stride=2 if source < target else 1)
-                for source in neighbours(target, len(in_channels))
-            }) for target, channels in enumerate(
-                out_channels[:len(in_channels)]))
-        self.grow = block(
-            out_channels[-2], out_channels[-1],
-            stride=2) if len(out_channels) > len(in_channels) else None
+            nn.ModuleDict(
+                {
+                    str(source): block(
+                        in_channels[source],
+                        channels,
+                        stride=2 if source < target else 1,
+                    )
+                    for source in neighbours(target, len(in_channels))
+                }
+            )
+            for target, channels in enumerate(out_channels[: len(in_channels)])
+        )
+        self.grow = (
+            block(out_channels[-2], out_channels[-1], stride=2)
+            if len(out_channels) > len(in_channels)
+            else None
+        )
         self.act = act_layer()
 
-    def forward(self, branches: Sequence[Tensor]) -> List[Tensor]:
+    def forward(self, branches: Sequence[Tensor]) -> list[Tensor]:
         fused = [
             self.act(self._sum(blocks, branches, target))
             for target, blocks in enumerate(self.fuse)
@@ -56,8 +65,9 @@ class FusionModule(nn.Module):
             fused.append(self.grow(fused[-1]))
         return fused
 
-    def _sum(self, blocks: nn.ModuleDict, branches: Sequence[Tensor],
-             target: int) -> Tensor:
+    def _sum(
+        self, blocks: nn.ModuleDict, branches: Sequence[Tensor], target: int
+    ) -> Tensor:
         x = blocks[str(target)](branches[target])
         for source, block in blocks.items():
             if int(source) < target:
@@ -67,7 +77,7 @@ class FusionModule(nn.Module):
         return x
 
 
-def neighbours(target: int, num_branches: int) -> List[int]:
+def neighbours(target: int, num_branches: int) -> list[int]:
     """The incoming branches that an outgoing one sums."""
     return [i for i in range(num_branches) if abs(i - target) <= 1]
 

@@ -1,13 +1,23 @@
 """MixConv, Eq. (5): depthwise convolutions of several kernel sizes."""
+
+from collections.abc import Sequence
 from functools import partial
-from typing import Dict, Sequence
 
 from torch import Tensor, nn
 
 from ..search.cost import conv_macs, strided
 from ..search.units import Axis, SearchUnit, Size
-from .conv import (ActLayer, Constant, ConvNormAct, NormLayer, batch_norm,
-                   build_batch_norm, init_conv_, norm_axes, relu)
+from .conv import (
+    ActLayer,
+    Constant,
+    ConvNormAct,
+    NormLayer,
+    batch_norm,
+    build_batch_norm,
+    init_conv_,
+    norm_axes,
+    relu,
+)
 
 
 class MixConvPath(nn.Module):
@@ -20,14 +30,27 @@ class MixConvPath(nn.Module):
         :func:`path_macs` of ``mid_channels`` and (H, W)
     """
 
-    def __init__(self, in_channels: int, mid_channels: int, out_channels: int,
-                 kernel_size: int, stride: int, norm_layer: NormLayer,
-                 act_layer: ActLayer) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        mid_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int,
+        norm_layer: NormLayer,
+        act_layer: ActLayer,
+    ) -> None:
         super().__init__()
         layers = dict(norm_layer=norm_layer, act_layer=act_layer)
         self.expand = ConvNormAct(in_channels, mid_channels, **layers)
-        self.depthwise = ConvNormAct(mid_channels, mid_channels, kernel_size,
-                                     stride, mid_channels, **layers)
+        self.depthwise = ConvNormAct(
+            mid_channels,
+            mid_channels,
+            kernel_size,
+            stride,
+            mid_channels,
+            **layers,
+        )
         self.project = nn.Conv2d(mid_channels, out_channels, 1, bias=False)
         init_conv_(self.project)
 
@@ -39,20 +62,28 @@ class MixConvPath(nn.Module):
         expand, depthwise = self.expand, self.depthwise
         shape = dict(
             kernel_size=depthwise.conv.kernel_size[0],
-            stride=depthwise.conv.stride[0])
+            stride=depthwise.conv.stride[0],
+        )
         return SearchUnit(
             alpha=depthwise.norm.weight,
-            axes=(Axis(expand.conv, 'weight', 0), *norm_axes(expand.norm),
-                  Axis(depthwise.conv, 'weight', 0),
-                  *norm_axes(depthwise.norm), Axis(self.project, 'weight', 1)),
+            axes=(
+                Axis(expand.conv, 'weight', 0),
+                *norm_axes(expand.norm),
+                Axis(depthwise.conv, 'weight', 0),
+                *norm_axes(depthwise.norm),
+                Axis(self.project, 'weight', 1),
+            ),
             costs=dict(
                 macs=partial(
                     path_macs,
                     in_channels=expand.conv.in_channels,
                     out_channels=self.project.out_channels,
-                    **shape),
-                eq6=partial(depthwise_macs, **shape)),
-            absorb=partial(self._absorb, following))
+                    **shape,
+                ),
+                eq6=partial(depthwise_macs, **shape),
+            ),
+            absorb=partial(self._absorb, following),
+        )
 
     def _absorb(self, following: nn.Module, dead: Tensor) -> None:
         """Fold what dead channels put out into the following running mean.
@@ -64,8 +95,7 @@ class MixConvPath(nn.Module):
         if following.running_mean is None:
             return
         constant = self.depthwise.act(self.depthwise.norm.bias[dead].clone())
-        following.running_mean -= self.project.weight[:, dead,
-                                                      0, 0] @ constant
+        following.running_mean -= self.project.weight[:, dead, 0, 0] @ constant
 
 
 class MixConv(nn.Module):
@@ -91,26 +121,39 @@ class MixConv(nn.Module):
             ``expand_ratio`` is not positive.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 stride: int = 1,
-                 kernel_sizes: Sequence[int] = (3, 5, 7),
-                 expand_ratio: float = 4,
-                 norm_layer: NormLayer = batch_norm,
-                 act_layer: ActLayer = relu) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int = 1,
+        kernel_sizes: Sequence[int] = (3, 5, 7),
+        expand_ratio: float = 4,
+        norm_layer: NormLayer = batch_norm,
+        act_layer: ActLayer = relu,
+    ) -> None:
         super().__init__()
         check_kernel_sizes(kernel_sizes)
         mid_channels = round(expand_ratio * in_channels)
         if mid_channels < 1:
-            raise ValueError('expand_ratio must give at least one channel, '
-                             f'got {expand_ratio} of {in_channels}')
+            raise ValueError(
+                'expand_ratio must give at least one channel, '
+                f'got {expand_ratio} of {in_channels}'
+            )
         self.unit_names = tuple(f'k{size}' for size in kernel_sizes)
-        self.paths = nn.ModuleDict({
-            f'k{size}': MixConvPath(in_channels, mid_channels, out_channels,
-                                    size, stride, norm_layer, act_layer)
-            for size in kernel_sizes
-        })
+        self.paths = nn.ModuleDict(
+            {
+                f'k{size}': MixConvPath(
+                    in_channels,
+                    mid_channels,
+                    out_channels,
+                    size,
+                    stride,
+                    norm_layer,
+                    act_layer,
+                )
+                for size in kernel_sizes
+            }
+        )
         self.norm = build_batch_norm(norm_layer, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -118,7 +161,7 @@ class MixConv(nn.Module):
             return self.norm()
         return self.norm(sum(path(x) for path in self.paths.values()))
 
-    def search_units(self) -> Dict[str, SearchUnit]:
+    def search_units(self) -> dict[str, SearchUnit]:
         """One unit of mid channels per path."""
         return {
             name: path.search_unit(self.norm)
@@ -138,22 +181,34 @@ def check_kernel_sizes(kernel_sizes: Sequence[int]) -> None:
     """Raise ValueError unless the sizes are positive, odd and distinct."""
     if any(size < 1 or size % 2 == 0 for size in kernel_sizes):
         raise ValueError(
-            f'kernel_sizes must be odd, got {tuple(kernel_sizes)}')
+            f'kernel_sizes must be odd, got {tuple(kernel_sizes)}'
+        )
     if not kernel_sizes or len(set(kernel_sizes)) < len(kernel_sizes):
-        raise ValueError('kernel_sizes must be different sizes, at least one, '
-                         f'got {tuple(kernel_sizes)}')
+        raise ValueError(
+            'kernel_sizes must be different sizes, at least one, '
+            f'got {tuple(kernel_sizes)}'
+        )
 
 
-def path_macs(alive: int, size: Size, in_channels: int, out_channels: int,
-              kernel_size: int, stride: int) -> int:
-    """n * (C_in * h * w + (k * k + C_out) * h' * w'), a whole path."""
+def path_macs(
+    alive: int,
+    size: Size,
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    stride: int,
+) -> int:
+    """N * (C_in * h * w + (k * k + C_out) * h' * w'), a whole path."""
     out_size = strided(size, stride)
-    return (conv_macs(in_channels, alive, 1, size) +
-            depthwise_macs(alive, size, kernel_size, stride) +
-            conv_macs(alive, out_channels, 1, out_size))
+    return (
+        conv_macs(in_channels, alive, 1, size)
+        + depthwise_macs(alive, size, kernel_size, stride)
+        + conv_macs(alive, out_channels, 1, out_size)
+    )
 
 
-def depthwise_macs(alive: int, size: Size, kernel_size: int,
-                   stride: int) -> int:
-    """n * k * k * h' * w', a channel's cost as Eq. (6) is printed."""
+def depthwise_macs(
+    alive: int, size: Size, kernel_size: int, stride: int
+) -> int:
+    """N * k * k * h' * w', a channel's cost as Eq. (6) is printed."""
     return kernel_size**2 * conv_macs(1, alive, 1, strided(size, stride))

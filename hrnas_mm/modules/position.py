@@ -1,4 +1,5 @@
 """Positional encodings of the lightweight Transformer (Eq. 2, Table 7)."""
+
 import math
 
 import torch
@@ -13,6 +14,7 @@ class Map2d(nn.Module):
     Shape:
         (B, C, H, W) -> (B, 2, s, s)
     """
+
     channels = 2
 
     def __init__(self, token_size: int) -> None:
@@ -23,13 +25,15 @@ class Map2d(nn.Module):
         rows, columns = (self._axis(x, n) for n in x.shape[-2:])
         size = (self.token_size, self.token_size)
         position = torch.stack(
-            [rows[:, None].expand(size), columns[None].expand(size)])
+            [rows[:, None].expand(size), columns[None].expand(size)]
+        )
         return position.expand(len(x), -1, -1, -1)
 
     def _axis(self, x: Tensor, pixels: int) -> Tensor:
-        """i / h where bilinear interpolation from h to s would look."""
-        centre = torch.arange(
-            self.token_size, dtype=x.dtype, device=x.device) + 0.5
+        """I / h where bilinear interpolation from h to s would look."""
+        centre = (
+            torch.arange(self.token_size, dtype=x.dtype, device=x.device) + 0.5
+        )
         source = centre * (pixels / self.token_size) - 0.5
         return source.clamp(0, pixels - 1) / pixels
 
@@ -43,6 +47,7 @@ class Sinusoidal(nn.Module):
     Shape:
         (B, C, H, W) -> (B, 128, s, s)
     """
+
     channels = 128
 
     def __init__(self, token_size: int) -> None:
@@ -55,7 +60,8 @@ class Sinusoidal(nn.Module):
     def _map(self, token_size: int) -> Tensor:
         waves = self.channels // 4
         frequency = torch.exp(
-            torch.arange(waves) * (-math.log(10000.0) / waves))
+            torch.arange(waves) * (-math.log(10000.0) / waves)
+        )
         angle = torch.arange(token_size)[:, None] * frequency
         axis = torch.cat([angle.sin(), angle.cos()], dim=1).T
         rows = axis[:, :, None].expand(-1, -1, token_size)
@@ -68,12 +74,14 @@ class Learned(nn.Module):
     Shape:
         (B, C, H, W) -> (B, 128, s, s)
     """
+
     channels = 128
 
     def __init__(self, token_size: int) -> None:
         super().__init__()
         self.map = nn.Parameter(
-            torch.randn(1, self.channels, token_size, token_size) * 0.02)
+            torch.randn(1, self.channels, token_size, token_size) * 0.02
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.map.to(x.dtype).expand(len(x), -1, -1, -1)
@@ -85,6 +93,7 @@ class NoPosition(nn.Module):
     Shape:
         (B, C, H, W) -> (B, 0, s, s)
     """
+
     channels = 0
 
     def __init__(self, token_size: int) -> None:
@@ -96,7 +105,8 @@ class NoPosition(nn.Module):
 
 
 POSITIONS = dict(
-    map2d=Map2d, sinusoidal=Sinusoidal, learned=Learned, none=NoPosition)
+    map2d=Map2d, sinusoidal=Sinusoidal, learned=Learned, none=NoPosition
+)
 
 
 def build_position(position: str, token_size: int) -> nn.Module:
@@ -107,5 +117,6 @@ def build_position(position: str, token_size: int) -> nn.Module:
     """
     if position not in POSITIONS:
         raise ValueError(
-            f'position must be one of {sorted(POSITIONS)}, got {position!r}')
+            f'position must be one of {sorted(POSITIONS)}, got {position!r}'
+        )
     return POSITIONS[position](token_size)

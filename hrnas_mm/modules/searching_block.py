@@ -1,6 +1,8 @@
 """The searching block, Eq. (5): MixConv, Transformer and a shortcut."""
+
 import math
-from typing import Any, Mapping, Optional, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -33,32 +35,48 @@ class SearchingBlock(nn.Module):
         ValueError: If ``num_tokens`` is negative, and as the parts do.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 stride: int = 1,
-                 kernel_sizes: Sequence[int] = (3, 5, 7),
-                 expand_ratio: float = 4,
-                 num_tokens: int = 64,
-                 transformer: Optional[Mapping[str, Any]] = None,
-                 norm_layer: NormLayer = batch_norm,
-                 act_layer: ActLayer = relu,
-                 with_cp: bool = False) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int = 1,
+        kernel_sizes: Sequence[int] = (3, 5, 7),
+        expand_ratio: float = 4,
+        num_tokens: int = 64,
+        transformer: Mapping[str, Any] | None = None,
+        norm_layer: NormLayer = batch_norm,
+        act_layer: ActLayer = relu,
+        with_cp: bool = False,
+    ) -> None:
         super().__init__()
         if num_tokens < 0:
-            raise ValueError('num_tokens must be 0 (no Transformer) or '
-                             f'positive, got {num_tokens}')
+            raise ValueError(
+                'num_tokens must be 0 (no Transformer) or '
+                f'positive, got {num_tokens}'
+            )
         self.with_cp = with_cp
         self.shortcut = build_shortcut(in_channels, out_channels, stride)
-        self.mixconv = MixConv(in_channels, out_channels, stride, kernel_sizes,
-                               expand_ratio, norm_layer, act_layer)
-        self.transformer = LightweightTransformer(
+        self.mixconv = MixConv(
             in_channels,
             out_channels,
             stride,
-            num_tokens,
-            norm_layer=norm_layer,
-            **(transformer or {})) if num_tokens else None
+            kernel_sizes,
+            expand_ratio,
+            norm_layer,
+            act_layer,
+        )
+        self.transformer = (
+            LightweightTransformer(
+                in_channels,
+                out_channels,
+                stride,
+                num_tokens,
+                norm_layer=norm_layer,
+                **(transformer or {}),
+            )
+            if num_tokens
+            else None
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         if self.with_cp and x.requires_grad:
@@ -72,8 +90,9 @@ class SearchingBlock(nn.Module):
         return self.shortcut(x) + residual
 
 
-def build_shortcut(in_channels: int, out_channels: int,
-                   stride: int) -> nn.Module:
+def build_shortcut(
+    in_channels: int, out_channels: int, stride: int
+) -> nn.Module:
     """The identity if it fits, else a grouped 1x1 convolution."""
     if in_channels == out_channels and stride == 1:
         return nn.Identity()
@@ -83,6 +102,7 @@ def build_shortcut(in_channels: int, out_channels: int,
         1,
         stride,
         groups=math.gcd(in_channels, out_channels),
-        bias=False)
+        bias=False,
+    )
     init_conv_(conv)
     return conv

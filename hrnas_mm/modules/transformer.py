@@ -1,6 +1,6 @@
 """The lightweight Transformer, Sec. 3.1."""
+
 from functools import partial
-from typing import Dict, Optional
 
 import torch
 import torch.nn.functional as F
@@ -8,8 +8,15 @@ from torch import Tensor, nn
 
 from ..search.cost import attention_macs, conv_macs, linear_macs, strided
 from ..search.units import Axis, SearchUnit, Size
-from .conv import (Constant, ConvNormAct, NormLayer, batch_norm,
-                   build_batch_norm, init_conv_, norm_axes)
+from .conv import (
+    Constant,
+    ConvNormAct,
+    NormLayer,
+    batch_norm,
+    build_batch_norm,
+    init_conv_,
+    norm_axes,
+)
 from .position import build_position
 
 
@@ -55,14 +62,17 @@ class TransformerLayer(nn.Module):
         (B, N, C), (B, M, C) -> (B, N, C)
     """
 
-    def __init__(self, dims: int, head_dims: int, num_heads: int,
-                 ffn_dims: int) -> None:
+    def __init__(
+        self, dims: int, head_dims: int, num_heads: int, ffn_dims: int
+    ) -> None:
         super().__init__()
         self.attention = Attention(dims, head_dims, num_heads)
         self.attention_norm = nn.LayerNorm(dims)
         self.ffn = nn.Sequential(
-            nn.Linear(dims, ffn_dims), nn.ReLU(inplace=True),
-            nn.Linear(ffn_dims, dims))
+            nn.Linear(dims, ffn_dims),
+            nn.ReLU(inplace=True),
+            nn.Linear(ffn_dims, dims),
+        )
         self.ffn_norm = nn.LayerNorm(dims)
         for param in self.parameters():
             if param.dim() > 1:
@@ -102,35 +112,41 @@ class LightweightTransformer(nn.Module):
     Raises:
         ValueError: If a size is not positive or an option is unknown.
     """
-    unit_names = ('tokens', )
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: Optional[int] = None,
-                 stride: int = 1,
-                 num_tokens: int = 64,
-                 token_size: int = 8,
-                 head_dims: int = 64,
-                 num_heads: int = 1,
-                 ffn_dims: Optional[int] = None,
-                 position: str = 'map2d',
-                 position_in: str = 'encoder',
-                 norm_layer: NormLayer = batch_norm) -> None:
+    unit_names = ('tokens',)
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int | None = None,
+        stride: int = 1,
+        num_tokens: int = 64,
+        token_size: int = 8,
+        head_dims: int = 64,
+        num_heads: int = 1,
+        ffn_dims: int | None = None,
+        position: str = 'map2d',
+        position_in: str = 'encoder',
+        norm_layer: NormLayer = batch_norm,
+    ) -> None:
         super().__init__()
         _check_positive(
             num_tokens=num_tokens,
             token_size=token_size,
             head_dims=head_dims,
-            num_heads=num_heads)
+            num_heads=num_heads,
+        )
         if position_in not in ('encoder', 'both'):
-            raise ValueError("position_in must be 'encoder' or 'both', got "
-                             f'{position_in!r}')
+            raise ValueError(
+                f"position_in must be 'encoder' or 'both', got {position_in!r}"
+            )
         dims = token_size**2
         out_channels = out_channels or in_channels
         widths = dict(
             head_dims=head_dims,
             num_heads=num_heads,
-            ffn_dims=4 * dims if ffn_dims is None else ffn_dims)
+            ffn_dims=4 * dims if ffn_dims is None else ffn_dims,
+        )
         _check_positive(ffn_dims=widths['ffn_dims'])
         self.stride = stride
         self.token_size = token_size
@@ -140,13 +156,15 @@ class LightweightTransformer(nn.Module):
             in_channels + self.position.channels,
             num_tokens,
             norm_layer=norm_layer,
-            act_layer=None)
+            act_layer=None,
+        )
         self.encoder = TransformerLayer(dims, **widths)
         self.queries = nn.Parameter(torch.empty(num_tokens, dims))
         self.decoder = TransformerLayer(dims, **widths)
         self.project_out = nn.Conv2d(num_tokens, out_channels, 1, bias=False)
-        self.project_position = nn.Conv2d(
-            extra, out_channels, 1, bias=False) if extra else None
+        self.project_position = (
+            nn.Conv2d(extra, out_channels, 1, bias=False) if extra else None
+        )
         self.norm = build_batch_norm(norm_layer, out_channels)
         self._macs = partial(
             transformer_macs,
@@ -154,7 +172,8 @@ class LightweightTransformer(nn.Module):
             out_channels=out_channels,
             token_size=token_size,
             extra_tokens=extra,
-            **widths)
+            **widths,
+        )
         self._init_weights()
 
     def _init_weights(self) -> None:
@@ -187,23 +206,28 @@ class LightweightTransformer(nn.Module):
             return self.project_out(tokens.unflatten(2, map_size))
         extra = position.flatten(2)
         tokens = self.decoder(
-            torch.cat([queries, extra], 1), torch.cat([memory, extra], 1))
+            torch.cat([queries, extra], 1), torch.cat([memory, extra], 1)
+        )
         tokens, extra = tokens.unflatten(2, map_size).split(
-            [queries.shape[1], extra.shape[1]], 1)
+            [queries.shape[1], extra.shape[1]], 1
+        )
         return self.project_out(tokens) + self.project_position(extra)
 
-    def search_units(self) -> Dict[str, SearchUnit]:
+    def search_units(self) -> dict[str, SearchUnit]:
         """One unit of all tokens; alpha is the projector's norm, Sec. 4.1."""
         if isinstance(self.norm, Constant):
             return {}
         project_in = self.project_in
         tokens = SearchUnit(
             alpha=project_in.norm.weight,
-            axes=(Axis(project_in.conv, 'weight',
-                       0), *norm_axes(project_in.norm),
-                  Axis(self, 'queries', 0), Axis(self.project_out, 'weight',
-                                                 1)),
-            costs=dict(macs=self._macs, eq6=self._macs))
+            axes=(
+                Axis(project_in.conv, 'weight', 0),
+                *norm_axes(project_in.norm),
+                Axis(self, 'queries', 0),
+                Axis(self.project_out, 'weight', 1),
+            ),
+            costs=dict(macs=self._macs, eq6=self._macs),
+        )
         return {'tokens': tokens}
 
     def drop_empty_(self) -> None:
@@ -217,9 +241,17 @@ class LightweightTransformer(nn.Module):
         self.norm = Constant(bias)
 
 
-def transformer_macs(alive: int, size: Size, in_channels: int,
-                     out_channels: int, token_size: int, head_dims: int,
-                     num_heads: int, ffn_dims: int, extra_tokens: int) -> int:
+def transformer_macs(
+    alive: int,
+    size: Size,
+    in_channels: int,
+    out_channels: int,
+    token_size: int,
+    head_dims: int,
+    num_heads: int,
+    ffn_dims: int,
+    extra_tokens: int,
+) -> int:
     """O_T(n) of Eq. (6): projections, encoder and decoder of n tokens.
 
     Args:
@@ -232,20 +264,27 @@ def transformer_macs(alive: int, size: Size, in_channels: int,
         return 0
     dims, hidden_dims = token_size**2, head_dims * num_heads
     layer = partial(
-        layer_macs, dims=dims, hidden_dims=hidden_dims, ffn_dims=ffn_dims)
+        layer_macs, dims=dims, hidden_dims=hidden_dims, ffn_dims=ffn_dims
+    )
     all_tokens = alive + extra_tokens
     map_size = (token_size, token_size)
-    return (conv_macs(in_channels, alive, 1, map_size) + layer(alive, alive) +
-            layer(all_tokens, all_tokens) +
-            conv_macs(all_tokens, out_channels, 1, map_size))
+    return (
+        conv_macs(in_channels, alive, 1, map_size)
+        + layer(alive, alive)
+        + layer(all_tokens, all_tokens)
+        + conv_macs(all_tokens, out_channels, 1, map_size)
+    )
 
 
-def layer_macs(queries: int, keys: int, dims: int, hidden_dims: int,
-               ffn_dims: int) -> int:
+def layer_macs(
+    queries: int, keys: int, dims: int, hidden_dims: int, ffn_dims: int
+) -> int:
     """Multiply-adds of one :class:`TransformerLayer`."""
-    return (linear_macs(dims, hidden_dims, 2 * queries + 2 * keys) +
-            attention_macs(queries, keys, hidden_dims) +
-            linear_macs(dims, 2 * ffn_dims, queries))
+    return (
+        linear_macs(dims, hidden_dims, 2 * queries + 2 * keys)
+        + attention_macs(queries, keys, hidden_dims)
+        + linear_macs(dims, 2 * ffn_dims, queries)
+    )
 
 
 def resize(x: Tensor, size: Size) -> Tensor:

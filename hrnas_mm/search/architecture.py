@@ -1,8 +1,10 @@
 """An architecture, {unit name: count}: read it off, apply it, store it."""
+
 import json
 import os
 import tempfile
-from typing import Any, Dict, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,14 +13,15 @@ from torch.optim import Optimizer
 from .shrink import shrink_
 from .units import join, named_search_units, named_searchables
 
-Architecture = Dict[str, int]
+Architecture = dict[str, int]
 SCHEMA = 1
 
 
 def architecture_of(model: nn.Module) -> Architecture:
     """Return the number of elements of every unit, 0 for those removed."""
-    sizes = {name: len(unit) for name, unit in
-             named_search_units(model).items()}
+    sizes = {
+        name: len(unit) for name, unit in named_search_units(model).items()
+    }
     return {
         join(prefix, name): sizes.get(join(prefix, name), 0)
         for prefix, module in named_searchables(model)
@@ -26,9 +29,9 @@ def architecture_of(model: nn.Module) -> Architecture:
     }
 
 
-def architecture_in(state_dict: Mapping[str, Tensor],
-                    model: nn.Module,
-                    prefix: str = '') -> Optional[Architecture]:
+def architecture_in(
+    state_dict: Mapping[str, Tensor], model: nn.Module, prefix: str = ''
+) -> Architecture | None:
     """Read the architecture of a ``state_dict`` off its tensors' shapes.
 
     Args:
@@ -50,14 +53,17 @@ def architecture_in(state_dict: Mapping[str, Tensor],
     gone = dict.fromkeys(architecture_of(model), 0)
     found = {
         unit: len(state_dict[key])
-        for unit, key in keys.items() if key in state_dict
+        for unit, key in keys.items()
+        if key in state_dict
     }
     return {**gone, **found}
 
 
-def apply_architecture_(model: nn.Module,
-                        architecture: Mapping[str, int],
-                        optimizer: Optional[Optimizer] = None) -> None:
+def apply_architecture_(
+    model: nn.Module,
+    architecture: Mapping[str, int],
+    optimizer: Optimizer | None = None,
+) -> None:
     """Shrink a supernet to the sizes of an architecture, in place.
 
     The first elements of each unit stay, so weights are meant to be loaded
@@ -75,29 +81,32 @@ def apply_architecture_(model: nn.Module,
     current = architecture_of(model)
     _check_fit(architecture, current)
     units = named_search_units(model)
-    keep = {
-        name: torch.arange(architecture[name]) for name in units
-    }
+    keep = {name: torch.arange(architecture[name]) for name in units}
     shrink_(model, keep, optimizer)
 
 
-def _check_fit(architecture: Mapping[str, int],
-               current: Mapping[str, int]) -> None:
+def _check_fit(
+    architecture: Mapping[str, int], current: Mapping[str, int]
+) -> None:
     for name, most in current.items():
         if name not in architecture:
-            raise ValueError(f'the architecture has no unit {name!r}, the '
-                             f'model has {most} elements there')
+            raise ValueError(
+                f'the architecture has no unit {name!r}, the '
+                f'model has {most} elements there'
+            )
         count = architecture[name]
         if not isinstance(count, int) or not 0 <= count <= most:
-            raise ValueError(f'{name} must have 0 to {most} elements, got '
-                             f'{count!r}')
+            raise ValueError(
+                f'{name} must have 0 to {most} elements, got {count!r}'
+            )
     for name in architecture:
         if name not in current:
             raise ValueError(f'the model has no unit {name!r}')
 
 
-def write_architecture(path: str, architecture: Mapping[str, int],
-                       **facts: Any) -> None:
+def write_architecture(
+    path: str, architecture: Mapping[str, int], **facts: Any
+) -> None:
     """Write an architecture as JSON; a good file is never half replaced.
 
     Args:
@@ -108,7 +117,8 @@ def write_architecture(path: str, architecture: Mapping[str, int],
     content = dict(schema=SCHEMA, **facts, units=dict(architecture))
     folder = os.path.dirname(os.path.abspath(path))
     with tempfile.NamedTemporaryFile(
-            'w', dir=folder, suffix='.json', delete=False) as file:
+        'w', dir=folder, suffix='.json', delete=False
+    ) as file:
         json.dump(content, file, indent=2)
         file.write('\n')
     os.replace(file.name, path)
@@ -126,8 +136,9 @@ def read_architecture(path: str) -> Architecture:
         except json.JSONDecodeError as error:
             raise ValueError(f'{path} is not JSON: {error}') from error
     if not isinstance(content, dict) or content.get('schema') != SCHEMA:
-        raise ValueError(f'{path} must be an architecture with "schema": '
-                         f'{SCHEMA}')
+        raise ValueError(
+            f'{path} must be an architecture with "schema": {SCHEMA}'
+        )
     units = content.get('units')
     if not isinstance(units, dict):
         raise ValueError(f'{path} must have "units": {{name: count}}')

@@ -3,8 +3,10 @@
 A multiply-add counts 1 (the paper calls this FLOPs). Normalisation,
 activation, resizing and additions count nothing, as in the paper.
 """
+
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -14,8 +16,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from .units import Cost, Size, join, named_search_units, named_searchables
 
 
-def conv_macs(in_channels: int, out_channels: int, kernel_size: int,
-              out_size: Size, groups: int = 1) -> int:
+def conv_macs(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    out_size: Size,
+    groups: int = 1,
+) -> int:
     """Multiply-adds of a convolution: k * k * C_in / g * C_out * h * w."""
     height, width = out_size
     per_pixel = kernel_size**2 * (in_channels // groups) * out_channels
@@ -44,8 +51,9 @@ class Trace(NamedTuple):
         macs: Multiply-adds by module name; '' is the whole model.
         sizes: The input sizes (h, w) of each searchable module, one per call.
     """
-    macs: Dict[str, int]
-    sizes: Dict[str, List[Size]]
+
+    macs: dict[str, int]
+    sizes: dict[str, list[Size]]
 
 
 def trace(model: nn.Module, input_shape: Sequence[int]) -> Trace:
@@ -55,44 +63,48 @@ def trace(model: nn.Module, input_shape: Sequence[int]) -> Trace:
         model: Called with one tensor; left as it was.
         input_shape: (C, H, W).
     """
-    sizes: Dict[str, List[Size]] = {}
+    sizes: dict[str, list[Size]] = {}
     hooks = [
         module.register_forward_pre_hook(_size_recorder(sizes, name))
         for name, module in named_searchables(model)
     ]
     weights = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     meta = {
-        name: weight.detach().to('meta')
-        for name, weight in weights.items()
+        name: weight.detach().to('meta') for name, weight in weights.items()
     }
     image = torch.empty(1, *input_shape, device='meta')
     try:
-        with evaluating(model), torch.no_grad(), \
-                FlopCounterMode(display=False) as counter:
-            functional_call(model, meta, (image, ))
+        with (
+            evaluating(model),
+            torch.no_grad(),
+            FlopCounterMode(display=False) as counter,
+        ):
+            functional_call(model, meta, (image,))
     finally:
         for hook in hooks:
             hook.remove()
     return Trace(_macs_by_module(model, counter), sizes)
 
 
-def _macs_by_module(model: nn.Module,
-                    counter: FlopCounterMode) -> Dict[str, int]:
+def _macs_by_module(
+    model: nn.Module, counter: FlopCounterMode
+) -> dict[str, int]:
     counts = counter.get_flop_counts()
     root = type(model).__name__
-    macs: Dict[str, int] = {}
+    macs: dict[str, int] = {}
     for name, module in reversed(list(model.named_modules())):
         # A module whose forward() is called directly, as mmseg does with
         # heads, is not seen itself, but its children are.
         own = sum(counts.get(join(root, name), {}).values()) // 2
-        children = (macs[join(name, child)]
-                    for child, _ in module.named_children())
+        children = (
+            macs[join(name, child)] for child, _ in module.named_children()
+        )
         macs[name] = own or sum(children)
     macs[''] = counter.get_total_flops() // 2
     return macs
 
 
-def _size_recorder(sizes: Dict[str, List[Size]], name: str):
+def _size_recorder(sizes: dict[str, list[Size]], name: str):
     def record(_module, args):
         sizes.setdefault(name, []).append(tuple(args[0].shape[-2:]))
 
@@ -130,18 +142,20 @@ class CostModel:
         if not units:
             raise ValueError(
                 f'{type(model).__name__} has no search units; its backbone '
-                'must be an HRNASSupernet, or hold a LightweightTransformer')
+                'must be an HRNASSupernet, or hold a LightweightTransformer'
+            )
         traced = trace(model, input_shape)
         self.input_shape = tuple(input_shape)
         self.supernet = {name: len(unit) for name, unit in units.items()}
         self._costs = {name: unit.costs for name, unit in units.items()}
-        self._sizes: Dict[str, List[Size]] = {
+        self._sizes: dict[str, list[Size]] = {
             join(prefix, name): traced.sizes.get(prefix, [])
             for prefix, module in named_searchables(model)
             for name in module.unit_names
         }
         searched = sum(
-            self.unit_macs(name, n) for name, n in self.supernet.items())
+            self.unit_macs(name, n) for name, n in self.supernet.items()
+        )
         self.fixed = traced.macs[''] - searched
 
     def unit_macs(self, name: str, alive: int, cost: str = 'macs') -> int:
@@ -153,13 +167,16 @@ class CostModel:
         """Multiply-adds of the whole model; units not named are gone."""
         return self.fixed + sum(
             self.unit_macs(name, architecture.get(name, 0))
-            for name in self.supernet)
+            for name in self.supernet
+        )
 
-    def deltas(self, architecture: Mapping[str, int],
-               cost: str = 'macs') -> Dict[str, int]:
+    def deltas(
+        self, architecture: Mapping[str, int], cost: str = 'macs'
+    ) -> dict[str, int]:
         """Marginal cost of one element per alive unit, Eq. (6)."""
         return {
-            name: self.unit_macs(name, alive, cost) -
-            self.unit_macs(name, alive - 1, cost)
-            for name, alive in architecture.items() if alive
+            name: self.unit_macs(name, alive, cost)
+            - self.unit_macs(name, alive - 1, cost)
+            for name, alive in architecture.items()
+            if alive
         }

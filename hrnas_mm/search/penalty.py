@@ -1,5 +1,4 @@
 """The resource-aware L1 penalty, Eq. (7), and its warm-up."""
-from typing import List
 
 import torch
 from torch import Tensor, nn
@@ -30,19 +29,24 @@ class ResourcePenalty:
         deltas = cost_model.deltas(alive, cost)
         total = sum(deltas[name] * n for name, n in alive.items())
         self.mean_delta = total / sum(alive.values())
-        self._alphas: List[nn.Parameter] = []
+        self._alphas: list[nn.Parameter] = []
         self._deltas = torch.empty(0)
 
     def bind_(self, model: nn.Module) -> None:
         """Collect the importance factors; due again after every shrink."""
         units = named_search_units(model)
         deltas = self.cost_model.deltas(
-            {name: len(unit) for name, unit in units.items()}, self.cost)
+            {name: len(unit) for name, unit in units.items()}, self.cost
+        )
         self._alphas = [unit.alpha for unit in units.values()]
-        self._deltas = torch.cat([
-            unit.alpha.new_full((len(unit), ), deltas[name] / self.mean_delta)
-            for name, unit in units.items()
-        ])
+        self._deltas = torch.cat(
+            [
+                unit.alpha.new_full(
+                    (len(unit),), deltas[name] / self.mean_delta
+                )
+                for name, unit in units.items()
+            ]
+        )
 
     def __call__(self) -> Tensor:
         """Return the penalty, a scalar that gradients flow through."""

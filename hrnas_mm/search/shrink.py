@@ -1,5 +1,6 @@
 """Removing dead elements: choose them, then slice everything they own."""
-from typing import Dict, Iterable, List, Mapping, Optional, Sequence
+
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -7,7 +8,7 @@ from torch.optim import Optimizer
 
 from .units import Axis, SearchUnit, named_search_units, named_searchables
 
-Keep = Dict[str, Tensor]
+Keep = dict[str, Tensor]
 
 
 def select_alive(models: Sequence[nn.Module], threshold: float) -> Keep:
@@ -23,23 +24,29 @@ def select_alive(models: Sequence[nn.Module], threshold: float) -> Keep:
     Raises:
         ValueError: If an importance factor is not finite.
     """
-    alive: Dict[str, Tensor] = {}
+    alive: dict[str, Tensor] = {}
     for units in map(named_search_units, models):
         for name, unit in units.items():
             alpha = unit.alpha.detach()
             if not torch.isfinite(alpha).all():
                 raise ValueError(
                     f'importance factors of {name} must be finite, got '
-                    f'{alpha[~torch.isfinite(alpha)][0].item()}')
+                    f'{alpha[~torch.isfinite(alpha)][0].item()}'
+                )
             above = alpha.abs() >= threshold
-            alive[name] = above | alive[name].to(
-                above.device) if name in alive else above
+            alive[name] = (
+                above | alive[name].to(above.device)
+                if name in alive
+                else above
+            )
     return {name: mask.nonzero().flatten() for name, mask in alive.items()}
 
 
-def shrink_(model: nn.Module,
-            keep: Mapping[str, Tensor],
-            optimizer: Optional[Optimizer] = None) -> None:
+def shrink_(
+    model: nn.Module,
+    keep: Mapping[str, Tensor],
+    optimizer: Optimizer | None = None,
+) -> None:
     """Remove all elements that are not kept, in place.
 
     Parameters keep their identity and the optimizer its groups. What dead
@@ -60,10 +67,15 @@ def shrink_(model: nn.Module,
     _check_keep(units, keep)
     changed = {
         name: index.to(units[name].alpha.device)
-        for name, index in keep.items() if len(index) < len(units[name])
+        for name, index in keep.items()
+        if len(index) < len(units[name])
     }
-    axes = [(axis, index) for name, index in changed.items()
-            for axis in units[name].axes if axis.tensor is not None]
+    axes = [
+        (axis, index)
+        for name, index in changed.items()
+        for axis in units[name].axes
+        if axis.tensor is not None
+    ]
     if optimizer is not None:
         _check_state(optimizer, (axis.tensor for axis, _ in axes))
 
@@ -81,18 +93,22 @@ def shrink_(model: nn.Module,
         _forget_(optimizer, before, model.parameters())
 
 
-def _check_keep(units: Mapping[str, SearchUnit],
-                keep: Mapping[str, Tensor]) -> None:
+def _check_keep(
+    units: Mapping[str, SearchUnit], keep: Mapping[str, Tensor]
+) -> None:
     for name, index in keep.items():
         if name not in units:
             raise ValueError(f'there is no search unit {name!r}')
-        if len(index) and not 0 <= int(index.min()) <= int(
-                index.max()) < len(units[name]):
+        if len(index) and not 0 <= int(index.min()) <= int(index.max()) < len(
+            units[name]
+        ):
             raise ValueError(
                 f'{name} has {len(units[name])} elements, got indices '
-                f'{int(index.min())} to {int(index.max())}')
+                f'{int(index.min())} to {int(index.max())}'
+            )
     if not any(
-            len(keep.get(name, unit.alpha)) for name, unit in units.items()):
+        len(keep.get(name, unit.alpha)) for name, unit in units.items()
+    ):
         raise ValueError('every element of every search unit would be removed')
 
 
@@ -105,7 +121,8 @@ def _check_state(optimizer: Optimizer, tensors: Iterable[Tensor]) -> None:
                 f'{type(optimizer).__name__} cannot be shrunk: its state '
                 f'{key!r} has shape {tuple(value.shape)} for a parameter of '
                 f'shape {tuple(param.shape)}; use an optimizer with '
-                'element-wise state, such as SGD, RMSprop, Adam or AdamW')
+                'element-wise state, such as SGD, RMSprop, Adam or AdamW'
+            )
 
 
 def _is_scalar(value: object) -> bool:
@@ -120,7 +137,7 @@ def _absorb(unit: SearchUnit, index: Tensor) -> None:
     unit.absorb(dead.nonzero().flatten())
 
 
-def _slice_(axis: Axis, index: Tensor, optimizer: Optional[Optimizer]) -> None:
+def _slice_(axis: Axis, index: Tensor, optimizer: Optimizer | None) -> None:
     tensor = axis.tensor
     assert tensor is not None
     if not isinstance(tensor, nn.Parameter):
@@ -149,8 +166,11 @@ def _refresh_sizes_(module: nn.Module) -> None:
         module.out_features, module.in_features = module.weight.shape
 
 
-def _forget_(optimizer: Optimizer, before: List[nn.Parameter],
-             after: Iterable[nn.Parameter]) -> None:
+def _forget_(
+    optimizer: Optimizer,
+    before: list[nn.Parameter],
+    after: Iterable[nn.Parameter],
+) -> None:
     """Let parameters that left the model leave the optimizer too."""
     gone = {id(param) for param in before} - {id(param) for param in after}
     for group in optimizer.param_groups:

@@ -1,11 +1,15 @@
 """What can be searched: units, the tensor axes they own, who declares them."""
+
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import (Callable, Dict, Iterator, Mapping, Optional, Protocol,
-                    Tuple, runtime_checkable)
+from typing import (
+    Protocol,
+    runtime_checkable,
+)
 
 from torch import Tensor, nn
 
-Size = Tuple[int, int]
+Size = tuple[int, int]
 Cost = Callable[[int, Size], int]
 
 
@@ -18,12 +22,13 @@ class Axis:
         name: The attribute name of the parameter or buffer in ``module``.
         dim: The axis.
     """
+
     module: nn.Module
     name: str
     dim: int
 
     @property
-    def tensor(self) -> Optional[Tensor]:
+    def tensor(self) -> Tensor | None:
         """The parameter or buffer; None where a norm keeps no statistics."""
         return getattr(self.module, self.name)
 
@@ -45,10 +50,11 @@ class SearchUnit:
         absorb: Given the indices of dead elements, folds the constant that
             they leave behind into what follows. None if there is none.
     """
+
     alpha: nn.Parameter
-    axes: Tuple[Axis, ...]
+    axes: tuple[Axis, ...]
     costs: Mapping[str, Cost]
-    absorb: Optional[Callable[[Tensor], None]] = None
+    absorb: Callable[[Tensor], None] | None = None
 
     def __len__(self) -> int:
         return len(self.alpha)
@@ -62,23 +68,24 @@ class Searchable(Protocol):
         unit_names: The names of all units that the module was built with,
             those it has lost by now included.
     """
-    unit_names: Tuple[str, ...]
 
-    def search_units(self) -> Dict[str, SearchUnit]:
+    unit_names: tuple[str, ...]
+
+    def search_units(self) -> dict[str, SearchUnit]:
         """Return the units that still have elements, by name."""
 
     def drop_empty_(self) -> None:
         """Delete the submodules whose unit has lost its last element."""
 
 
-def named_searchables(model: nn.Module) -> Iterator[Tuple[str, Searchable]]:
+def named_searchables(model: nn.Module) -> Iterator[tuple[str, Searchable]]:
     """Yield (name, module) of every module that declares search units."""
     for name, module in model.named_modules():
         if isinstance(module, Searchable):
             yield name, module
 
 
-def named_search_units(model: nn.Module) -> Dict[str, SearchUnit]:
+def named_search_units(model: nn.Module) -> dict[str, SearchUnit]:
     """Return all search units of a model, by '<module name>.<unit name>'.
 
     They are recomputed at every call, never stored: a deep copy has its own,

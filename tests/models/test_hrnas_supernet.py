@@ -1,4 +1,5 @@
 """The backbone: shapes, options, loading, and what it refuses."""
+
 import pytest
 import torch
 from tiny import SUPERNET, supernet
@@ -6,8 +7,12 @@ from torch import nn
 
 from hrnas_mm.models import HRNASSupernet
 from hrnas_mm.modules import SearchingBlock
-from hrnas_mm.search import (architecture_of, named_search_units, shrink_,
-                             write_architecture)
+from hrnas_mm.search import (
+    architecture_of,
+    named_search_units,
+    shrink_,
+    write_architecture,
+)
 
 
 def shrunk(**options):
@@ -39,14 +44,13 @@ def test_any_input_size(size):
     quarter = tuple(-(-s // 4) for s in size)
     eighth = tuple(-(-s // 2) for s in quarter)
     assert [tuple(x.shape) for x in out] == [(1, 4, *quarter), (1, 8, *eighth)]
-    fused, = supernet()(torch.randn(1, 3, *size))
+    (fused,) = supernet()(torch.randn(1, 3, *size))
     assert fused.shape == (1, 6, *quarter)
 
 
 def test_out_indices_and_strides():
-    model = supernet(
-        fuse_channels=None, out_indices=(1, ), stem_strides=(1, 2))
-    out, = model(torch.randn(1, 3, 32, 32))
+    model = supernet(fuse_channels=None, out_indices=(1,), stem_strides=(1, 2))
+    (out,) = model(torch.randn(1, 3, 32, 32))
     assert out.shape == (1, 8, 8, 8)
 
 
@@ -61,6 +65,7 @@ def test_shrunk_weights_load_into_the_supernet():
 
 def test_shrunk_weights_load_inside_a_model_with_mmengine():
     from mmengine.runner import load_state_dict
+
     model = nn.ModuleDict(dict(backbone=shrunk()))
     other = nn.ModuleDict(dict(backbone=supernet()))
     load_state_dict(other, model.state_dict(), strict=True)
@@ -74,8 +79,9 @@ def test_arch(form, tmp_path):
     if form == 'json':
         arch = str(tmp_path / 'a.json')
         write_architecture(
-            arch, {f'backbone.{k}': v
-                   for k, v in architecture_of(model).items()})
+            arch,
+            {f'backbone.{k}': v for k, v in architecture_of(model).items()},
+        )
     elif form == 'checkpoint':
         arch = str(tmp_path / 'a.pth')
         torch.save(model.state_dict(), arch)
@@ -90,8 +96,10 @@ def test_pretrained_shrunk_weights_shape_the_network(tmp_path):
     model = shrunk()
     path = str(tmp_path / 'a.pth')
     torch.save(dict(state_dict=model.state_dict()), path)
-    for option in (dict(pretrained=path),
-                   dict(init_cfg=dict(type='Pretrained', checkpoint=path))):
+    for option in (
+        dict(pretrained=path),
+        dict(init_cfg=dict(type='Pretrained', checkpoint=path)),
+    ):
         other = supernet(**option)
         assert architecture_of(other) == architecture_of(model)
         other.init_weights()
@@ -108,8 +116,11 @@ def test_checkpoint_of_another_network_is_refused(tmp_path):
 
 def test_frozen_stages_and_norm_eval():
     model = supernet(frozen_stages=1).train()
-    for part, training in ((model.stem, False), (model.stages[0], False),
-                           (model.stages[1], True)):
+    for part, training in (
+        (model.stem, False),
+        (model.stages[0], False),
+        (model.stages[1], True),
+    ):
         assert all(p.requires_grad is training for p in part.parameters())
         assert all(m.training is training for m in part.modules())
     model = supernet(norm_eval=True).train()
@@ -127,26 +138,39 @@ def stages(*pairs):
     return [dict(num_blocks=b, num_channels=c) for b, c in pairs]
 
 
-@pytest.mark.parametrize('options, message', [
-    (dict(out_indices=(0, )), 'out_indices and fuse_channels must not both'),
-    (dict(fuse_channels=None, out_indices=(2, )), 'out_indices must be'),
-    (dict(fuse_channels=0), 'fuse_channels must be positive, got 0'),
-    (dict(num_tokens=-3), 'num_tokens must be 0 .* got -3'),
-    (dict(kernel_sizes=(2, )), 'kernel_sizes must be odd'),
-    (dict(stem_channels=(4, )), 'stem_channels and stem_strides'),
-    (dict(stem_strides=(2, 3)), 'stem_strides must be 1 or 2'),
-    (dict(frozen_stages=3), 'frozen_stages must be -1 to 2, got 3'),
-    (dict(stages=[]), 'stages must not be empty'),
-    (dict(stages=stages(((1, ), (4, 8)))), r'stages\[0\] .* as many'),
-    (dict(stages=stages(((1, 1, 1), (4, 8, 8)))), '1 or 2 branches'),
-    (dict(stages=stages(((1, 1), (4, 8)), ((1, ), (4, )))),
-     r'stages\[1\] must have 2 or 3 branches'),
-    (dict(stages=[dict(blocks=1)]), 'num_blocks and num_channels'),
-    (dict(pretrained='a', init_cfg=dict(type='Pretrained', checkpoint='b')),
-     'must not both be given'),
-    (dict(norm_cfg=dict(type='GN', num_groups=1)), 'norm_cfg must be'),
-    (dict(arch={'fuse.mixconv.k3': 1}), 'has no unit'),
-])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (
+            dict(out_indices=(0,)),
+            'out_indices and fuse_channels must not both',
+        ),
+        (dict(fuse_channels=None, out_indices=(2,)), 'out_indices must be'),
+        (dict(fuse_channels=0), 'fuse_channels must be positive, got 0'),
+        (dict(num_tokens=-3), 'num_tokens must be 0 .* got -3'),
+        (dict(kernel_sizes=(2,)), 'kernel_sizes must be odd'),
+        (dict(stem_channels=(4,)), 'stem_channels and stem_strides'),
+        (dict(stem_strides=(2, 3)), 'stem_strides must be 1 or 2'),
+        (dict(frozen_stages=3), 'frozen_stages must be -1 to 2, got 3'),
+        (dict(stages=[]), 'stages must not be empty'),
+        (dict(stages=stages(((1,), (4, 8)))), r'stages\[0\] .* as many'),
+        (dict(stages=stages(((1, 1, 1), (4, 8, 8)))), '1 or 2 branches'),
+        (
+            dict(stages=stages(((1, 1), (4, 8)), ((1,), (4,)))),
+            r'stages\[1\] must have 2 or 3 branches',
+        ),
+        (dict(stages=[dict(blocks=1)]), 'num_blocks and num_channels'),
+        (
+            dict(
+                pretrained='a',
+                init_cfg=dict(type='Pretrained', checkpoint='b'),
+            ),
+            'must not both be given',
+        ),
+        (dict(norm_cfg=dict(type='GN', num_groups=1)), 'norm_cfg must be'),
+        (dict(arch={'fuse.mixconv.k3': 1}), 'has no unit'),
+    ],
+)
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         HRNASSupernet(**{**SUPERNET, **options})
@@ -161,6 +185,8 @@ def test_wrong_number_of_input_channels():
 @pytest.mark.parametrize('name', ['HRNASSupernet', 'hrnas_mm.HRNASSupernet'])
 def test_builds_by_name_in_every_scope(scope, name):
     from mmengine.registry import MODELS, DefaultScope
+
     with DefaultScope.overwrite_default_scope(scope):
         assert isinstance(
-            MODELS.build(dict(type=name, **SUPERNET)), HRNASSupernet)
+            MODELS.build(dict(type=name, **SUPERNET)), HRNASSupernet
+        )

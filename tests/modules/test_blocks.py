@@ -1,11 +1,17 @@
 """MixConv, searching block and fusion against the paper's formulas."""
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from hrnas_mm.modules import (ConvNormAct, FusionModule, MixConv,
-                              SearchingBlock, init_conv_)
+from hrnas_mm.modules import (
+    ConvNormAct,
+    FusionModule,
+    MixConv,
+    SearchingBlock,
+    init_conv_,
+)
 from hrnas_mm.search import architecture_of, shrink_
 
 
@@ -20,20 +26,39 @@ def test_mixconv_is_eq5_with_split_and_concatenation(stride, size):
     shift = torch.cat([p.expand.norm.bias for p in paths])
     mid = F.conv2d(x, wide)
     mid = F.relu(
-        F.batch_norm(mid, None, None, scale, shift, training=True, eps=1e-3))
+        F.batch_norm(mid, None, None, scale, shift, training=True, eps=1e-3)
+    )
     parts = []
     for path, part in zip(paths, mid.split(8, 1)):
         conv = path.depthwise.conv
-        part = F.conv2d(part, conv.weight, None, stride, conv.padding,
-                        groups=8)
+        part = F.conv2d(
+            part, conv.weight, None, stride, conv.padding, groups=8
+        )
         norm = path.depthwise.norm
         parts.append(
-            F.relu(F.batch_norm(part, None, None, norm.weight, norm.bias,
-                                training=True, eps=1e-3)))
+            F.relu(
+                F.batch_norm(
+                    part,
+                    None,
+                    None,
+                    norm.weight,
+                    norm.bias,
+                    training=True,
+                    eps=1e-3,
+                )
+            )
+        )
     project = torch.cat([p.project.weight for p in paths], 1)
     out = F.conv2d(torch.cat(parts, 1), project)
-    out = F.batch_norm(out, None, None, block.norm.weight, block.norm.bias,
-                       training=True, eps=1e-3)
+    out = F.batch_norm(
+        out,
+        None,
+        None,
+        block.norm.weight,
+        block.norm.bias,
+        training=True,
+        eps=1e-3,
+    )
     torch.testing.assert_close(block(x), out)
 
 
@@ -56,8 +81,7 @@ def test_checkpointing_changes_nothing():
     for net in (block, twin):
         leaf = x.clone().requires_grad_()
         net(leaf).square().sum().backward()
-        grads.append(
-            [leaf.grad, *(p.grad for p in net.parameters())])
+        grads.append([leaf.grad, *(p.grad for p in net.parameters())])
     torch.testing.assert_close(*grads)
 
 
@@ -68,8 +92,7 @@ def test_fusion_sums_neighbours_and_grows_a_branch():
         return nn.Conv2d(a, b, 3, stride, 1)
 
     fusion = FusionModule([3, 4, 5], [2, 3, 4, 6], conv)
-    a, b, c = (torch.randn(1, n, s, s) for n, s in ((3, 9), (4, 5),
-                                                        (5, 3)))
+    a, b, c = (torch.randn(1, n, s, s) for n, s in ((3, 9), (4, 5), (5, 3)))
     out = fusion([a, b, c])
     f = fusion.fuse
 
@@ -79,10 +102,11 @@ def test_fusion_sums_neighbours_and_grows_a_branch():
 
     lowest = F.relu(f[2]['1'](b) + f[2]['2'](c))
     torch.testing.assert_close(
-        out[0], F.relu(f[0]['0'](a) + up(f[0]['1'](b), (9, 9))))
+        out[0], F.relu(f[0]['0'](a) + up(f[0]['1'](b), (9, 9)))
+    )
     torch.testing.assert_close(
-        out[1],
-        F.relu(f[1]['0'](a) + f[1]['1'](b) + up(f[1]['2'](c), (5, 5))))
+        out[1], F.relu(f[1]['0'](a) + f[1]['1'](b) + up(f[1]['2'](c), (5, 5)))
+    )
     torch.testing.assert_close(out[2], lowest)
     torch.testing.assert_close(out[3], fusion.grow(lowest))
     assert set(f[0]) == {'0', '1'}
@@ -91,19 +115,23 @@ def test_fusion_sums_neighbours_and_grows_a_branch():
 def test_initial_weights_have_fan_out_variance_depthwise_included():
     for conv in (nn.Conv2d(64, 96, 3), nn.Conv2d(512, 512, 7, groups=512)):
         init_conv_(conv)
-        fan_out = conv.kernel_size[0]**2 * conv.out_channels / conv.groups
+        fan_out = conv.kernel_size[0] ** 2 * conv.out_channels / conv.groups
         assert conv.weight.std().item() == pytest.approx(
-            (2 / fan_out)**0.5, rel=0.05)
+            (2 / fan_out) ** 0.5, rel=0.05
+        )
 
 
-@pytest.mark.parametrize('options, message', [
-    (dict(kernel_sizes=(3, 4)), r'kernel_sizes must be odd, got \(3, 4\)'),
-    (dict(kernel_sizes=(3, 3)), 'different sizes'),
-    (dict(kernel_sizes=()), 'at least one'),
-    (dict(expand_ratio=0), 'at least one channel'),
-    (dict(num_tokens=-1), 'num_tokens must be 0 .* got -1'),
-    (dict(norm_layer=lambda n: nn.GroupNorm(1, n)), 'norm_cfg must be'),
-])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(kernel_sizes=(3, 4)), r'kernel_sizes must be odd, got \(3, 4\)'),
+        (dict(kernel_sizes=(3, 3)), 'different sizes'),
+        (dict(kernel_sizes=()), 'at least one'),
+        (dict(expand_ratio=0), 'at least one channel'),
+        (dict(num_tokens=-1), 'num_tokens must be 0 .* got -1'),
+        (dict(norm_layer=lambda n: nn.GroupNorm(1, n)), 'norm_cfg must be'),
+    ],
+)
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         SearchingBlock(4, 4, **options)

@@ -1,4 +1,5 @@
 """The lightweight Transformer against the paper's equations, written out."""
+
 import math
 
 import pytest
@@ -29,8 +30,11 @@ def attend(q, kv, layer, heads):
     d = layer.query.weight.shape[0] // heads
     for i in range(heads):
         rows = slice(i * d, (i + 1) * d)
-        a = (q @ layer.query.weight[rows].T) @ (
-            kv @ layer.key.weight[rows].T).transpose(1, 2) / math.sqrt(d)
+        a = (
+            (q @ layer.query.weight[rows].T)
+            @ (kv @ layer.key.weight[rows].T).transpose(1, 2)
+            / math.sqrt(d)
+        )
         out.append(a.softmax(-1) @ (kv @ layer.value.weight[rows].T))
     return torch.cat(out, -1) @ layer.out.weight.T
 
@@ -48,8 +52,9 @@ def ffn(x, layer):
 
 
 def encode(q, kv, layer, heads):
-    x = layer_norm(q + attend(q, kv, layer.attention, heads),
-                   layer.attention_norm)
+    x = layer_norm(
+        q + attend(q, kv, layer.attention, heads), layer.attention_norm
+    )
     return layer_norm(x + ffn(x, layer), layer.ffn_norm)
 
 
@@ -67,7 +72,8 @@ def paper(x, block, heads, s, stride):
     queries = block.queries.expand(b, -1, -1)
     out = encode(queries, memory, block.decoder, heads)
     out = norm(
-        conv1x1(out.unflatten(2, (s, s)), block.project_out), block.norm)
+        conv1x1(out.unflatten(2, (s, s)), block.project_out), block.norm
+    )
     size = (math.ceil(h / stride), math.ceil(w / stride))
     return F.interpolate(out, size, mode='bilinear', align_corners=False)
 
@@ -82,12 +88,13 @@ def randomize_(model):
     return model
 
 
-@pytest.mark.parametrize('heads, stride, size', [(1, 1, (16, 24)),
-                                                 (2, 2, (9, 13)),
-                                                 (1, 2, (4, 3))])
+@pytest.mark.parametrize(
+    'heads, stride, size', [(1, 1, (16, 24)), (2, 2, (9, 13)), (1, 2, (4, 3))]
+)
 def test_equals_the_paper(heads, stride, size):
     block = LightweightTransformer(
-        5, 7, stride, num_tokens=6, num_heads=heads, head_dims=16).double()
+        5, 7, stride, num_tokens=6, num_heads=heads, head_dims=16
+    ).double()
     randomize_(block).eval()
     x = torch.randn(2, 5, *size, dtype=torch.double)
     torch.testing.assert_close(block(x), paper(x, block, heads, 8, stride))
@@ -103,15 +110,19 @@ def test_position_map_is_that_of_eq2_resized(size):
     torch.testing.assert_close(Map2d(8)(x), expected.expand(3, -1, -1, -1))
 
 
-@pytest.mark.parametrize('position, channels', [('map2d', 2),
-                                                ('sinusoidal', 128),
-                                                ('learned', 128),
-                                                ('none', 0)])
+@pytest.mark.parametrize(
+    'position, channels',
+    [('map2d', 2), ('sinusoidal', 128), ('learned', 128), ('none', 0)],
+)
 @pytest.mark.parametrize('position_in', ['encoder', 'both'])
 def test_every_encoding_trains_and_shrinks(position, channels, position_in):
     block = LightweightTransformer(
-        4, num_tokens=5, token_size=4, position=position,
-        position_in=position_in)
+        4,
+        num_tokens=5,
+        token_size=4,
+        position=position,
+        position_in=position_in,
+    )
     assert block.position(torch.zeros(2, 4, 9, 9)).shape == (2, channels, 4, 4)
     shrink_(block, {'tokens': torch.tensor([1, 4])})
     x = torch.randn(2, 4, 9, 9, requires_grad=True)
@@ -129,8 +140,11 @@ def test_images_of_a_batch_do_not_mix():
 
 def test_without_tokens_a_constant_is_left():
     block = torch.nn.ModuleDict(
-        dict(a=LightweightTransformer(4, num_tokens=2),
-             b=LightweightTransformer(4, num_tokens=2)))
+        dict(
+            a=LightweightTransformer(4, num_tokens=2),
+            b=LightweightTransformer(4, num_tokens=2),
+        )
+    )
     bias = block['a'].norm.bias
     shrink_(block, {'a.tokens': torch.arange(0)})
     assert isinstance(block['a'].norm, Constant)
@@ -138,13 +152,16 @@ def test_without_tokens_a_constant_is_left():
     assert block['a'](torch.zeros(2, 4, 8, 8)).shape == (4, 1, 1)
 
 
-@pytest.mark.parametrize('options, message', [
-    (dict(num_tokens=0), 'num_tokens must be positive, got 0'),
-    (dict(token_size=-1), 'token_size must be positive, got -1'),
-    (dict(ffn_dims=0), 'ffn_dims must be positive'),
-    (dict(position='3d'), "position must be one of .* got '3d'"),
-    (dict(position_in='decoder'), "position_in must be .* got 'decoder'"),
-])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(num_tokens=0), 'num_tokens must be positive, got 0'),
+        (dict(token_size=-1), 'token_size must be positive, got -1'),
+        (dict(ffn_dims=0), 'ffn_dims must be positive'),
+        (dict(position='3d'), "position must be one of .* got '3d'"),
+        (dict(position_in='decoder'), "position_in must be .* got 'decoder'"),
+    ],
+)
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         LightweightTransformer(4, **options)

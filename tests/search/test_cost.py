@@ -1,4 +1,5 @@
 """Multiply-adds against torch's own counter and against the paper."""
+
 import pytest
 import torch
 from tiny import supernet
@@ -7,8 +8,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hrnas_mm.models import HRNASSupernet
 from hrnas_mm.modules import LightweightTransformer
-from hrnas_mm.search import (CostModel, architecture_of, named_search_units,
-                             shrink_, trace)
+from hrnas_mm.search import (
+    CostModel,
+    architecture_of,
+    named_search_units,
+    shrink_,
+    trace,
+)
 from hrnas_mm.search.cost import attention_macs, conv_macs, strided
 
 
@@ -38,13 +44,18 @@ def test_formulas():
 
 
 @pytest.mark.parametrize('shape', [(3, 64, 64), (3, 67, 93), (3, 32, 100)])
-@pytest.mark.parametrize('options', [
-    {},
-    dict(num_tokens=0),
-    dict(transformer=dict(position='sinusoidal', position_in='both')),
-    dict(transformer=dict(position='learned', num_heads=2, head_dims=4)),
-    dict(fuse_channels=None, transformer=dict(position='none', ffn_dims=5)),
-])
+@pytest.mark.parametrize(
+    'options',
+    [
+        {},
+        dict(num_tokens=0),
+        dict(transformer=dict(position='sinusoidal', position_in='both')),
+        dict(transformer=dict(position='learned', num_heads=2, head_dims=4)),
+        dict(
+            fuse_channels=None, transformer=dict(position='none', ffn_dims=5)
+        ),
+    ],
+)
 def test_equals_flop_counter_before_and_after_shrinking(shape, options):
     model = supernet(**options)
     cost_model = CostModel(model, shape)
@@ -59,7 +70,8 @@ def test_equals_flop_counter_before_and_after_shrinking(shape, options):
 def test_transformer_macs_written_out():
     n, c, c_out, s2, d, f = 5, 7, 9, 16, 8, 24
     block = LightweightTransformer(
-        c, c_out, num_tokens=n, token_size=4, head_dims=d, ffn_dims=f)
+        c, c_out, num_tokens=n, token_size=4, head_dims=d, ffn_dims=f
+    )
     layer = 4 * n * s2 * d + 2 * n * n * d + 2 * n * s2 * f  # Sec. 3.1
     expected = (c + 2) * n * s2 + 2 * layer + n * c_out * s2
     unit = block.search_units()['tokens']
@@ -70,11 +82,11 @@ def test_transformer_macs_written_out():
 
 def test_paper_supernet_at_cityscapes_size():
     class Segmentor(nn.Module):
-
         def __init__(self, num_tokens):
             super().__init__()
             self.backbone = HRNASSupernet(
-                num_tokens=num_tokens, fuse_channels=90)
+                num_tokens=num_tokens, fuse_channels=90
+            )
             self.head = nn.Conv2d(90, 19, 1)
 
         def forward(self, x):
@@ -89,7 +101,8 @@ def test_paper_supernet_at_cityscapes_size():
     transformers = sum(
         unit.costs['macs'](64, shape[1:])
         for name, unit in named_search_units(full).items()
-        if name.endswith('.tokens'))
+        if name.endswith('.tokens')
+    )
     with_tokens = CostModel(full, shape).macs(architecture_of(full))
     assert with_tokens - macs == transformers
 
@@ -107,7 +120,8 @@ def test_marginal_cost_is_constant_for_channels_and_falls_for_tokens():
 def test_eq6_counts_the_depthwise_convolution_alone():
     model = supernet()
     deltas = CostModel(model, (3, 64, 64)).deltas(
-        architecture_of(model), 'eq6')
+        architecture_of(model), 'eq6'
+    )
     assert deltas['fuse.mixconv.k3'] == 9 * 16 * 16
     assert deltas['fuse.mixconv.k5'] == 25 * 16 * 16
 
@@ -117,8 +131,9 @@ def test_trace_leaves_the_model_alone():
     before = {k: v.clone() for k, v in model.state_dict().items()}
     trace(model, (3, 32, 32))
     assert model.training and all(m.training for m in model.modules())
-    assert all(torch.equal(v, before[k])
-               for k, v in model.state_dict().items())
+    assert all(
+        torch.equal(v, before[k]) for k, v in model.state_dict().items()
+    )
 
 
 def test_model_without_units_is_refused():

@@ -1,4 +1,5 @@
 """Shrinking against references that know nothing of it."""
+
 import copy
 
 import pytest
@@ -9,8 +10,12 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, RMSprop
 
 from hrnas_mm.modules import LightweightTransformer, SearchingBlock
-from hrnas_mm.search import (architecture_of, named_search_units,
-                             select_alive, shrink_)
+from hrnas_mm.search import (
+    architecture_of,
+    named_search_units,
+    select_alive,
+    shrink_,
+)
 
 OPTIMIZERS = {
     'sgd': lambda p: SGD(p, lr=0.05, momentum=0.9, weight_decay=1e-3),
@@ -114,8 +119,8 @@ def test_tokens_equal_a_module_built_with_the_sliced_weights():
     x = torch.randn(2, 5, 9, 10)
     for mode in (True, False):
         torch.testing.assert_close(
-            model.train(mode)(x),
-            reference.train(mode)(x), rtol=0, atol=0)
+            model.train(mode)(x), reference.train(mode)(x), rtol=0, atol=0
+        )
 
 
 def test_sizes_follow_the_tensors():
@@ -137,7 +142,8 @@ def test_training_goes_on_as_if_dead_channels_were_still_there(name):
     torch.manual_seed(3)
     model = nn.Sequential(
         SearchingBlock(4, 6, num_tokens=3, norm_layer=nn.BatchNorm2d),
-        SearchingBlock(6, 5, 2, num_tokens=0, norm_layer=nn.BatchNorm2d))
+        SearchingBlock(6, 5, 2, num_tokens=0, norm_layer=nn.BatchNorm2d),
+    )
     model.double()
     keep = kill_(model, names=['0.mixconv.k7'])
     for unit, index in keep.items():  # dead: nothing moves them
@@ -169,14 +175,15 @@ def test_training_goes_on_as_if_dead_channels_were_still_there(name):
     for p, q in zip(model.parameters(), other.parameters()):
         for key, value in optimizers[0].state[p].items():
             torch.testing.assert_close(
-                value, optimizers[1].state[q][key], rtol=0, atol=1e-9)
+                value, optimizers[1].state[q][key], rtol=0, atol=1e-9
+            )
 
 
 def test_identity_groups_and_order_stay():
     model = supernet()
     norms = [p for n, p in model.named_parameters() if 'norm' in n]
     rest = [p for n, p in model.named_parameters() if 'norm' not in n]
-    optimizer = AdamW([dict(params=norms, lr=0.1), dict(params=rest)], lr=1.)
+    optimizer = AdamW([dict(params=norms, lr=0.1), dict(params=rest)], lr=1.0)
     model(torch.randn(2, 3, 32, 32))[0].sum().backward()
     optimizer.step()
     keep = random_keep(model)
@@ -203,10 +210,13 @@ def test_foreign_optimizer_state_is_refused_before_anything_changes():
     assert architecture_of(model) == before
 
 
-@pytest.mark.parametrize('keep, message', [
-    ({'nothing': torch.arange(1)}, "no search unit 'nothing'"),
-    ({'fuse.mixconv.k3': torch.tensor([99])}, 'got indices 99 to 99'),
-])
+@pytest.mark.parametrize(
+    'keep, message',
+    [
+        ({'nothing': torch.arange(1)}, "no search unit 'nothing'"),
+        ({'fuse.mixconv.k3': torch.tensor([99])}, 'got indices 99 to 99'),
+    ],
+)
 def test_impossible_keep_is_refused(keep, message):
     with pytest.raises(ValueError, match=message):
         shrink_(supernet(), keep)

@@ -10,7 +10,8 @@ model = dict(
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
         pad_val=0,
-        seg_pad_val=255),
+        seg_pad_val=255,
+    ),
     backbone=dict(type='HRNASSupernet', fuse_channels=90, norm_cfg=norm_cfg),
     decode_head=dict(
         type='FCNHead',
@@ -22,6 +23,8 @@ model = dict(
         dropout_ratio=0,
         num_classes=19,
         align_corners=False,
-        loss_decode=dict(type='CrossEntropyLoss', loss_weight=1.0)),
+        loss_decode=dict(type='CrossEntropyLoss', loss_weight=1.0),
+    ),
     train_cfg=dict(),
-    test_cfg=dict(mode='whole'))
+    test_cfg=dict(mode='whole'),
+)

@@ -1,7 +1,8 @@
 # The recipe 'camvid-cpu': 1200 iterations from scratch.
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=1e-4))
+    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=1e-4),
+)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=50, by_epoch=False),
     dict(
@@ -10,7 +11,8 @@ param_scheduler = [
         eta_min=1e-5,
         begin=50,
         end=1200,
-        by_epoch=False)
+        by_epoch=False,
+    ),
 ]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=1200, val_interval=300)
 val_cfg = dict(type='ValLoop')
@@ -20,7 +22,9 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=20, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='CheckpointHook', by_epoch=False, interval=100, max_keep_ckpts=3),
+        type='CheckpointHook', by_epoch=False, interval=100, max_keep_ckpts=3
+    ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='SegVisualizationHook'))
+    visualization=dict(type='SegVisualizationHook'),
+)
 randomness = dict(seed=0)

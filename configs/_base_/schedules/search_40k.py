@@ -7,15 +7,18 @@ optim_wrapper = dict(
         # The large eps matters: with 1e-8 the penalty alone would move a
         # channel eight times as fast, and this learning rate collapses.
         eps=1e-3,
-        weight_decay=1e-5),
-    paramwise_cfg=dict(norm_decay_mult=0., bias_decay_mult=0.))
+        weight_decay=1e-5,
+    ),
+    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
+)
 param_scheduler = dict(
     type='OneCycleLR',
     eta_max=0.04,
     total_steps=40000,
     pct_start=0.3,
     div_factor=25,
-    by_epoch=False)
+    by_epoch=False,
+)
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=40000, val_interval=4000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
@@ -24,8 +27,9 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='CheckpointHook', by_epoch=False, interval=4000,
-        max_keep_ckpts=3),
+        type='CheckpointHook', by_epoch=False, interval=4000, max_keep_ckpts=3
+    ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='SegVisualizationHook'))
+    visualization=dict(type='SegVisualizationHook'),
+)
 auto_scale_lr = dict(enable=False, base_batch_size=32)

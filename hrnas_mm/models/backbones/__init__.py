@@ -1,4 +1,5 @@
 """Backbones."""
+
 from .hrnas_supernet import HRNASSupernet
 
 __all__ = ['HRNASSupernet']

@@ -1,6 +1,8 @@
 """Where ``arch=`` of a backbone comes from."""
+
 import os.path as osp
-from typing import Any, Mapping, Optional, Union
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,8 +13,9 @@ from ...search.architecture import Architecture
 PREFIX = 'backbone.'
 
 
-def load_architecture(arch: Union[str, Mapping[str, int]],
-                      backbone: nn.Module) -> Architecture:
+def load_architecture(
+    arch: str | Mapping[str, int], backbone: nn.Module
+) -> Architecture:
     """Return the backbone's part of an architecture.
 
     Args:
@@ -30,14 +33,17 @@ def load_architecture(arch: Union[str, Mapping[str, int]],
         return _of_backbone(read_architecture(arch))
     found = _in_checkpoint(arch, backbone)
     if found is None:
-        raise ValueError(f'arch={arch!r} has no importance factors of a '
-                         f'{type(backbone).__name__}: it is a checkpoint of '
-                         'another network')
+        raise ValueError(
+            f'arch={arch!r} has no importance factors of a '
+            f'{type(backbone).__name__}: it is a checkpoint of '
+            'another network'
+        )
     return found
 
 
-def pretrained_architecture(init_cfg: Optional[Mapping[str, Any]],
-                            backbone: nn.Module) -> Optional[Architecture]:
+def pretrained_architecture(
+    init_cfg: Mapping[str, Any] | None, backbone: nn.Module
+) -> Architecture | None:
     """Return the architecture of the weights that ``init_cfg`` will load.
 
     It has to be known in the constructor: weights are initialised after
@@ -52,17 +58,19 @@ def pretrained_architecture(init_cfg: Optional[Mapping[str, Any]],
     return _in_checkpoint(path, backbone)
 
 
-def _in_checkpoint(path: str, backbone: nn.Module) -> Optional[Architecture]:
+def _in_checkpoint(path: str, backbone: nn.Module) -> Architecture | None:
     checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     state_dict = checkpoint.get('state_dict', checkpoint)
     return architecture_in(state_dict, backbone, PREFIX) or architecture_in(
-        state_dict, backbone)
+        state_dict, backbone
+    )
 
 
 def _of_backbone(arch: Mapping[str, int]) -> Architecture:
     if not any(name.startswith(PREFIX) for name in arch):
         return dict(arch)
     return {
-        name[len(PREFIX):]: count
-        for name, count in arch.items() if name.startswith(PREFIX)
+        name[len(PREFIX) :]: count
+        for name, count in arch.items()
+        if name.startswith(PREFIX)
     }

@@ -1,6 +1,8 @@
 """The multi-branch supernet, Sec. 3.2 and 4.1, as an OpenMMLab backbone."""
+
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any
 
 import torch
 from mmcv.cnn import build_activation_layer, build_norm_layer
@@ -14,7 +16,7 @@ from ...search import apply_architecture_, architecture_in
 from .arch import load_architecture, pretrained_architecture
 
 STAGES = (
-    dict(num_blocks=(1, ), num_channels=(24, )),
+    dict(num_blocks=(1,), num_channels=(24,)),
     dict(num_blocks=(2, 2), num_channels=(18, 36)),
     dict(num_blocks=(2, 2, 3), num_channels=(18, 36, 72)),
     dict(num_blocks=(2, 2, 3, 4), num_channels=(18, 36, 72, 144)),
@@ -29,15 +31,22 @@ class Stage(nn.Module):
         [(B, C_i, H_i, W_i)] -> [(B, C'_i, H'_i, W'_i)]
     """
 
-    def __init__(self, in_channels: Sequence[int], num_blocks: Sequence[int],
-                 num_channels: Sequence[int], block, act_layer) -> None:
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        num_blocks: Sequence[int],
+        num_channels: Sequence[int],
+        block,
+        act_layer,
+    ) -> None:
         super().__init__()
         self.fusion = FusionModule(in_channels, num_channels, block, act_layer)
         self.branches = nn.ModuleList(
             nn.Sequential(*(block(channels, channels) for _ in range(depth)))
-            for depth, channels in zip(num_blocks, num_channels))
+            for depth, channels in zip(num_blocks, num_channels)
+        )
 
-    def forward(self, branches: Sequence[Tensor]) -> List[Tensor]:
+    def forward(self, branches: Sequence[Tensor]) -> list[Tensor]:
         fused = self.fusion(branches)
         return [branch(x) for branch, x in zip(self.branches, fused)]
 
@@ -81,35 +90,38 @@ class HRNASSupernet(BaseModule):
         ValueError: If an argument, or a combination of them, is wrong.
     """
 
-    def __init__(self,
-                 in_channels: int = 3,
-                 stem_channels: Sequence[int] = (24, 24),
-                 stem_strides: Sequence[int] = (2, 2),
-                 stages: Sequence[Mapping[str, Any]] = STAGES,
-                 kernel_sizes: Sequence[int] = (3, 5, 7),
-                 expand_ratio: float = 4,
-                 num_tokens: int = 64,
-                 token_size: int = 8,
-                 transformer: Optional[Mapping[str, Any]] = None,
-                 out_indices: Optional[Sequence[int]] = None,
-                 fuse_channels: Optional[int] = None,
-                 arch: Union[None, str, Mapping[str, int]] = None,
-                 norm_cfg: Mapping[str, Any] = dict(
-                     type='BN', momentum=0.01, eps=1e-3),
-                 act_cfg: Mapping[str, Any] = dict(type='ReLU', inplace=True),
-                 with_cp: bool = False,
-                 norm_eval: bool = False,
-                 frozen_stages: int = -1,
-                 pretrained: Optional[str] = None,
-                 init_cfg: Optional[Dict[str, Any]] = None) -> None:
+    def __init__(
+        self,
+        in_channels: int = 3,
+        stem_channels: Sequence[int] = (24, 24),
+        stem_strides: Sequence[int] = (2, 2),
+        stages: Sequence[Mapping[str, Any]] = STAGES,
+        kernel_sizes: Sequence[int] = (3, 5, 7),
+        expand_ratio: float = 4,
+        num_tokens: int = 64,
+        token_size: int = 8,
+        transformer: Mapping[str, Any] | None = None,
+        out_indices: Sequence[int] | None = None,
+        fuse_channels: int | None = None,
+        arch: None | str | Mapping[str, int] = None,
+        norm_cfg: Mapping[str, Any] = dict(type='BN', momentum=0.01, eps=1e-3),
+        act_cfg: Mapping[str, Any] = dict(type='ReLU', inplace=True),
+        with_cp: bool = False,
+        norm_eval: bool = False,
+        frozen_stages: int = -1,
+        pretrained: str | None = None,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(_init_cfg(pretrained, init_cfg))
         check_stem(stem_channels, stem_strides)
         check_stages(stages)
         branches = len(stages[-1]['num_channels'])
         self.out_indices = check_outputs(out_indices, fuse_channels, branches)
         if not -1 <= frozen_stages <= len(stages):
-            raise ValueError(f'frozen_stages must be -1 to {len(stages)}, got '
-                             f'{frozen_stages}')
+            raise ValueError(
+                f'frozen_stages must be -1 to {len(stages)}, got '
+                f'{frozen_stages}'
+            )
         self.in_channels = in_channels
         self.norm_eval = norm_eval
         self.frozen_stages = frozen_stages
@@ -120,41 +132,48 @@ class HRNASSupernet(BaseModule):
             kernel_sizes=kernel_sizes,
             expand_ratio=expand_ratio,
             num_tokens=num_tokens,
-            transformer={
-                'token_size': token_size,
-                **(transformer or {})
-            },
+            transformer={'token_size': token_size, **(transformer or {})},
             norm_layer=norm_layer,
             act_layer=act_layer,
-            with_cp=with_cp)
+            with_cp=with_cp,
+        )
         widths = [in_channels, *stem_channels]
-        self.stem = nn.Sequential(*(
-            ConvNormAct(*pair, 3, stride, 1, norm_layer, act_layer)
-            for *pair, stride in zip(widths, stem_channels, stem_strides)))
+        self.stem = nn.Sequential(
+            *(
+                ConvNormAct(*pair, 3, stride, 1, norm_layer, act_layer)
+                for *pair, stride in zip(widths, stem_channels, stem_strides)
+            )
+        )
         self.stages = nn.ModuleList()
         channels: Sequence[int] = widths[-1:]
         for stage in stages:
             self.stages.append(
-                Stage(channels, **stage, block=block, act_layer=act_layer))
+                Stage(channels, **stage, block=block, act_layer=act_layer)
+            )
             channels = stage['num_channels']
-        self.fuse = block(sum(channels),
-                          fuse_channels) if fuse_channels else None
+        self.fuse = (
+            block(sum(channels), fuse_channels) if fuse_channels else None
+        )
         self._shape(arch)
         self._freeze()
 
-    def _shape(self, arch: Union[None, str, Mapping[str, int]]) -> None:
+    def _shape(self, arch: None | str | Mapping[str, int]) -> None:
         """Take the architecture that is given, or that of the weights."""
-        architecture = pretrained_architecture(
-            self.init_cfg,
-            self) if arch is None else load_architecture(arch, self)
+        architecture = (
+            pretrained_architecture(self.init_cfg, self)
+            if arch is None
+            else load_architecture(arch, self)
+        )
         if architecture is not None:
             apply_architecture_(self, architecture)
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         if x.shape[1] != self.in_channels:
-            raise ValueError(f'in_channels of HRNASSupernet is '
-                             f'{self.in_channels}, got an input with '
-                             f'{x.shape[1]} channels')
+            raise ValueError(
+                f'in_channels of HRNASSupernet is '
+                f'{self.in_channels}, got an input with '
+                f'{x.shape[1]} channels'
+            )
         if x.device.type == 'cpu':
             # Twice as fast there; values do not depend on it.
             x = x.contiguous(memory_format=torch.channels_last)
@@ -165,7 +184,7 @@ class HRNASSupernet(BaseModule):
             return tuple(branches[i] for i in self.out_indices)
         size = branches[0].shape[-2:]
         joined = [branches[0], *(resize(x, size) for x in branches[1:])]
-        return (self.fuse(torch.cat(joined, dim=1)), )
+        return (self.fuse(torch.cat(joined, dim=1)),)
 
     def train(self, mode: bool = True) -> 'HRNASSupernet':
         """As usual, but frozen stages and ``norm_eval`` stay in eval mode."""
@@ -181,7 +200,7 @@ class HRNASSupernet(BaseModule):
     def _freeze(self) -> None:
         if self.frozen_stages < 0:
             return
-        for module in [self.stem, *self.stages[:self.frozen_stages]]:
+        for module in [self.stem, *self.stages[: self.frozen_stages]]:
             module.eval().requires_grad_(False)
 
     def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
@@ -200,26 +219,31 @@ class HRNASSupernet(BaseModule):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def _build_norm(norm_cfg: Dict[str, Any], channels: int) -> nn.Module:
+def _build_norm(norm_cfg: dict[str, Any], channels: int) -> nn.Module:
     return build_norm_layer(norm_cfg, channels)[1]
 
 
-def _init_cfg(pretrained: Optional[str],
-              init_cfg: Optional[Dict[str, Any]]) -> Optional[Dict[str, Any]]:
+def _init_cfg(
+    pretrained: str | None, init_cfg: dict[str, Any] | None
+) -> dict[str, Any] | None:
     if pretrained is None:
         return init_cfg
     if init_cfg is not None:
-        raise ValueError('pretrained and init_cfg must not both be given; '
-                         'pretrained is deprecated')
+        raise ValueError(
+            'pretrained and init_cfg must not both be given; '
+            'pretrained is deprecated'
+        )
     return dict(type='Pretrained', checkpoint=pretrained)
 
 
 def check_stem(channels: Sequence[int], strides: Sequence[int]) -> None:
     """Raise ValueError unless there is one stride, 1 or 2, per conv."""
     if not channels or len(channels) != len(strides):
-        raise ValueError('stem_channels and stem_strides must have the same '
-                         f'length, at least 1, got {tuple(channels)} and '
-                         f'{tuple(strides)}')
+        raise ValueError(
+            'stem_channels and stem_strides must have the same '
+            f'length, at least 1, got {tuple(channels)} and '
+            f'{tuple(strides)}'
+        )
     if not set(strides) <= {1, 2}:
         raise ValueError(f'stem_strides must be 1 or 2, got {tuple(strides)}')
 
@@ -231,38 +255,47 @@ def check_stages(stages: Sequence[Mapping[str, Any]]) -> None:
     before = 1
     for i, stage in enumerate(stages):
         if set(stage) != {'num_blocks', 'num_channels'}:
-            raise ValueError(f'stages[{i}] must have num_blocks and '
-                             f'num_channels, got {sorted(stage)}')
+            raise ValueError(
+                f'stages[{i}] must have num_blocks and '
+                f'num_channels, got {sorted(stage)}'
+            )
         blocks, channels = stage['num_blocks'], stage['num_channels']
         if len(blocks) != len(channels):
             raise ValueError(
                 f'stages[{i}] must have as many num_blocks as num_channels, '
-                f'got {tuple(blocks)} and {tuple(channels)}')
+                f'got {tuple(blocks)} and {tuple(channels)}'
+            )
         if min(blocks, default=-1) < 0 or min(channels) < 1:
             raise ValueError(
                 f'stages[{i}] must have at least one branch of at least one '
-                f'channel, got {tuple(blocks)} and {tuple(channels)}')
+                f'channel, got {tuple(blocks)} and {tuple(channels)}'
+            )
         if not before <= len(blocks) <= before + 1:
             raise ValueError(
                 f'stages[{i}] must have {before} or {before + 1} branches, '
-                f'the same as the stage before or one more, got {len(blocks)}')
+                f'the same as the stage before or one more, got {len(blocks)}'
+            )
         before = len(blocks)
 
 
-def check_outputs(out_indices: Optional[Sequence[int]],
-                  fuse_channels: Optional[int],
-                  branches: int) -> Tuple[int, ...]:
+def check_outputs(
+    out_indices: Sequence[int] | None, fuse_channels: int | None, branches: int
+) -> tuple[int, ...]:
     """Return the branches to put out, or raise ValueError."""
     if out_indices is None:
         if fuse_channels is not None and fuse_channels < 1:
             raise ValueError(
-                f'fuse_channels must be positive, got {fuse_channels}')
+                f'fuse_channels must be positive, got {fuse_channels}'
+            )
         return tuple(range(branches))
     if fuse_channels is not None:
         raise ValueError(
             'out_indices and fuse_channels must not both be given: '
-            'fuse_channels joins all branches into one map')
+            'fuse_channels joins all branches into one map'
+        )
     if not out_indices or not set(out_indices) <= set(range(branches)):
-        raise ValueError('out_indices must be branches of the last stage, 0 '
-                         f'to {branches - 1}, got {tuple(out_indices)}')
+        raise ValueError(
+            'out_indices must be branches of the last stage, 0 '
+            f'to {branches - 1}, got {tuple(out_indices)}'
+        )
     return tuple(out_indices)

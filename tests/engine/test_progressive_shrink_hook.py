@@ -1,0 +1,309 @@
+"""The hook on real Runners."""
+
+import json
+import logging
+
+import pytest
+import tiny
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+from torch import nn
+
+from hrnas_mm.engine import ProgressiveShrinkHook
+from hrnas_mm.engine.surgery import averaged_model, bare_model, deployed_model
+from hrnas_mm.search import CostModel, architecture_of
+
+EMA = dict(
+    plain=None,
+    ema=dict(momentum=0.5),
+    buffers=dict(momentum=0.5, update_buffers=True),
+    annealing=dict(
+        ema_type='MomentumAnnealingEMA',
+        momentum=0.5,
+        gamma=9,
+        update_buffers=True,
+    ),
+    average=dict(ema_type='StochasticWeightAverage'),
+)
+
+
+@HOOKS.register_module(force=True)
+class Stop(Hook):
+    """Breaks the run off, as a kill would."""
+
+    priority = 'VERY_LOW'
+
+    def __init__(self, at):
+        self.at = at
+
+    def after_train_iter(self, runner, *args, **kwargs):
+        if runner.iter + 1 == self.at:
+            raise KeyboardInterrupt
+
+
+def run(cfg):
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
+def everything(runner):
+    """All tensors that training leaves: weights, averages, optimizer."""
+    averaged = averaged_model(runner)
+    optimizer = runner.optim_wrapper.optimizer
+    return dict(
+        model=bare_model(runner).state_dict(),
+        averaged=averaged.state_dict() if averaged else {},
+        optimizer=optimizer.state_dict()['state'],
+        lr=runner.optim_wrapper.get_lr(),
+    )
+
+
+@pytest.mark.parametrize('ema', EMA)
+@pytest.mark.parametrize('by_epoch', [False, True])
+def test_search_shrinks_and_an_interrupted_one_ends_the_same(
+    tmp_path, ema, by_epoch
+):
+    options = dict(by_epoch=by_epoch, ema=EMA[ema], max_iters=18)
+    whole = run(tiny.config(tmp_path / 'whole', **options))
+    history = whole.message_hub.get_info('search_history')
+    macs = [facts['macs'] for facts in history]
+    assert len(macs) >= 3 and macs[0] > macs[-2] > macs[-1]
+    assert macs[-1] == CostModel(bare_model(whole), (3, 32, 32)).macs(
+        architecture_of(bare_model(whole))
+    )
+
+    cfg = tiny.config(tmp_path / 'broken', **options)
+    cfg.custom_hooks.append(dict(type='Stop', at=14))
+    with pytest.raises(KeyboardInterrupt):
+        run(cfg)
+    cfg.custom_hooks.pop()
+    cfg.resume = True
+    cfg.experiment_name += '-again'
+    again = run(cfg)
+    torch.testing.assert_close(
+        everything(again), everything(whole), rtol=0, atol=0
+    )
+    key = 'search_evaluations'
+    assert (
+        again.message_hub.get_info(key)[-1]
+        == whole.message_hub.get_info(key)[-1]
+    )
+
+
+@pytest.mark.parametrize('ema', EMA)
+def test_what_is_evaluated_is_what_is_saved(tmp_path, ema):
+    cfg = tiny.config(tmp_path, ema=EMA[ema])
+    runner = run(cfg)
+    logged = runner.message_hub.get_info('search_evaluations')
+    for name, facts in (
+        ('iter_12.pth', logged[1]),
+        ('searched/model.pth', logged[1]),
+    ):
+        cfg = tiny.config(tmp_path / 'test', ema=None)
+        cfg.custom_hooks = []
+        cfg.load_from = str(tmp_path / name)
+        cfg.experiment_name += name
+        assert Runner.from_cfg(cfg).test() == facts['metrics'], name
+    assert facts['iter'] == 12
+
+
+def test_results(tmp_path):
+    runner = run(tiny.config(tmp_path, ema=EMA['ema']))
+    folder = tmp_path / 'searched'
+    written = json.loads((folder / 'architecture.json').read_text())
+    model = deployed_model(runner)
+    assert written['units'] == architecture_of(model)
+    assert written['macs'] == CostModel(model, (3, 32, 32)).macs(
+        written['units']
+    )
+    assert written['params'] == sum(p.numel() for p in model.parameters())
+    assert (
+        0
+        < written['macs']
+        < CostModel(
+            tiny.TinyModel(dict(type='HRNASSupernet', **tiny.SUPERNET)),
+            (3, 32, 32),
+        ).macs(written['units'])
+        + 1
+    )
+    saved = torch.load(folder / 'model.pth', weights_only=True)
+    torch.testing.assert_close(
+        dict(saved['state_dict']), dict(model.state_dict())
+    )
+    cfg = Config.fromfile(str(folder / 'config.py'))
+    assert not any('Shrink' in h['type'] for h in cfg.custom_hooks)
+    cfg.work_dir = str(tmp_path / 'again')
+    again = Runner.from_cfg(cfg)
+    again.model.load_state_dict(saved['state_dict'])
+
+
+def test_checkpoints_hold_tensors_and_plain_types(tmp_path):
+    run(tiny.config(tmp_path, ema=EMA['ema']))
+    checkpoint = torch.load(tmp_path / 'iter_8.pth', weights_only=True)
+    assert {'ema_state_dict', 'optimizer', 'message_hub'} <= set(checkpoint)
+
+
+class Spy(Hook):
+    """Records what the losses and the optimizer saw."""
+
+    priority = 'VERY_LOW'
+
+    def __init__(self):
+        self.losses = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch, outputs):
+        self.losses.append({k: v.item() for k, v in outputs.items()})
+
+
+def test_penalty_is_a_loss_with_warmup_begin_and_end(tmp_path):
+    cfg = tiny.config(
+        tmp_path, rho=0.5, warmup=4, begin=2, end=9, threshold=0, max_iters=12
+    )
+    cfg.optim_wrapper.optimizer.lr = 1e-12  # importance stays at 1
+    cfg.optim_wrapper.optimizer.weight_decay = 0
+    runner = Runner.from_cfg(cfg)
+    spy = Spy()
+    runner.register_hook(spy)
+    runner.train()
+    elements = sum(architecture_of(bare_model(runner)).values())
+    seen = [loss.get('loss_resource', 0) for loss in spy.losses]
+    factor = [0, 0, 0.25, 0.5, 0.75, 1, 1, 1, 1, 0, 0, 0]
+    assert seen == pytest.approx(
+        [0.5 * f * elements for f in factor], rel=1e-5
+    )
+    assert spy.losses[5]['loss'] == pytest.approx(
+        spy.losses[5]['loss_ce'] + spy.losses[5]['loss_resource']
+    )
+
+
+def test_shrinks_at_the_interval_and_at_the_end(tmp_path):
+    runner = run(
+        tiny.config(tmp_path, interval=4, begin=1, end=11, max_iters=13)
+    )
+    history = runner.message_hub.get_info('search_history')
+    assert [facts['iter'] for facts in history] == [0, 5, 9, 11]
+
+
+def test_curves_reach_the_visualizer(tmp_path):
+    cfg = tiny.config(tmp_path)
+    cfg.vis_backends = [dict(type='TensorboardVisBackend')]
+    cfg.visualizer = dict(
+        type='Visualizer',
+        vis_backends=cfg.vis_backends,
+        save_dir=str(tmp_path / 'vis'),
+    )
+    runner = run(cfg)
+    from tensorboard.backend.event_processing import event_accumulator
+
+    (folder,) = (tmp_path).rglob('events.out*')
+    runner.visualizer.close()
+    events = event_accumulator.EventAccumulator(str(folder)).Reload()
+    curve = [(e.step, e.value) for e in events.Scalars('search/macs')]
+    history = runner.message_hub.get_info('search_history')
+    assert curve == [(f['iter'], f['macs']) for f in history]
+    assert {'search/params', 'search/k3', 'search/tokens'} <= set(
+        events.Tags()['scalars']
+    )
+
+
+def test_a_network_that_would_vanish_stops_the_run(tmp_path):
+    cfg = tiny.config(tmp_path, threshold=100.0, interval=5)
+    with pytest.raises(RuntimeError, match='iteration 5: every element'):
+        run(cfg)
+    torch.load(tmp_path / 'iter_4.pth', weights_only=True)
+    assert not (tmp_path / 'searched').exists()
+
+
+def test_recalibration_is_the_mean_over_batches(tmp_path):
+    """Against statistics taken with hooks, and independent of the past."""
+    from hrnas_mm.engine.recalibration import recalibrate_, same_batches
+
+    runner = run(tiny.config(tmp_path))
+    model, loader = bare_model(runner), runner.train_dataloader
+    recalibrate_(model, loader, 3)
+    first = {k: v.clone() for k, v in model.state_dict().items()}
+    state = torch.get_rng_state()
+    norm = model.backbone.stem[0].norm
+    means = []
+    from hrnas_mm.engine.rng import forked_rng
+
+    with torch.no_grad(), forked_rng(0):
+        for _, data in zip(range(3), same_batches(loader)):
+            x = model.backbone.stem[0].conv(data['inputs'])
+            means.append(x.mean((0, 2, 3)))
+    torch.testing.assert_close(norm.running_mean, torch.stack(means).mean(0))
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.fill_(7)
+    recalibrate_(model, loader, 3)
+    assert torch.equal(state, torch.get_rng_state())
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, first[key]), key
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(rho=-1), 'rho must not be negative, got -1'),
+        (dict(rho=float('nan')), 'rho must not be negative, got nan'),
+        (dict(threshold=-0.1), 'threshold must not be negative'),
+        (dict(interval=0), 'interval must be at least 1, got 0'),
+        (dict(warmup=-1), 'warmup must not be negative'),
+        (dict(begin=5, end=5), 'end must be after begin=5, got end=5'),
+        (dict(cost='flops'), "cost must be 'macs' or 'eq6', got 'flops'"),
+        (dict(calibration_batches=-1), 'calibration_batches must not'),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        ProgressiveShrinkHook(**{**dict(interval=1, rho=1.0), **options})
+
+
+def test_wrong_channels_are_found_before_training(tmp_path):
+    cfg = tiny.config(tmp_path)
+    cfg.train_dataloader.dataset.channels = 1
+    with pytest.raises(ValueError, match='in_channels is 3, .* 1 channels'):
+        run(cfg)
+    assert not list(tmp_path.rglob('*.pth'))
+
+
+def test_model_without_search_units_is_refused(tmp_path):
+    cfg = tiny.config(tmp_path)
+    cfg.model.backbone = dict(
+        type='Conv2d', in_channels=3, out_channels=6, kernel_size=1
+    )
+    from mmengine.registry import MODELS
+
+    if 'Conv2d' not in MODELS:
+        MODELS.register_module('Conv2d', module=nn.Conv2d)
+    with pytest.raises(ValueError, match='no search units'):
+        run(cfg)
+
+
+def test_input_shape_has_to_come_from_somewhere(tmp_path):
+    with pytest.raises(ValueError, match='input_shape must be given'):
+        run(tiny.config(tmp_path, input_shape=None))
+
+
+def test_log_line(tmp_path, caplog):
+    cfg = tiny.config(tmp_path)
+    cfg.log_level = 'INFO'
+    runner = run(cfg)
+    text = next((tmp_path).rglob('*.log')).read_text()
+    lines = [x for x in text.splitlines() if 'Search: ' in x]
+    assert len(lines) == len(runner.message_hub.get_info('search_history'))
+    for part in (
+        'G multiply-adds (',
+        'M parameters',
+        '3x3 ',
+        '5x5 ',
+        'tokens ',
+        'removed ',
+    ):
+        assert part in lines[-1]
+    assert 'supernet' in text and 'ms per image' in text
+    logging.shutdown()

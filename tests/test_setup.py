@@ -1,0 +1,52 @@
+"""What the set-up says of a machine that cannot do it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / 'tools' / 'check_machine.sh'
+
+
+def check(python, **environment):
+    return subprocess.run(
+        [str(SCRIPT), python],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+def test_this_machine_will_do():
+    result = check(sys.executable)
+    assert (result.returncode, result.stderr) == (0, '')
+
+
+@pytest.mark.parametrize(
+    'version, accepted',
+    [('3.9.2', False), ('3.10.0', True), ('3.12.9', True), ('3.13.0', False)],
+)
+def test_python_version(tmp_path, version, accepted):
+    fake = tmp_path / 'python'
+    parts = tuple(map(int, version.split('.')))
+    fake.write_text(
+        f'#!{sys.executable}\nimport sys\n'
+        f'if sys.argv[1] == "-V": print("Python {version}")\n'
+        f'else:\n    sys.version_info = {parts}\n'
+        '    exec(sys.argv[2].replace("import sys; ", ""))\n'
+    )
+    fake.chmod(0o755)
+    result = check(str(fake))
+    assert (result.returncode == 0) is accepted
+    if not accepted:
+        assert f'is Python {version}' in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+
+
+def test_no_interpreter_and_no_compiler():
+    assert "No interpreter 'nopython'" in check('nopython').stderr
+    assert (
+        "No C++ compiler 'nocxx'" in check(sys.executable, CXX='nocxx').stderr
+    )

@@ -1,0 +1,240 @@
+"""The command lines, on generated data in Cityscapes' layout, with mmseg."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+CONFIG = 'configs/mmseg/hrnas_demo_1xb8-300_cityscapes-128x256.py'
+CITYSCAPES = 'configs/mmseg/hrnas_8xb4-40k_cityscapes-512x1024.py'
+pytest.importorskip('mmseg')
+
+
+def call(*args, **options):
+    return subprocess.run(
+        [sys.executable, *map(str, args)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        **options,
+    )
+
+
+def checked(*args):
+    result = call(*args)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('cityscapes')
+    checked(
+        'tools/make_demo_data.py',
+        'cityscapes',
+        folder,
+        '--train',
+        16,
+        '--val',
+        4,
+        '--size',
+        64,
+        32,
+    )
+    return folder
+
+
+def options(data):
+    return [
+        '--cfg-options',
+        f'data_root={data}',
+        'train_cfg.max_iters=24',
+        'train_cfg.val_interval=12',
+        'train_dataloader.batch_size=4',
+        'train_dataloader.num_workers=0',
+        'train_dataloader.persistent_workers=False',
+        'val_dataloader.num_workers=0',
+        'val_dataloader.persistent_workers=False',
+        'model.data_preprocessor.size=(32,64)',
+        'default_hooks.checkpoint.interval=8',
+        'default_hooks.logger.interval=8',
+        'custom_hooks.1.interval=5',
+        'custom_hooks.1.threshold=0.98',
+        'custom_hooks.1.calibration_batches=2',
+    ]
+
+
+@pytest.fixture(scope='module')
+def searched(data, tmp_path_factory):
+    work_dir = tmp_path_factory.mktemp('whole')
+    checked('tools/train.py', CONFIG, '--work-dir', work_dir, *options(data))
+    return work_dir
+
+
+def metrics(work_dir):
+    """The metrics of the last evaluation, as the framework wrote them."""
+    path = max(work_dir.rglob('*.json'), key=lambda p: p.stat().st_mtime)
+    last = json.loads(path.read_text().splitlines()[-1])
+    return {k: last[k] for k in ('aAcc', 'mIoU', 'mAcc')}
+
+
+def test_killed_run_resumes_exactly(data, searched, tmp_path):
+    command = [
+        sys.executable,
+        'tools/train.py',
+        CONFIG,
+        '--work-dir',
+        str(tmp_path),
+        *options(data),
+    ]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    shrinks = 0
+    for line in process.stdout:
+        shrinks += 'Search:' in line and 'removed 0' not in line
+        if shrinks >= 2 and 'Saving checkpoint' not in line:
+            break
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    checked(
+        'tools/train.py',
+        CONFIG,
+        '--work-dir',
+        tmp_path,
+        '--resume',
+        *options(data),
+    )
+    whole, again = (
+        torch.load(folder / 'iter_24.pth', weights_only=True)
+        for folder in (searched, tmp_path)
+    )
+    for part in ('state_dict', 'ema_state_dict', 'optimizer', 'rng_state'):
+        torch.testing.assert_close(
+            dict(whole[part]), dict(again[part]), rtol=0, atol=0
+        )
+    assert metrics(searched) == metrics(tmp_path)
+    assert (
+        len(
+            json.loads((tmp_path / 'searched/architecture.json').read_text())[
+                'units'
+            ]
+        )
+        == 60
+    )
+
+
+def test_saved_model_gives_the_logged_metric(data, searched, tmp_path):
+    logged = metrics(searched)
+    for config, settings in (
+        (
+            CONFIG,
+            [f'data_root={data}', 'model.data_preprocessor.size=(32,64)'],
+        ),
+        (searched / 'searched/config.py', ['work_dir=None']),
+    ):
+        out = checked(
+            'tools/test.py',
+            config,
+            searched / 'searched/model.pth',
+            '--work-dir',
+            tmp_path / Path(config).stem,
+            '--cfg-options',
+            *settings,
+        )
+        assert out
+        assert metrics(tmp_path / Path(config).stem) == logged
+
+
+def test_model_works_in_mmseg_without_an_extra_step(data, searched):
+    from mmseg.apis import inference_model, init_model
+
+    model = init_model(
+        str(ROOT / CONFIG), str(searched / 'searched/model.pth'), device='cpu'
+    )
+    image = cv2.imread(str(next(data.rglob('val/demo/*leftImg8bit.png'))))
+    result = inference_model(model, image)
+    assert result.pred_sem_seg.data.shape == (1, 32, 64)
+    assert model.dataset_meta['classes'][0] == 'road'
+
+
+def test_get_flops_of_the_searched_network(searched):
+    written = json.loads((searched / 'searched/architecture.json').read_text())
+    counts = json.loads(
+        checked(
+            'tools/get_flops.py',
+            CONFIG,
+            searched / 'searched/model.pth',
+            '--shape',
+            32,
+            64,
+            '--json',
+        )
+    )
+    assert counts['total']['macs'] == written['macs']
+    assert counts['total']['params'] == written['params']
+    assert sum(p['macs'] for p in counts['parts'].values()) == written['macs']
+
+
+def test_get_flops_of_the_paper():
+    out = checked(
+        'tools/get_flops.py',
+        CITYSCAPES,
+        '--shape',
+        512,
+        1024,
+        '--cfg-options',
+        'model.backbone.num_tokens=0',
+    )
+    total = out.splitlines()[-2]
+    assert '61.8366 G' in total and '10.1102 M' in total
+
+
+def test_missing_data_names_folder_and_remedy():
+    result = call(
+        'tools/train.py', CONFIG, '--cfg-options', 'data_root=/nowhere'
+    )
+    assert result.returncode != 0
+    assert re.search(
+        r"data_root '/nowhere' does not exist.*"
+        r'tools/make_demo_data.py cityscapes',
+        result.stderr,
+    )
+
+
+def test_demo_data_is_the_same_for_the_same_seed(data, tmp_path):
+    checked(
+        'tools/make_demo_data.py',
+        'cityscapes',
+        tmp_path,
+        '--train',
+        2,
+        '--val',
+        0,
+        '--size',
+        64,
+        32,
+    )
+    for path in tmp_path.rglob('*.png'):
+        assert (
+            path.read_bytes()
+            == (data / path.relative_to(tmp_path)).read_bytes()
+        )
+    labels = {
+        int(v)
+        for p in data.rglob('*labelTrainIds.png')
+        for v in np.unique(cv2.imread(str(p), 0))
+    }
+    assert labels == {0, 1, 2, 5, 7, 8, 10, 11, 13}
