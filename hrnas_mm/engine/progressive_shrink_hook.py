@@ -1,6 +1,5 @@
 """The search as a hook: an ordinary training run sheds units as it trains."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -20,8 +19,9 @@ from ..search import (
 )
 from .checks import check_images, input_shape_of
 from .recalibration import recalibrate_
+from .report import record_evaluation, report
 from .results import write_results
-from .rng import rng_state, set_rng_state
+from .rng import own_generators_, rng_state, set_rng_state
 from .surgery import (
     apply_architecture_to_runner_,
     averaged_model,
@@ -126,11 +126,12 @@ class ProgressiveShrinkHook(Hook):
         model.parse_losses = self._with_penalty(model.parse_losses)
         self._save_checkpoint = runner.save_checkpoint
         runner.save_checkpoint = self._recalibrated_save
-        _own_generators(runner)
+        own_generators_(runner)
         if self._resumed_rng and not self._advances_data(runner):
             set_rng_state(self._resumed_rng)
             self._resumed_rng = {}
-        self._report(runner, Counter())
+        if not runner.iter:
+            report(runner, self.cost_model, architecture_of(model))
 
     def _with_penalty(self, parse_losses):
         """Wrap ``parse_losses``, which no framework overrides."""
@@ -193,40 +194,7 @@ class ProgressiveShrinkHook(Hook):
                 'warmup or a smaller learning rate'
             ) from error
         self.penalty.bind_(model)
-        self._report(runner, _difference(before, architecture_of(model)))
-
-    def _report(self, runner: Runner, removed: Counter) -> None:
-        """One log line, and scalars for the curves."""
-        model = bare_model(runner)
-        architecture = architecture_of(model)
-        facts = dict(
-            iter=runner.iter,
-            macs=self.cost_model.macs(architecture),
-            params=sum(p.numel() for p in model.parameters()),
-            **_by_kind(architecture),
-        )
-        runner.visualizer.add_scalars(
-            {
-                f'search/{key}': value
-                for key, value in facts.items()
-                if key != 'iter'
-            },
-            step=runner.iter,
-        )
-        hub = runner.message_hub
-        history = hub.runtime_info.get('search_history', [])
-        hub.update_info('search_history', [*history, facts])
-        share = facts['macs'] / self.cost_model.macs(self.cost_model.supernet)
-        kinds = ', '.join(
-            f'{_label(kind)} {count}'
-            + (f' (-{removed[kind]})' if removed[kind] else '')
-            for kind, count in _by_kind(architecture).items()
-        )
-        runner.logger.info(
-            f'Search: {facts["macs"] / 1e9:.4f} G multiply-adds '
-            f'({share:.1%} of the supernet), {facts["params"] / 1e6:.3f} M '
-            f'parameters; {kinds}; removed {sum(removed.values())}'
-        )
+        report(runner, self.cost_model, before)
 
     # Recalibration, evaluation, checkpoints
 
@@ -261,18 +229,9 @@ class ProgressiveShrinkHook(Hook):
                     target.copy_(source)
 
     def after_val_epoch(self, runner: Runner, metrics=None) -> None:
-        """Remember the metric, and that of the supernet for the table."""
-        hub = runner.message_hub
-        if not isinstance(runner.optim_wrapper, OptimWrapper) or not metrics:
-            return
-        architecture = architecture_of(bare_model(runner))
-        facts = dict(
-            iter=runner.iter,
-            macs=self.cost_model.macs(architecture),
-            metrics=compat.plain(metrics),
-        )
-        evaluations = hub.runtime_info.get('search_evaluations', [])
-        hub.update_info('search_evaluations', [*evaluations, facts])
+        """Remember the metric."""
+        if isinstance(runner.optim_wrapper, OptimWrapper) and metrics:
+            record_evaluation(runner, self.cost_model, metrics)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add the generators' state; leave only tensors and plain types."""
@@ -306,34 +265,6 @@ class ProgressiveShrinkHook(Hook):
         del runner.save_checkpoint
         self._recalibrate(runner)
         write_results(runner, self.cost_model)
-
-
-def _own_generators(runner: Runner) -> None:
-    """Give the data loaders generators of their own.
-
-    The global one is then drawn from by the model alone, and its saved state
-    is all that an exact resume needs.
-    """
-    loops = [runner.train_loop, runner.val_loop]
-    for loop in filter(None, loops):
-        loop.dataloader.generator = torch.Generator().manual_seed(0)
-
-
-def _difference(before: dict[str, int], after: dict[str, int]) -> Counter:
-    return Counter(_by_kind(before)) - Counter(_by_kind(after))
-
-
-def _by_kind(architecture: dict[str, int]) -> dict[str, int]:
-    """Sum the elements per kind of unit: k3, k5, k7, tokens."""
-    kinds: dict[str, int] = {}
-    for name, count in architecture.items():
-        kind = name.rsplit('.', 1)[-1]
-        kinds[kind] = kinds.get(kind, 0) + count
-    return dict(sorted(kinds.items()))
-
-
-def _label(kind: str) -> str:
-    return f'{kind[1:]}x{kind[1:]}' if kind[1:].isdigit() else kind
 
 
 def _check_not_negative(**values: float) -> None:

@@ -16,6 +16,7 @@ from ..config import build_model
 from ..search import CostModel, architecture_of, write_architecture
 from ..version import __version__
 from .latency import latency
+from .report import EVALUATIONS, count_params
 from .surgery import deployed_model
 
 
@@ -46,11 +47,6 @@ def write_results(runner: Runner, cost_model: CostModel) -> None:
     runner.logger.info(
         f'Search finished; see {folder}\n' + _table(runner, model, cost_model)
     )
-
-
-def count_params(model: nn.Module) -> int:
-    """The number of parameters."""
-    return sum(param.numel() for param in model.parameters())
 
 
 def searched_config(
@@ -102,7 +98,7 @@ def _save(content: dict, path: str) -> None:
 
 
 def _table(runner: Runner, model: nn.Module, cost_model: CostModel) -> str:
-    evaluations = runner.message_hub.runtime_info.get('search_evaluations', [])
+    evaluations = runner.message_hub.runtime_info.get(EVALUATIONS, [])
     full = cost_model.macs(cost_model.supernet)
     supernet = _build_supernet(runner)
     models = [model] if supernet is None else [supernet, model]

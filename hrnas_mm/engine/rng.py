@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.runner import Runner
 
 
 def rng_state() -> dict[str, Any]:
@@ -43,3 +44,14 @@ def forked_rng(seed: int) -> Iterator[None]:
         yield
     finally:
         set_rng_state(state)
+
+
+def own_generators_(runner: Runner) -> None:
+    """Give the data loaders generators of their own.
+
+    The global one is then drawn from by the model alone, and its saved state
+    is all that an exact resume needs.
+    """
+    loops = [runner.train_loop, runner.val_loop]
+    for loop in filter(None, loops):
+        loop.dataloader.generator = torch.Generator().manual_seed(0)

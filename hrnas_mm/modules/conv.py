@@ -95,9 +95,24 @@ def build_batch_norm(norm_layer: NormLayer, channels: int) -> nn.Module:
 
 
 def norm_axes(norm: nn.Module) -> list[Axis]:
-    """The axes of a batch normalisation, one slot per channel."""
+    """The axes of a batch normalisation, one slot per channel.
+
+    There are no running statistics where it keeps none.
+    """
     names = ('weight', 'bias', 'running_mean', 'running_var')
-    return [Axis(norm, name, 0) for name in names]
+    return [
+        Axis(norm, name, 0)
+        for name in names
+        if getattr(norm, name) is not None
+    ]
+
+
+def affine(norm: nn.Module) -> tuple[nn.Parameter, nn.Parameter]:
+    """Scale and bias of a batch normalisation, (C,) each."""
+    scale, bias = norm.weight, norm.bias
+    assert isinstance(scale, nn.Parameter)
+    assert isinstance(bias, nn.Parameter)
+    return scale, bias
 
 
 def init_conv_(conv: nn.Conv2d) -> None:

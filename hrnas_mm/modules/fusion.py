@@ -66,8 +66,9 @@ class FusionModule(nn.Module):
         return fused
 
     def _sum(
-        self, blocks: nn.ModuleDict, branches: Sequence[Tensor], target: int
+        self, blocks: nn.Module, branches: Sequence[Tensor], target: int
     ) -> Tensor:
+        assert isinstance(blocks, nn.ModuleDict)
         x = blocks[str(target)](branches[target])
         for source, block in blocks.items():
             if int(source) < target:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -12,6 +13,7 @@ from .conv import (
     Constant,
     ConvNormAct,
     NormLayer,
+    affine,
     batch_norm,
     build_batch_norm,
     init_conv_,
@@ -41,7 +43,9 @@ class MixConvPath(nn.Module):
         act_layer: ActLayer,
     ) -> None:
         super().__init__()
-        layers = dict(norm_layer=norm_layer, act_layer=act_layer)
+        layers: dict[str, Any] = dict(
+            norm_layer=norm_layer, act_layer=act_layer
+        )
         self.expand = ConvNormAct(in_channels, mid_channels, **layers)
         self.depthwise = ConvNormAct(
             mid_channels,
@@ -60,12 +64,12 @@ class MixConvPath(nn.Module):
     def search_unit(self, following: nn.Module) -> SearchUnit:
         """The unit of all mid channels; ``following`` normalises the sum."""
         expand, depthwise = self.expand, self.depthwise
-        shape = dict(
+        shape: dict[str, Any] = dict(
             kernel_size=depthwise.conv.kernel_size[0],
             stride=depthwise.conv.stride[0],
         )
         return SearchUnit(
-            alpha=depthwise.norm.weight,
+            alpha=affine(depthwise.norm)[0],
             axes=(
                 Axis(expand.conv, 'weight', 0),
                 *norm_axes(expand.norm),
@@ -94,7 +98,8 @@ class MixConvPath(nn.Module):
         """
         if following.running_mean is None:
             return
-        constant = self.depthwise.act(self.depthwise.norm.bias[dead].clone())
+        bias = affine(self.depthwise.norm)[1]
+        constant = self.depthwise.act(bias[dead].clone())
         following.running_mean -= self.project.weight[:, dead, 0, 0] @ constant
 
 
@@ -154,10 +159,10 @@ class MixConv(nn.Module):
                 for size in kernel_sizes
             }
         )
-        self.norm = build_batch_norm(norm_layer, out_channels)
+        self.norm: nn.Module = build_batch_norm(norm_layer, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.paths:
+        if isinstance(self.norm, Constant):
             return self.norm()
         return self.norm(sum(path(x) for path in self.paths.values()))
 
@@ -166,6 +171,7 @@ class MixConv(nn.Module):
         return {
             name: path.search_unit(self.norm)
             for name, path in self.paths.items()
+            if isinstance(path, MixConvPath)
         }
 
     def drop_empty_(self) -> None:
@@ -174,7 +180,7 @@ class MixConv(nn.Module):
             if not len(unit):
                 del self.paths[name]
         if not self.paths and not isinstance(self.norm, Constant):
-            self.norm = Constant(self.norm.bias)
+            self.norm = Constant(affine(self.norm)[1])
 
 
 def check_kernel_sizes(kernel_sizes: Sequence[int]) -> None:

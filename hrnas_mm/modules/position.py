@@ -50,6 +50,8 @@ class Sinusoidal(nn.Module):
 
     channels = 128
 
+    map: Tensor
+
     def __init__(self, token_size: int) -> None:
         super().__init__()
         self.register_buffer('map', self._map(token_size), persistent=False)
@@ -104,12 +106,14 @@ class NoPosition(nn.Module):
         return x.new_empty(len(x), 0, self.token_size, self.token_size)
 
 
-POSITIONS = dict(
+Position = Map2d | Sinusoidal | Learned | NoPosition
+
+POSITIONS: dict[str, type[Position]] = dict(
     map2d=Map2d, sinusoidal=Sinusoidal, learned=Learned, none=NoPosition
 )
 
 
-def build_position(position: str, token_size: int) -> nn.Module:
+def build_position(position: str, token_size: int) -> Position:
     """Build a positional encoding by its name.
 
     Raises:

@@ -1,6 +1,8 @@
 """The lightweight Transformer, Sec. 3.1."""
 
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +14,7 @@ from .conv import (
     Constant,
     ConvNormAct,
     NormLayer,
+    affine,
     batch_norm,
     build_batch_norm,
     init_conv_,
@@ -142,7 +145,7 @@ class LightweightTransformer(nn.Module):
             )
         dims = token_size**2
         out_channels = out_channels or in_channels
-        widths = dict(
+        widths: dict[str, Any] = dict(
             head_dims=head_dims,
             num_heads=num_heads,
             ffn_dims=4 * dims if ffn_dims is None else ffn_dims,
@@ -151,9 +154,10 @@ class LightweightTransformer(nn.Module):
         self.stride = stride
         self.token_size = token_size
         self.position = build_position(position, token_size)
-        extra = self.position.channels if position_in == 'both' else 0
+        channels = self.position.channels
+        extra = channels if position_in == 'both' else 0
         self.project_in = ConvNormAct(
-            in_channels + self.position.channels,
+            in_channels + channels,
             num_tokens,
             norm_layer=norm_layer,
             act_layer=None,
@@ -165,10 +169,10 @@ class LightweightTransformer(nn.Module):
         self.project_position = (
             nn.Conv2d(extra, out_channels, 1, bias=False) if extra else None
         )
-        self.norm = build_batch_norm(norm_layer, out_channels)
+        self.norm: nn.Module = build_batch_norm(norm_layer, out_channels)
         self._macs = partial(
             transformer_macs,
-            in_channels=in_channels + self.position.channels,
+            in_channels=in_channels + channels,
             out_channels=out_channels,
             token_size=token_size,
             extra_tokens=extra,
@@ -219,7 +223,7 @@ class LightweightTransformer(nn.Module):
             return {}
         project_in = self.project_in
         tokens = SearchUnit(
-            alpha=project_in.norm.weight,
+            alpha=affine(project_in.norm)[0],
             axes=(
                 Axis(project_in.conv, 'weight', 0),
                 *norm_axes(project_in.norm),
@@ -234,7 +238,7 @@ class LightweightTransformer(nn.Module):
         """Without tokens delete everything; a constant is left."""
         if isinstance(self.norm, Constant) or len(self.queries):
             return
-        bias = self.norm.bias
+        bias = affine(self.norm)[1]
         for name in list(self._modules):
             delattr(self, name)
         del self.queries
@@ -287,7 +291,7 @@ def layer_macs(
     )
 
 
-def resize(x: Tensor, size: Size) -> Tensor:
+def resize(x: Tensor, size: Sequence[int]) -> Tensor:
     """Bilinear interpolation to (h, w), as the paper's projections do."""
     return F.interpolate(x, size, mode='bilinear', align_corners=False)
 

@@ -4,16 +4,22 @@ A multiply-add counts 1 (the paper calls this FLOPs). Normalisation,
 activation, resizing and additions count nothing, as in the paper.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
-from .units import Cost, Size, join, named_search_units, named_searchables
+from .units import (
+    Cost,
+    Size,
+    join,
+    named_search_units,
+    named_searchables,
+)
 
 
 def conv_macs(
@@ -39,7 +45,7 @@ def attention_macs(queries: int, keys: int, dims: int) -> int:
     return 2 * queries * keys * dims
 
 
-def strided(size: Size, stride: int) -> Size:
+def strided(size: Sequence[int], stride: int) -> Size:
     """The size of a feature map after a stride: ceil(h / s), ceil(w / s)."""
     return -(-size[0] // stride), -(-size[1] // stride)
 
@@ -65,8 +71,10 @@ def trace(model: nn.Module, input_shape: Sequence[int]) -> Trace:
     """
     sizes: dict[str, list[Size]] = {}
     hooks = [
-        module.register_forward_pre_hook(_size_recorder(sizes, name))
-        for name, module in named_searchables(model)
+        model.get_submodule(name).register_forward_pre_hook(
+            _size_recorder(sizes, name)
+        )
+        for name, _ in named_searchables(model)
     ]
     weights = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     meta = {
@@ -104,9 +112,12 @@ def _macs_by_module(
     return macs
 
 
-def _size_recorder(sizes: dict[str, list[Size]], name: str):
-    def record(_module, args):
-        sizes.setdefault(name, []).append(tuple(args[0].shape[-2:]))
+def _size_recorder(
+    sizes: dict[str, list[Size]], name: str
+) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+    def record(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        height, width = args[0].shape[-2:]
+        sizes.setdefault(name, []).append((height, width))
 
     return record
 

@@ -29,7 +29,7 @@ class ResourcePenalty:
         deltas = cost_model.deltas(alive, cost)
         total = sum(deltas[name] * n for name, n in alive.items())
         self.mean_delta = total / sum(alive.values())
-        self._alphas: list[nn.Parameter] = []
+        self._alphas: list[Tensor] = []
         self._deltas = torch.empty(0)
 
     def bind_(self, model: nn.Module) -> None:

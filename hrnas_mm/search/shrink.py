@@ -74,7 +74,6 @@ def shrink_(
         (axis, index)
         for name, index in changed.items()
         for axis in units[name].axes
-        if axis.tensor is not None
     ]
     if optimizer is not None:
         _check_state(optimizer, (axis.tensor for axis, _ in axes))
@@ -139,7 +138,6 @@ def _absorb(unit: SearchUnit, index: Tensor) -> None:
 
 def _slice_(axis: Axis, index: Tensor, optimizer: Optimizer | None) -> None:
     tensor = axis.tensor
-    assert tensor is not None
     if not isinstance(tensor, nn.Parameter):
         setattr(axis.module, axis.name, tensor.index_select(axis.dim, index))
         return

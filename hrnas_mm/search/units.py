@@ -28,8 +28,8 @@ class Axis:
     dim: int
 
     @property
-    def tensor(self) -> Tensor | None:
-        """The parameter or buffer; None where a norm keeps no statistics."""
+    def tensor(self) -> Tensor:
+        """The parameter or buffer."""
         return getattr(self.module, self.name)
 
 
