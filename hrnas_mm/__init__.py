@@ -1,6 +1,9 @@
 """HR-NAS (Ding et al., CVPR 2021) for OpenMMLab."""
 
 from . import engine, models
+from .compat import enlarge_onednn_cache
 from .version import __version__
+
+enlarge_onednn_cache()
 
 __all__ = ['__version__', 'engine', 'models']

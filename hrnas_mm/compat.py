@@ -1,5 +1,6 @@
 """Work-arounds for upstream versions; each says what for, and until when."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -52,3 +53,17 @@ def plain(value: Any) -> Any:
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     return value
+
+
+def enlarge_onednn_cache() -> None:
+    """Let oneDNN keep the kernels of all convolutions of a supernet.
+
+    It compiles a kernel per shape and keeps 1024 of them; forward and
+    backward of one supernet need more, and every step then compiles them all
+    again: on two cores that doubles the time of a training step. Takes effect
+    before the first convolution; a value set by the user stays.
+
+    Upstream: uxlfoundation/oneDNN, ONEDNN_PRIMITIVE_CACHE_CAPACITY. Can go
+    when its default grows.
+    """
+    os.environ.setdefault('ONEDNN_PRIMITIVE_CACHE_CAPACITY', '16384')

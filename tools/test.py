@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 
 from mmengine.config import DictAction
 from mmengine.registry import RUNNERS
@@ -41,7 +42,10 @@ def main() -> None:
     cfg = prepare_config(args.config, args.cfg_options, args.work_dir)
     cfg.launcher = args.launcher
     cfg.load_from = args.checkpoint
-    check_data(cfg, 'test_dataloader')
+    try:
+        check_data(cfg, 'test_dataloader')
+    except FileNotFoundError as error:
+        sys.exit(str(error))
     build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
     build(cfg).test()
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 
 from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
@@ -78,7 +79,10 @@ def main() -> None:
     args = parse_args()
     cfg = prepare_config(args.config, args.cfg_options, args.work_dir)
     set_arguments_(cfg, args)
-    check_data(cfg, 'train_dataloader', 'val_dataloader')
+    try:
+        check_data(cfg, 'train_dataloader', 'val_dataloader')
+    except FileNotFoundError as error:
+        sys.exit(str(error))
     build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
     build(cfg).train()
 
