@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import mmengine.config.config
 import pytest
 import torch
 
@@ -19,3 +20,15 @@ def shared_data():
     if not SHARED.is_dir():
         pytest.skip(f'needs the real data in {SHARED}')
     return SHARED
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _unformatted_configs():
+    """Dump configs as they are: yapf takes longer than the tests' runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            mmengine.config.config,
+            'FormatCode',
+            lambda text, **_: (text, True),
+        )
+        yield

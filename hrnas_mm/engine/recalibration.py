@@ -79,10 +79,12 @@ def trained_norms(model: nn.Module) -> list[nn.Module]:
 def same_batches(loader: DataLoader) -> Iterable:
     """The loader's data once more, always in the same shuffled order."""
     batch_size = loader.batch_size or loader.batch_sampler.batch_size
+    sampler = DefaultSampler(loader.dataset, shuffle=True, seed=SEED)
     return DataLoader(
         loader.dataset,
         batch_size,
-        sampler=DefaultSampler(loader.dataset, shuffle=True, seed=SEED),
+        sampler=sampler,
+        drop_last=len(sampler) >= batch_size,  # one image has no variance
         num_workers=loader.num_workers,
         collate_fn=loader.collate_fn,
         worker_init_fn=loader.worker_init_fn,

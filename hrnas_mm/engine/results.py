@@ -70,6 +70,8 @@ def searched_config(
         for hook in cfg.get('custom_hooks', [])
         if not hook['type'].endswith('ProgressiveShrinkHook')
     ]
+    for key in ('pretrained', 'init_cfg'):  # weights of the supernet
+        cfg.model.backbone.pop(key, None)
     cfg.load_from, cfg.resume = None, False
     return cfg
 
@@ -98,23 +100,21 @@ def _save(content: dict, path: str) -> None:
 
 
 def _table(runner: Runner, model: nn.Module, cost_model: CostModel) -> str:
-    evaluations = runner.message_hub.runtime_info.get(EVALUATIONS, [])
-    full = cost_model.macs(cost_model.supernet)
+    """Compare the searched network with the supernet it began as."""
     supernet = _build_supernet(runner)
-    models = [model] if supernet is None else [supernet, model]
-    times = latency(models, cost_model.input_shape)
+    full = cost_model.macs(cost_model.supernet)
+    now = cost_model.macs(architecture_of(model))
     table = Table(title=f'At {cost_model.input_shape}')
     for column in ('', 'supernet', 'searched'):
         table.add_column(column, justify='right')
-    now = cost_model.macs(architecture_of(model))
-    params = [count_params(m) for m in models]
     table.add_row('multiply-adds', f'{full / 1e9:.4f} G', f'{now / 1e9:.4f} G')
-    table.add_row('parameters', *_pad([f'{p / 1e6:.3f} M' for p in params]))
-    table.add_row('ms per image', *_pad([f'{t:.1f}' for t in times]))
-    before = [e for e in evaluations if e['macs'] == full][-1:]
-    after = [e for e in evaluations if e['iter'] == runner.iter][-1:]
-    for name in (after or before or [{'metrics': {}}])[0]['metrics']:
-        table.add_row(name, _metric(before, name), _metric(after, name))
+    models = [m for m in (supernet, model) if m is not None]
+    params = [f'{count_params(m) / 1e6:.3f} M' for m in models]
+    times = [f'{t:.1f}' for t in latency(models, cost_model.input_shape)]
+    for name, cells in (('parameters', params), ('ms per image', times)):
+        table.add_row(name, *['-'] * (2 - len(cells)), *cells)
+    for row in _metric_rows(runner, full):
+        table.add_row(*row)
     console = Console(width=78, no_color=True)
     with console.capture() as capture:
         console.print(table)
@@ -128,12 +128,19 @@ def _build_supernet(runner: Runner) -> nn.Module | None:
     return build_model(runner.cfg).to(device)
 
 
-def _pad(cells: list[str]) -> list[str]:
-    return cells if len(cells) == 2 else ['-', *cells]
+def _metric_rows(runner: Runner, full: int) -> list[tuple[str, str, str]]:
+    """Name, first and last value of each metric.
 
-
-def _metric(evaluations: list, name: str) -> str:
-    if not evaluations:
-        return '-'
-    value = evaluations[0]['metrics'][name]
-    return f'{value:.4f}' if isinstance(value, float) else str(value)
+    The first is the supernet's own if it was evaluated before it shrank;
+    otherwise it tells when it was taken.
+    """
+    evaluations = runner.message_hub.runtime_info.get(EVALUATIONS, [])
+    if not evaluations or evaluations[-1]['iter'] != runner.iter:
+        return []
+    first, last = evaluations[0], evaluations[-1]
+    when = '' if first['macs'] == full else f' (iteration {first["iter"]})'
+    return [
+        (name, f'{first["metrics"][name]:.4g}{when}', f'{value:.4g}')
+        for name, value in last['metrics'].items()
+        if isinstance(value, (int, float))
+    ]

@@ -198,6 +198,14 @@ def test_get_flops_of_the_searched_network(searched):
     assert sum(p['macs'] for p in counts['parts'].values()) == written['macs']
 
 
+def test_plot_of_the_search(searched, tmp_path):
+    picture = tmp_path / 'search.png'
+    checked('tools/visualize.py', 'search', searched, picture)
+    assert cv2.imread(str(picture)).std() > 10
+    result = call('tools/visualize.py', 'search', tmp_path, picture)
+    assert result.returncode and 'has no */vis_data' in result.stderr
+
+
 def test_get_flops_of_the_paper():
     out = checked(
         'tools/get_flops.py',
