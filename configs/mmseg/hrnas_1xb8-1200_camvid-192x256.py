@@ -1,7 +1,11 @@
+# A search on CamVid that two CPU cores do in about 20 minutes: from 0.92 G
+# multiply-adds at 192x256 to less than 0.18 G.
+#
+#   python tools/train.py configs/mmseg/hrnas_1xb8-1200_camvid-192x256.py
 _base_ = [
     '../_base_/models/hrnas_seg.py',
     '../_base_/datasets/camvid.py',
-    '../_base_/schedules/camvid_1200.py',
+    '../_base_/schedules/cpu_1200.py',
     'mmseg::_base_/default_runtime.py',
 ]
 norm_cfg = dict(type='SyncBN', momentum=0.1, eps=1e-5)
@@ -11,24 +15,51 @@ model = dict(
         stem_channels=(16, 16),
         stages=(
             dict(num_blocks=(1,), num_channels=(16,)),
-            dict(num_blocks=(1, 1), num_channels=(12, 24)),
-            dict(num_blocks=(1, 1, 2), num_channels=(12, 24, 48)),
-            dict(num_blocks=(1, 1, 2, 2), num_channels=(12, 24, 48, 96)),
+            dict(num_blocks=(1, 1), num_channels=(16, 24)),
+            dict(num_blocks=(1, 1, 2), num_channels=(16, 24, 40)),
+            dict(num_blocks=(1, 1, 2, 2), num_channels=(16, 24, 40, 64)),
         ),
         expand_ratio=2,
         num_tokens=16,
         fuse_channels=48,
         norm_cfg=norm_cfg,
     ),
-    decode_head=dict(in_channels=48, channels=48, num_classes=11),
+    decode_head=dict(
+        in_channels=48,
+        channels=48,
+        num_classes=11,
+        # As mmseg's DDRNet does: small objects are few pixels of many.
+        sampler=dict(type='OHEMPixelSampler', thresh=0.9, min_kept=20000),
+    ),
+)
+
+# 1200 iterations are few: importance factors get a learning rate of 0.008,
+# so that one without use is gone after about 125 iterations of full penalty.
+optim_wrapper = dict(
+    optimizer=dict(lr=4e-3),
+    paramwise_cfg=dict(
+        custom_keys={
+            'depthwise.norm.weight': dict(lr_mult=2),
+            'project_in.norm.weight': dict(lr_mult=2),
+        }
+    ),
 )
 custom_hooks = [
     dict(
         type='EMAHook',
         ema_type='MomentumAnnealingEMA',
-        momentum=0.01,
+        momentum=0.02,
         gamma=9,
         update_buffers=True,
     ),
-    dict(type='ProgressiveShrinkHook', interval=50, rho=1e-3, warmup=100),
+    # 150 iterations to learn, 375 to shrink, 675 on the fixed network.
+    dict(
+        type='ProgressiveShrinkHook',
+        begin=150,
+        warmup=100,
+        interval=25,
+        end=525,
+        rho=1e-3,
+        threshold=1e-2,
+    ),
 ]

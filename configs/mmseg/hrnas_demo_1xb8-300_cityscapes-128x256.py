@@ -4,7 +4,7 @@
 _base_ = [
     '../_base_/models/hrnas_seg.py',
     'mmseg::_base_/datasets/cityscapes.py',
-    '../_base_/schedules/camvid_1200.py',
+    '../_base_/schedules/cpu_1200.py',
     'mmseg::_base_/default_runtime.py',
 ]
 data_root = 'data/demo_cityscapes/'

@@ -1,4 +1,4 @@
-# The recipe 'camvid-cpu': 1200 iterations from scratch.
+# A recipe for two CPU cores: 1200 iterations from scratch, poly decay.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=2e-3, weight_decay=1e-4),
