@@ -32,18 +32,6 @@ model = dict(
         sampler=dict(type='OHEMPixelSampler', thresh=0.9, min_kept=20000),
     ),
 )
-
-# 1200 iterations are few: importance factors get a learning rate of 0.008,
-# so that one without use is gone after about 125 iterations of full penalty.
-optim_wrapper = dict(
-    optimizer=dict(lr=4e-3),
-    paramwise_cfg=dict(
-        custom_keys={
-            'depthwise.norm.weight': dict(lr_mult=2),
-            'project_in.norm.weight': dict(lr_mult=2),
-        }
-    ),
-)
 custom_hooks = [
     dict(
         type='EMAHook',

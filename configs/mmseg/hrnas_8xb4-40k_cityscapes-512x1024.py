@@ -1,8 +1,8 @@
 # The paper's search on Cityscapes (Table 2). Supernet: 62.3 G multiply-adds,
 # of which 61.8 G are convolutions. HR-NAS-A in the paper: 1.91 G, 74.26 mIoU.
 #
-#   bash -c 'torchrun --nproc_per_node=8 tools/train.py \
-#       configs/mmseg/hrnas_8xb4-40k_cityscapes-512x1024.py --launcher pytorch'
+#   torchrun --nproc_per_node=8 tools/train.py \
+#       configs/mmseg/hrnas_8xb4-40k_cityscapes-512x1024.py --launcher pytorch
 _base_ = [
     '../_base_/models/hrnas_seg.py',
     'mmseg::_base_/datasets/cityscapes.py',

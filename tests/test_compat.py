@@ -1,0 +1,64 @@
+"""Each work-around does what it is for."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer, MessageHub
+
+from hrnas_mm.compat import plain, plain_checkpoint_, restore_checkpoint_
+
+
+def test_checkpoint_of_a_runner_loads_without_running_code(tmp_path):
+    hub = MessageHub.get_instance('test_compat')
+    for value in (1.5, 2.5):
+        hub.update_scalar('train/loss', value)
+    hub.update_info('best', np.float64(3))
+    meta = dict(dataset_meta=dict(sigmas=np.ones(2), classes=('a', 'b')))
+    checkpoint = dict(meta=meta, message_hub=hub.state_dict())
+    plain_checkpoint_(checkpoint)
+    torch.save(checkpoint, tmp_path / 'a.pth')
+    loaded = torch.load(tmp_path / 'a.pth', weights_only=True)
+    assert loaded['meta']['dataset_meta'] == dict(
+        sigmas=[1.0, 1.0], classes=('a', 'b')
+    )
+    restore_checkpoint_(loaded)
+    other = MessageHub.get_instance('test_compat_other')
+    other.load_state_dict(loaded['message_hub'])
+    assert other.get_info('best') == 3
+    buffer = other.get_scalar('train/loss')
+    assert isinstance(buffer, HistoryBuffer)
+    log, count = buffer.data
+    assert log.tolist() == [1.5, 2.5] and count.tolist() == [1, 1]
+
+
+def test_checkpoints_of_others_are_left_alone():
+    buffer = HistoryBuffer([1.0], [1])
+    checkpoint = dict(message_hub=dict(log_scalars=dict(loss=buffer)))
+    restore_checkpoint_(checkpoint)
+    assert checkpoint['message_hub']['log_scalars']['loss'] is buffer
+    bare = dict(state_dict={})
+    restore_checkpoint_(bare)
+    assert bare == dict(state_dict={})
+
+
+def test_plain_keeps_containers():
+    value = dict(a=[np.int64(1), (np.array([2]), 'x')], b=None)
+    assert plain(value) == dict(a=[1, ([2], 'x')], b=None)
+
+
+def test_a_cache_size_that_the_user_set_stays():
+    name = 'ONEDNN_PRIMITIVE_CACHE_CAPACITY'
+    code = f'import os, hrnas_mm; print(os.environ["{name}"])'
+    for before, after in (({}, '16384'), ({name: '7'}, '7')):
+        environment = {k: v for k, v in os.environ.items() if k != name}
+        result = subprocess.run(
+            [sys.executable, '-c', code],
+            env={**environment, **before},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert result.stdout.strip() == after
