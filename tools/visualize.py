@@ -43,18 +43,19 @@ def plot_search(scalars: list[dict], metric: str, out: Path) -> None:
         where='post',
         color=BLUE,
     )
-    left.set(xlabel='iteration', ylim=(0, None), xlim=(0, last * 1.02))
+    left.set(xlabel='iteration', xlim=(0, last * 1.05))
+    left.set_ylim(0, max(macs) / 1e9 * 1.25)
     left.set_ylabel('multiply-adds (G)', color=BLUE)
     right = left.twinx()
     steps, values = series(scalars, metric)
     right.plot(steps, values, 'o--', color=ORANGE)
-    right.set_ylim(0, None)
+    right.set_ylim(0, max(values) * 1.25)
     right.set_ylabel(metric, color=ORANGE)
     for step, value in zip(steps, values):
         right.annotate(
             f'{value:.1f}',
             (step, value),
-            xytext=(0, -14),
+            xytext=(0, 8),
             textcoords='offset points',
             ha='center',
             color=ORANGE,
