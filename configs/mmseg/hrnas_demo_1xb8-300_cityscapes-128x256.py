@@ -25,7 +25,7 @@ model = dict(
     decode_head=dict(in_channels=24, channels=24),
 )
 
-# 40 iterations to learn, 180 to shrink, 80 on the fixed network.
+# 20 iterations to learn, 200 to shrink, 80 on the fixed network.
 max_iters = 300
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=20, by_epoch=False),
@@ -49,11 +49,11 @@ custom_hooks = [
     ),
     dict(
         type='ProgressiveShrinkHook',
-        begin=40,
+        begin=20,
         warmup=20,
         interval=20,
         end=220,
-        rho=2e-3,
+        rho=4e-3,
         threshold=1e-2,
     ),
 ]
