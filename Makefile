@@ -18,12 +18,12 @@ DEMO_DIR := work_dirs/demo
 .DELETE_ON_ERROR:
 
 demo: setup $(DEMO_DATA)/.done
-	@echo '== Search: 300 iterations, about 4 minutes on 2 cores.'
+	@echo '== Search: 300 iterations, about 3 minutes on 2 cores.'
 	$(BIN)/python tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO_DIR)
 	@echo '== Done: the searched network is in $(DEMO_DIR)/searched, its story in $(DEMO_DIR)/*/*.log'
 
 test: setup
-	@echo '== Tests: about 5 minutes on 2 cores.'
+	@echo '== Tests: about 3 minutes on 2 cores.'
 	$(BIN)/python -m pytest
 	@echo '== Done: all tests passed.'
 

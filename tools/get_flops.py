@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from contextlib import redirect_stdout
 
 from mmengine.config import DictAction
 from mmengine.runner import load_checkpoint
@@ -119,7 +120,8 @@ def main() -> None:
     cfg = prepare_config(args.config, args.cfg_options)
     model = build_model(cfg)
     if args.checkpoint:
-        load_checkpoint(model, args.checkpoint, map_location='cpu')
+        with redirect_stdout(sys.stderr):  # mmengine prints; ours is JSON
+            load_checkpoint(model, args.checkpoint, 'cpu', strict=True)
     try:
         shape = input_shape_of(model, args.shape)
     except ValueError as error:

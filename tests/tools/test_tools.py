@@ -71,6 +71,7 @@ def options(data):
         'model.data_preprocessor.size=(32,64)',
         'default_hooks.checkpoint.interval=8',
         'default_hooks.logger.interval=8',
+        'custom_hooks.1.begin=0',
         'custom_hooks.1.interval=5',
         'custom_hooks.1.threshold=0.98',
         'custom_hooks.1.calibration_batches=2',
