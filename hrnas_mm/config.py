@@ -1,10 +1,11 @@
 """Configs, as the command lines read them."""
 
 import os.path as osp
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
@@ -34,6 +35,24 @@ def prepare_config(
         work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
     )
     return cfg
+
+
+def add_runner_arguments(parser: ArgumentParser) -> None:
+    """Add what the frameworks' train.py and test.py have in common."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='key=value pairs that override the config; data_root=... moves '
+        'every data set that is under the data_root of the config',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher',
+    )
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
 def build_model(cfg: Config) -> nn.Module:

@@ -4,11 +4,14 @@ import argparse
 import os
 import sys
 
-from mmengine.config import DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from hrnas_mm.config import check_data, prepare_config
+from hrnas_mm.config import (
+    add_runner_arguments,
+    check_data,
+    prepare_config,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -17,20 +20,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file, of the search say')
     parser.add_argument('checkpoint', help='checkpoint, shrunk or not')
     parser.add_argument('--work-dir', help='where logs and metrics go')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='key=value pairs that override the config; data_root=... moves '
-        'every data set that is under the data_root of the config',
-    )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='job launcher',
-    )
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    add_runner_arguments(parser)
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args

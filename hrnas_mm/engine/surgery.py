@@ -1,6 +1,6 @@
 """Shrinking everything that a Runner holds of a model, together."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from mmengine.hooks import EMAHook
 from mmengine.model import BaseAveragedModel, is_model_wrapper
@@ -36,26 +36,30 @@ def shrink_runner_(runner: Runner, keep: Mapping[str, Tensor]) -> None:
     To be called in ``before_train_iter``: later the outputs of the step keep
     the old graph alive, and a data-parallel wrapper cannot be renewed.
     """
-    model = bare_model(runner)
-    shrink_(model, keep, runner.optim_wrapper.optimizer)
-    averaged = averaged_model(runner)
-    if averaged is not None:
-        shrink_(averaged.module, keep)
-        refresh_averages_(averaged)
-    rewrap_(runner)
+    _change_(
+        runner, lambda model, *optimizer: shrink_(model, keep, *optimizer)
+    )
 
 
 def apply_architecture_to_runner_(
     runner: Runner, architecture: Mapping[str, int]
 ) -> None:
     """Bring a supernet's runner to an architecture, before weights are set."""
-    model = bare_model(runner)
-    if architecture_of(model) == architecture:
-        return
-    apply_architecture_(model, architecture, runner.optim_wrapper.optimizer)
+    if architecture_of(bare_model(runner)) != architecture:
+        _change_(
+            runner,
+            lambda model, *optimizer: apply_architecture_(
+                model, architecture, *optimizer
+            ),
+        )
+
+
+def _change_(runner: Runner, change_: Callable[..., None]) -> None:
+    """Change the model with its optimizer, and the averaged model alike."""
+    change_(bare_model(runner), runner.optim_wrapper.optimizer)
     averaged = averaged_model(runner)
     if averaged is not None:
-        apply_architecture_(averaged.module, architecture)
+        change_(averaged.module)
         refresh_averages_(averaged)
     rewrap_(runner)
 

@@ -14,6 +14,7 @@ from ...modules.transformer import resize
 from ...registry import MODELS, register_in
 from ...search import apply_architecture_, architecture_in
 from .arch import load_architecture, pretrained_architecture
+from .checks import check_frozen, check_outputs, check_stages, check_stem
 
 STAGES = (
     dict(num_blocks=(1,), num_channels=(24,)),
@@ -117,11 +118,7 @@ class HRNASSupernet(BaseModule):
         check_stages(stages)
         branches = len(stages[-1]['num_channels'])
         self.out_indices = check_outputs(out_indices, fuse_channels, branches)
-        if not -1 <= frozen_stages <= len(stages):
-            raise ValueError(
-                f'frozen_stages must be -1 to {len(stages)}, got '
-                f'{frozen_stages}'
-            )
+        check_frozen(frozen_stages, len(stages))
         self.in_channels = in_channels
         self.norm_eval = norm_eval
         self.frozen_stages = frozen_stages
@@ -234,68 +231,3 @@ def _init_cfg(
             'pretrained is deprecated'
         )
     return dict(type='Pretrained', checkpoint=pretrained)
-
-
-def check_stem(channels: Sequence[int], strides: Sequence[int]) -> None:
-    """Raise ValueError unless there is one stride, 1 or 2, per conv."""
-    if not channels or len(channels) != len(strides):
-        raise ValueError(
-            'stem_channels and stem_strides must have the same '
-            f'length, at least 1, got {tuple(channels)} and '
-            f'{tuple(strides)}'
-        )
-    if not set(strides) <= {1, 2}:
-        raise ValueError(f'stem_strides must be 1 or 2, got {tuple(strides)}')
-
-
-def check_stages(stages: Sequence[Mapping[str, Any]]) -> None:
-    """Raise ValueError unless branches match and grow by at most one."""
-    if not stages:
-        raise ValueError('stages must not be empty')
-    before = 1
-    for i, stage in enumerate(stages):
-        if set(stage) != {'num_blocks', 'num_channels'}:
-            raise ValueError(
-                f'stages[{i}] must have num_blocks and '
-                f'num_channels, got {sorted(stage)}'
-            )
-        blocks, channels = stage['num_blocks'], stage['num_channels']
-        if len(blocks) != len(channels):
-            raise ValueError(
-                f'stages[{i}] must have as many num_blocks as num_channels, '
-                f'got {tuple(blocks)} and {tuple(channels)}'
-            )
-        if min(blocks, default=-1) < 0 or min(channels) < 1:
-            raise ValueError(
-                f'stages[{i}] must have at least one branch of at least one '
-                f'channel, got {tuple(blocks)} and {tuple(channels)}'
-            )
-        if not before <= len(blocks) <= before + 1:
-            raise ValueError(
-                f'stages[{i}] must have {before} or {before + 1} branches, '
-                f'the same as the stage before or one more, got {len(blocks)}'
-            )
-        before = len(blocks)
-
-
-def check_outputs(
-    out_indices: Sequence[int] | None, fuse_channels: int | None, branches: int
-) -> tuple[int, ...]:
-    """Return the branches to put out, or raise ValueError."""
-    if out_indices is None:
-        if fuse_channels is not None and fuse_channels < 1:
-            raise ValueError(
-                f'fuse_channels must be positive, got {fuse_channels}'
-            )
-        return tuple(range(branches))
-    if fuse_channels is not None:
-        raise ValueError(
-            'out_indices and fuse_channels must not both be given: '
-            'fuse_channels joins all branches into one map'
-        )
-    if not out_indices or not set(out_indices) <= set(range(branches)):
-        raise ValueError(
-            'out_indices must be branches of the last stage, 0 '
-            f'to {branches - 1}, got {tuple(out_indices)}'
-        )
-    return tuple(out_indices)

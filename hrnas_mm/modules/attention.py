@@ -1,0 +1,80 @@
+"""One Transformer layer, Eq. (3) and (4): encoder and decoder alike."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..search.cost import attention_macs, linear_macs
+
+
+class Attention(nn.Module):
+    """Multi-head attention without biases.
+
+    Source: HR-NAS, Eq. (3).
+
+    Shape:
+        (B, N, C), (B, M, C) -> (B, N, C)
+
+    Cost:
+        Four projections and the product with softmax, see :func:`layer_macs`
+    """
+
+    def __init__(self, dims: int, head_dims: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        hidden_dims = head_dims * num_heads
+        self.query = nn.Linear(dims, hidden_dims, bias=False)
+        self.key = nn.Linear(dims, hidden_dims, bias=False)
+        self.value = nn.Linear(dims, hidden_dims, bias=False)
+        self.out = nn.Linear(hidden_dims, dims, bias=False)
+
+    def forward(self, queries: Tensor, memory: Tensor) -> Tensor:
+        query = self._heads(self.query(queries))
+        key = self._heads(self.key(memory))
+        value = self._heads(self.value(memory))
+        x = F.scaled_dot_product_attention(query, key, value)
+        return self.out(x.transpose(1, 2).flatten(2))
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+
+
+class TransformerLayer(nn.Module):
+    """Attention and FFN, each with a residual and a layer norm after it.
+
+    Source: HR-NAS, Eq. (3), (4). The encoder attends to itself; the decoder
+    is the same layer with learned queries, and has no self-attention.
+
+    Shape:
+        (B, N, C), (B, M, C) -> (B, N, C)
+    """
+
+    def __init__(
+        self, dims: int, head_dims: int, num_heads: int, ffn_dims: int
+    ) -> None:
+        super().__init__()
+        self.attention = Attention(dims, head_dims, num_heads)
+        self.attention_norm = nn.LayerNorm(dims)
+        self.ffn = nn.Sequential(
+            nn.Linear(dims, ffn_dims),
+            nn.ReLU(inplace=True),
+            nn.Linear(ffn_dims, dims),
+        )
+        self.ffn_norm = nn.LayerNorm(dims)
+        for param in self.parameters():
+            if param.dim() > 1:
+                nn.init.xavier_uniform_(param)
+
+    def forward(self, queries: Tensor, memory: Tensor) -> Tensor:
+        x = self.attention_norm(queries + self.attention(queries, memory))
+        return self.ffn_norm(x + self.ffn(x))
+
+
+def layer_macs(
+    queries: int, keys: int, dims: int, hidden_dims: int, ffn_dims: int
+) -> int:
+    """Multiply-adds of one :class:`TransformerLayer`."""
+    return (
+        linear_macs(dims, hidden_dims, 2 * queries + 2 * keys)
+        + attention_macs(queries, keys, hidden_dims)
+        + linear_macs(dims, 2 * ffn_dims, queries)
+    )
