@@ -6,7 +6,7 @@ if ! command -v "$python" > /dev/null; then
     exit 1
 fi
 if ! "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))'; then
-    echo "Python 3.10, 3.11 or 3.12 is needed, '$python' is $("$python" -V 2>&1); choose one: PYTHON=python3.11 make setup" >&2
+    echo "Python 3.10, 3.11 or 3.12 is needed, '$python' is $("$python" -V 2>&1 | head -n 1); choose one: PYTHON=python3.11 make setup" >&2
     exit 1
 fi
 if ! command -v "${CXX:-c++}" > /dev/null; then
