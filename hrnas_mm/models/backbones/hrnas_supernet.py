@@ -172,7 +172,7 @@ class HRNASSupernet(BaseModule):
                 f'{x.shape[1]} channels'
             )
         if x.device.type == 'cpu':
-            # Twice as fast there; values do not depend on it.
+            # Faster there, 1.5 times and more; the function is the same.
             x = x.contiguous(memory_format=torch.channels_last)
         branches = [self.stem(x)]
         for stage in self.stages:
