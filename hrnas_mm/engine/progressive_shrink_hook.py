@@ -109,8 +109,8 @@ class ProgressiveShrinkHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Measure the supernet, while the model still is what config says."""
-        if not isinstance(runner.optim_wrapper, OptimWrapper):
-            return  # a test run
+        if not _trains(runner):
+            return
         model = bare_model(runner)
         self.cost_model = CostModel(
             model, input_shape_of(model, self.input_shape)
@@ -204,7 +204,7 @@ class ProgressiveShrinkHook(Hook):
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Recalibrate what is going to be evaluated."""
-        if isinstance(runner.optim_wrapper, OptimWrapper):
+        if _trains(runner):
             self._recalibrate(runner)
 
     def _recalibrated_save(self, *args, **kwargs) -> None:
@@ -230,7 +230,7 @@ class ProgressiveShrinkHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics=None) -> None:
         """Remember the metric."""
-        if isinstance(runner.optim_wrapper, OptimWrapper) and metrics:
+        if _trains(runner) and metrics:
             record_evaluation(runner, self.cost_model, metrics)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -241,7 +241,7 @@ class ProgressiveShrinkHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Take over the architecture before weights and states are set."""
         compat.restore_checkpoint_(checkpoint)
-        if not isinstance(runner.optim_wrapper, OptimWrapper):
+        if not _trains(runner):
             return
         found = architecture_in(
             checkpoint.get('state_dict', checkpoint), bare_model(runner)
@@ -265,6 +265,11 @@ class ProgressiveShrinkHook(Hook):
         del runner.save_checkpoint
         self._recalibrate(runner)
         write_results(runner, self.cost_model)
+
+
+def _trains(runner: Runner) -> bool:
+    # In a test run the optimizer wrapper is still its config.
+    return isinstance(runner.optim_wrapper, OptimWrapper)
 
 
 def _check_not_negative(**values: float) -> None:

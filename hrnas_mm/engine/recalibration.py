@@ -60,20 +60,15 @@ def _forward(model: BaseModel, data) -> None:
 
 def trained_norms(model: nn.Module) -> list[nn.Module]:
     """The batch norms whose statistics training updates."""
-    modes: list[tuple[nn.Module, bool]] = [
-        (module, module.training) for module in model.modules()
-    ]
-    model.train()
-    norms = [
-        module
-        for module in model.modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm)
-        and module.training
-        and module.track_running_stats
-    ]
-    for module, mode in modes:
-        module.training = mode
-    return norms
+    with evaluating(model):  # it restores every module's mode
+        model.train()
+        return [
+            module
+            for module in model.modules()
+            if isinstance(module, nn.modules.batchnorm._BatchNorm)
+            and module.training
+            and module.track_running_stats
+        ]
 
 
 def same_batches(loader: DataLoader) -> Iterable:

@@ -66,7 +66,7 @@ def count_params(model) -> int:
 def by_kind(architecture: Mapping[str, int]) -> dict[str, int]:
     """Sum the elements per kind of unit: k3, k5, k7, tokens."""
     kinds: dict[str, int] = {}
-    for name, count in sorted(architecture.items()):
+    for name, count in architecture.items():
         kind = name.rsplit('.', 1)[-1]
         kinds[kind] = kinds.get(kind, 0) + count
     return dict(sorted(kinds.items()))

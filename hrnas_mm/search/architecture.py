@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -115,13 +114,11 @@ def write_architecture(
         facts: More to tell the reader: multiply-adds, parameters, shape.
     """
     content = dict(schema=SCHEMA, **facts, units=dict(architecture))
-    folder = os.path.dirname(os.path.abspath(path))
-    with tempfile.NamedTemporaryFile(
-        'w', dir=folder, suffix='.json', delete=False
-    ) as file:
+    temporary = path + '.tmp'
+    with open(temporary, 'w') as file:
         json.dump(content, file, indent=2)
         file.write('\n')
-    os.replace(file.name, path)
+    os.replace(temporary, path)
 
 
 def read_architecture(path: str) -> Architecture:
