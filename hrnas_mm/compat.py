@@ -5,6 +5,10 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.hooks import CheckpointHook
 from mmengine.logging import HistoryBuffer
 
 
@@ -42,6 +46,92 @@ def restore_checkpoint_(checkpoint: dict) -> None:
             else saved
             for name, saved in hub['log_scalars'].items()
         }
+
+
+def remove_after_saving_(hook: CheckpointHook) -> None:
+    """Keep old checkpoints until the new one is written.
+
+    With ``max_keep_ckpts`` mmengine removes the oldest checkpoint first, and
+    the oldest may be the only one.
+
+    Upstream: mmengine, CheckpointHook._save_checkpoint_with_step. Can go when
+    it removes after saving.
+    """
+    save = hook._save_checkpoint_with_step
+
+    def save_then_remove(*args, **kwargs) -> None:
+        backend, old = hook.file_backend, []
+        hook.file_backend = _Keeping(backend, old)
+        try:
+            save(*args, **kwargs)
+        finally:
+            hook.file_backend = backend
+        for path in old:
+            backend.remove(path)
+
+    hook._save_checkpoint_with_step = save_then_remove
+
+
+class _Keeping:
+    """A file backend that only notes what it is told to remove."""
+
+    def __init__(self, backend: Any, noted: list[str]) -> None:
+        self.backend = backend
+        self.remove = noted.append
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.backend, name)
+
+
+def use_gloo_(cfg: Config) -> None:
+    """Make a distributed run possible where there is no GPU.
+
+    mmengine always selects a CUDA device for a rank, DDP then wants none,
+    and SyncBN has no CPU kernel. Does nothing where there is a GPU, or only
+    one process.
+
+    Upstream: mmengine/dist/utils.py, _init_dist_pytorch and
+    _init_dist_slurm. Can go when they start on a CPU.
+    """
+    if cfg.get('launcher', 'none') == 'none' or get_device() != 'cpu':
+        return
+    if cfg.launcher == 'slurm':
+        _set_slurm_ranks()
+    if not dist.is_initialized():
+        dist.init_process_group('gloo')
+    defaults = dict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=cfg.get('broadcast_buffers', False),
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
+    )
+    cfg.model_wrapper_cfg = {
+        **defaults,
+        **(cfg.get('model_wrapper_cfg') or {}),
+        'device_ids': None,
+    }
+    _replace_sync_bn_(cfg._cfg_dict)
+
+
+def _set_slurm_ranks() -> None:
+    """What slurm calls a rank, by the names that torch knows."""
+    for ours, theirs in (
+        ('RANK', 'SLURM_PROCID'),
+        ('LOCAL_RANK', 'SLURM_LOCALID'),
+        ('WORLD_SIZE', 'SLURM_NTASKS'),
+    ):
+        os.environ[ours] = os.environ[theirs]
+    os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
+    os.environ.setdefault('MASTER_PORT', '29500')
+
+
+def _replace_sync_bn_(node: Any) -> None:
+    if isinstance(node, dict):
+        if node.get('type') == 'SyncBN':
+            node['type'] = 'BN'
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for item in node:
+            _replace_sync_bn_(item)
 
 
 def plain(value: Any) -> Any:

@@ -61,6 +61,33 @@ def build_model(cfg: Config) -> nn.Module:
     return revert_sync_batchnorm(MODELS.build(cfg.model))
 
 
+def searched_config(
+    cfg: Config, architecture: dict[str, int]
+) -> Config | None:
+    """The run's config for the searched network, with no search in it.
+
+    None where the run was not made from a config, or has no backbone.
+    """
+    if 'backbone' not in cfg.get('model', {}):
+        return None
+    cfg = Config(cfg.to_dict())
+    prefix = 'backbone.'
+    cfg.model.backbone.arch = {
+        name[len(prefix) :]: count
+        for name, count in architecture.items()
+        if name.startswith(prefix)
+    }
+    cfg.custom_hooks = [
+        hook
+        for hook in cfg.get('custom_hooks', [])
+        if not hook['type'].endswith('ProgressiveShrinkHook')
+    ]
+    for key in ('pretrained', 'init_cfg'):  # weights of the supernet
+        cfg.model.backbone.pop(key, None)
+    cfg.load_from, cfg.resume = None, False
+    return cfg
+
+
 def move_data_(cfg: Config, old: str, new: str) -> None:
     """Replace the folder ``old`` by ``new`` in all paths under it."""
     folder = old.rstrip('/')

@@ -40,14 +40,13 @@ custom_hooks = [
         gamma=9,
         update_buffers=True,
     ),
-    # 150 iterations to learn, 375 to shrink, 675 on the fixed network.
+    # 150 iterations to learn, 450 to shrink, 600 on the fixed network.
     dict(
         type='ProgressiveShrinkHook',
+        target=0.1,
         begin=150,
-        warmup=100,
         interval=25,
-        end=525,
-        rho=1e-3,
+        end=600,
         threshold=1e-2,
     ),
 ]

@@ -11,10 +11,14 @@ from .surgery import bare_model
 
 HISTORY = 'search_history'
 EVALUATIONS = 'search_evaluations'
+RUNGS = 'search_rungs'
 
 
 def report(
-    runner: Runner, cost_model: CostModel, before: Mapping[str, int]
+    runner: Runner,
+    cost_model: CostModel,
+    before: Mapping[str, int],
+    rho: float,
 ) -> None:
     """Log the network's size, and what it has lost.
 
@@ -23,19 +27,23 @@ def report(
     Args:
         cost_model: Of the supernet.
         before: The architecture before the last shrink.
+        rho: From now on.
     """
     model = bare_model(runner)
     architecture = architecture_of(model)
     kinds = by_kind(architecture)
     facts = dict(
-        macs=cost_model.macs(architecture), params=count_params(model), **kinds
+        macs=cost_model.total(architecture),
+        params=count_params(model),
+        rho=rho,
+        **kinds,
     )
     runner.visualizer.add_scalars(
         {f'search/{key}': value for key, value in facts.items()},
         step=runner.iter,
     )
-    _append(runner, HISTORY, dict(iter=runner.iter, **facts))
-    share = facts['macs'] / cost_model.macs(cost_model.supernet)
+    append(runner, HISTORY, dict(iter=runner.iter, **facts))
+    share = facts['macs'] / cost_model.total(cost_model.supernet)
     removed = Counter(by_kind(before)) - Counter(kinds)
     counts = ', '.join(
         f'{_label(kind)} {count}'
@@ -45,7 +53,8 @@ def report(
     runner.logger.info(
         f'Search: {facts["macs"] / 1e9:.4f} G multiply-adds '
         f'({share:.1%} of the supernet), {facts["params"] / 1e6:.3f} M '
-        f'parameters; {counts}; removed {sum(removed.values())}'
+        f'parameters; {counts}; removed {sum(removed.values())}; '
+        f'rho {rho:.3g}'
     )
 
 
@@ -53,9 +62,9 @@ def record_evaluation(
     runner: Runner, cost_model: CostModel, metrics: Mapping
 ) -> None:
     """Remember a metric together with what the network costs."""
-    macs = cost_model.macs(architecture_of(bare_model(runner)))
+    macs = cost_model.total(architecture_of(bare_model(runner)))
     facts = dict(iter=runner.iter, macs=macs, metrics=plain(dict(metrics)))
-    _append(runner, EVALUATIONS, facts)
+    append(runner, EVALUATIONS, facts)
 
 
 def count_params(model) -> int:
@@ -72,7 +81,8 @@ def by_kind(architecture: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(kinds.items()))
 
 
-def _append(runner: Runner, key: str, facts: dict) -> None:
+def append(runner: Runner, key: str, facts: dict) -> None:
+    """Add facts to a list in the message hub, and so in checkpoints."""
     hub = runner.message_hub
     hub.update_info(key, [*hub.runtime_info.get(key, []), facts])
 

@@ -1,10 +1,10 @@
-"""What a search leaves behind: ``work_dir/searched``."""
+"""What a search leaves behind: ``work_dir/searched`` and ``rungs``."""
 
 import os
 import os.path as osp
+from collections.abc import Mapping
 
 import torch
-from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.runner import Runner
 from rich.console import Console
@@ -12,68 +12,124 @@ from rich.table import Table
 from torch import nn
 
 from .. import compat
-from ..config import build_model
+from ..config import build_model, searched_config
 from ..search import CostModel, architecture_of, write_architecture
+from ..search.files import replacing
 from ..version import __version__
 from .latency import latency
-from .report import EVALUATIONS, count_params
+from .report import EVALUATIONS, RUNGS, append, count_params
 from .surgery import deployed_model
 
 
 @master_only
-def write_results(runner: Runner, cost_model: CostModel) -> None:
-    """Write architecture.json, model.pth and config.py; log the table.
+def write_network(runner: Runner, cost_model: CostModel, folder: str) -> None:
+    """Write architecture.json, model.pth and config.py of the network.
 
     Args:
-        runner: At the end of training; its deployed model is recalibrated.
+        runner: Its deployed model is recalibrated.
         cost_model: Of the supernet that the search began with.
+        folder: Is made.
     """
-    folder = osp.join(runner.work_dir, 'searched')
     os.makedirs(folder, exist_ok=True)
     model = deployed_model(runner)
     architecture = architecture_of(model)
     facts = dict(
-        macs=cost_model.macs(architecture),
+        macs=cost_model.total(architecture),
         params=count_params(model),
         input_shape=list(cost_model.input_shape),
     )
     write_architecture(
         osp.join(folder, 'architecture.json'), architecture, **facts
     )
-    _save(_checkpoint(runner, model), osp.join(folder, 'model.pth'))
+    with replacing(osp.join(folder, 'model.pth')) as new:
+        torch.save(_checkpoint(runner, model), new)
     config = searched_config(runner.cfg, architecture)
     if config is not None:
-        config.dump(osp.join(folder, 'config.py'))
+        with replacing(osp.join(folder, 'config.py')) as new:
+            config.dump(new)
+
+
+def write_results(runner: Runner, cost_model: CostModel) -> None:
+    """Write ``work_dir/searched``; log the tables.
+
+    Args:
+        runner: At the end of training; its deployed model is recalibrated.
+        cost_model: Of the supernet that the search began with.
+    """
+    folder = osp.join(runner.work_dir, 'searched')
+    write_network(runner, cost_model, folder)
+    tables = [_comparison(runner, deployed_model(runner), cost_model)]
+    rungs = runner.message_hub.runtime_info.get(RUNGS, [])
+    if rungs:
+        tables.append(_ladder(rungs, _last_rung(runner, cost_model)))
     runner.logger.info(
-        f'Search finished; see {folder}\n' + _table(runner, model, cost_model)
+        f'Search finished; see {folder}\n' + '\n'.join(map(_text, tables))
     )
 
 
-def searched_config(
-    cfg: Config, architecture: dict[str, int]
-) -> Config | None:
-    """The run's config for the searched network, with no search in it.
+def write_rung(
+    runner: Runner, cost_model: CostModel, name: str, metrics: Mapping
+) -> None:
+    """Write ``work_dir/rungs/<name>``, and remember what it has reached.
 
-    None where the run was not made from a config, or has no backbone.
+    Args:
+        runner: Its deployed model is recalibrated.
+        cost_model: Of the supernet that the search began with.
+        name: Of the milestone.
+        metrics: Of the network as it is.
     """
-    if 'backbone' not in cfg.get('model', {}):
-        return None
-    cfg = Config(cfg.to_dict())
-    prefix = 'backbone.'
-    cfg.model.backbone.arch = {
-        name[len(prefix) :]: count
-        for name, count in architecture.items()
-        if name.startswith(prefix)
-    }
-    cfg.custom_hooks = [
-        hook
-        for hook in cfg.get('custom_hooks', [])
-        if not hook['type'].endswith('ProgressiveShrinkHook')
+    folder = osp.join(runner.work_dir, 'rungs', name)
+    write_network(runner, cost_model, folder)
+    append(runner, RUNGS, _rung(runner, cost_model, name, metrics))
+    runner.logger.info(f'Search: milestone {name} reached; see {folder}')
+
+
+def _rung(
+    runner: Runner, cost_model: CostModel, name: str, metrics: Mapping
+) -> dict:
+    model = deployed_model(runner)
+    return dict(
+        name=name,
+        iter=runner.iter,
+        macs=cost_model.total(architecture_of(model)),
+        params=count_params(model),
+        metrics=compat.plain(dict(metrics)),
+    )
+
+
+def _last_rung(runner: Runner, cost_model: CostModel) -> dict:
+    evaluations = runner.message_hub.runtime_info.get(EVALUATIONS, [])
+    last = evaluations[-1] if evaluations else dict(iter=None)
+    metrics = last['metrics'] if last['iter'] == runner.iter else {}
+    return _rung(runner, cost_model, 'searched', metrics)
+
+
+def _ladder(rungs: list[dict], last: dict) -> Table:
+    """One row for each milestone, and one for the network at the end."""
+    metrics = [
+        name
+        for name, value in rungs[0]['metrics'].items()
+        if isinstance(value, (int, float))
     ]
-    for key in ('pretrained', 'init_cfg'):  # weights of the supernet
-        cfg.model.backbone.pop(key, None)
-    cfg.load_from, cfg.resume = None, False
-    return cfg
+    table = Table(title='Milestones')
+    for column in (
+        '',
+        'iteration',
+        'multiply-adds',
+        'parameters',
+        *metrics,
+    ):
+        table.add_column(column, justify='right')
+    for rung in [*rungs, last]:
+        values = [rung['metrics'].get(name) for name in metrics]
+        table.add_row(
+            rung['name'],
+            str(rung['iter']),
+            f'{rung["macs"] / 1e9:.4f} G',
+            f'{rung["params"] / 1e6:.3f} M',
+            *('-' if v is None else f'{v:.4g}' for v in values),
+        )
+    return table
 
 
 def _checkpoint(runner: Runner, model: nn.Module) -> dict:
@@ -93,17 +149,13 @@ def _checkpoint(runner: Runner, model: nn.Module) -> dict:
     return dict(meta=meta, state_dict=state_dict)
 
 
-def _save(content: dict, path: str) -> None:
-    temporary = path + '.tmp'
-    torch.save(content, temporary)
-    os.replace(temporary, path)
-
-
-def _table(runner: Runner, model: nn.Module, cost_model: CostModel) -> str:
+def _comparison(
+    runner: Runner, model: nn.Module, cost_model: CostModel
+) -> Table:
     """Compare the searched network with the supernet it began as."""
     supernet = _build_supernet(runner)
-    full = cost_model.macs(cost_model.supernet)
-    now = cost_model.macs(architecture_of(model))
+    full = cost_model.total(cost_model.supernet)
+    now = cost_model.total(architecture_of(model))
     table = Table(title=f'At {cost_model.input_shape}')
     for column in ('', 'supernet', 'searched'):
         table.add_column(column, justify='right')
@@ -115,7 +167,11 @@ def _table(runner: Runner, model: nn.Module, cost_model: CostModel) -> str:
         table.add_row(name, *['-'] * (2 - len(cells)), *cells)
     for row in _metric_rows(runner, full):
         table.add_row(*row)
-    console = Console(width=78, no_color=True)
+    return table
+
+
+def _text(table: Table) -> str:
+    console = Console(width=100, no_color=True)
     with console.capture() as capture:
         console.print(table)
     return capture.get()

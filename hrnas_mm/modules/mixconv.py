@@ -160,6 +160,7 @@ class MixConv(nn.Module):
             }
         )
         self.norm: nn.Module = build_batch_norm(norm_layer, out_channels)
+        self.shared_params = out_channels  # the scale of the norm
 
     def forward(self, x: Tensor) -> Tensor:
         if isinstance(self.norm, Constant):

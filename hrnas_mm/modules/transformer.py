@@ -116,6 +116,10 @@ class LightweightTransformer(nn.Module):
             extra_tokens=extra,
             **widths,
         )
+        self.shared_params = _count(
+            self.encoder, self.decoder, self.position, self.project_position
+        )
+        self.shared_params += out_channels  # the scale of the norm
         self._init_weights()
 
     def _init_weights(self) -> None:
@@ -221,6 +225,15 @@ def transformer_macs(
 def resize(x: Tensor, size: Sequence[int]) -> Tensor:
     """Bilinear interpolation to (h, w), as the paper's projections do."""
     return F.interpolate(x, size, mode='bilinear', align_corners=False)
+
+
+def _count(*modules: nn.Module | None) -> int:
+    return sum(
+        param.numel()
+        for module in modules
+        if module is not None
+        for param in module.parameters()
+    )
 
 
 def _check_positive(**values: int) -> None:

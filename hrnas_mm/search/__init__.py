@@ -4,29 +4,50 @@ from .architecture import (
     apply_architecture_,
     architecture_in,
     architecture_of,
+    check_architecture,
     read_architecture,
     write_architecture,
 )
+from .baselines import uniform_architecture
+from .budget import Budget, Descent, parse_budget, select_within
+from .controller import BudgetController, FixedRho
 from .cost import CostModel, trace
 from .penalty import ResourcePenalty, linear_warmup
-from .shrink import select_alive, shrink_
+from .schedule import Schedule
+from .shrink import (
+    check_optimizer,
+    importances,
+    select_alive,
+    shrink_,
+)
 from .units import Axis, Searchable, SearchUnit, Size, named_search_units
 
 __all__ = [
     'Axis',
+    'Budget',
+    'BudgetController',
     'CostModel',
+    'Descent',
+    'FixedRho',
     'ResourcePenalty',
+    'Schedule',
     'SearchUnit',
     'Searchable',
     'Size',
     'apply_architecture_',
     'architecture_in',
     'architecture_of',
+    'check_architecture',
+    'check_optimizer',
+    'importances',
     'linear_warmup',
     'named_search_units',
+    'parse_budget',
     'read_architecture',
     'select_alive',
+    'select_within',
     'shrink_',
     'trace',
+    'uniform_architecture',
     'write_architecture',
 ]

@@ -1,7 +1,6 @@
 """An architecture, {unit name: count}: read it off, apply it, store it."""
 
 import json
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from .files import replacing
 from .shrink import shrink_
 from .units import join, named_search_units, named_searchables
 
@@ -40,7 +40,8 @@ def architecture_in(
 
     Returns:
         None if ``state_dict`` has none of the model's importance factors:
-        it is of another network then.
+        it is of another network then. Modules that it knows nothing of, as
+        when it is of another task, keep the size that they have.
     """
     names = {id(param): name for name, param in model.named_parameters()}
     keys = {
@@ -49,13 +50,29 @@ def architecture_in(
     }
     if not any(key in state_dict for key in keys.values()):
         return None
-    gone = dict.fromkeys(architecture_of(model), 0)
+    # Of a module that has lost all its units, a bias is left.
+    modules = {
+        key[:dot]
+        for key in state_dict
+        for dot in range(len(key))
+        if key[dot] == '.'
+    }
+    known = {
+        join(module, unit)
+        for module, searchable in named_searchables(model)
+        for unit in searchable.unit_names
+        if not module or prefix + module in modules
+    }
+    sizes = {
+        unit: 0 if unit in known else count
+        for unit, count in architecture_of(model).items()
+    }
     found = {
         unit: len(state_dict[key])
         for unit, key in keys.items()
         if key in state_dict
     }
-    return {**gone, **found}
+    return {**sizes, **found}
 
 
 def apply_architecture_(
@@ -77,16 +94,17 @@ def apply_architecture_(
         ValueError: If the architecture is not one of this model; names the
             first unit that differs.
     """
-    current = architecture_of(model)
-    _check_fit(architecture, current)
+    check_architecture(architecture, model)
     units = named_search_units(model)
     keep = {name: torch.arange(architecture[name]) for name in units}
     shrink_(model, keep, optimizer)
 
 
-def _check_fit(
-    architecture: Mapping[str, int], current: Mapping[str, int]
+def check_architecture(
+    architecture: Mapping[str, int], model: nn.Module
 ) -> None:
+    """Raise ValueError, with the first misfit, unless it is of this model."""
+    current = architecture_of(model)
     for name, most in current.items():
         if name not in architecture:
             raise ValueError(
@@ -114,11 +132,9 @@ def write_architecture(
         facts: More to tell the reader: multiply-adds, parameters, shape.
     """
     content = dict(schema=SCHEMA, **facts, units=dict(architecture))
-    temporary = path + '.tmp'
-    with open(temporary, 'w') as file:
+    with replacing(path) as new, open(new, 'w') as file:
         json.dump(content, file, indent=2)
         file.write('\n')
-    os.replace(temporary, path)
 
 
 def read_architecture(path: str) -> Architecture:

@@ -1,4 +1,4 @@
-"""Multiply-adds: formulas for single layers, and a model's total.
+"""Multiply-adds: formulas for single layers; what a whole model costs.
 
 A multiply-add counts 1 (the paper calls this FLOPs). Normalisation,
 activation, resizing and additions count nothing, as in the paper.
@@ -20,6 +20,8 @@ from .units import (
     named_search_units,
     named_searchables,
 )
+
+RESOURCES = ('macs', 'params')
 
 
 def conv_macs(
@@ -135,10 +137,10 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 class CostModel:
-    """Multiply-adds of a model for any number of alive elements.
+    """What a model costs with any number of alive elements.
 
-    The model is traced once; after that everything is arithmetic on the
-    units' own formulas, exact at any architecture of this supernet.
+    The model is traced once; after that everything is arithmetic on what the
+    units say of themselves, exact at any architecture of this supernet.
 
     Args:
         model: The supernet.
@@ -156,38 +158,89 @@ class CostModel:
                 'must be an HRNASSupernet, or hold a LightweightTransformer'
             )
         traced = trace(model, input_shape)
+        searchables = dict(named_searchables(model))
         self.input_shape = tuple(input_shape)
         self.supernet = {name: len(unit) for name, unit in units.items()}
         self._costs = {name: unit.costs for name, unit in units.items()}
+        self._params = {name: unit.params for name, unit in units.items()}
         self._sizes: dict[str, list[Size]] = {
             join(prefix, name): traced.sizes.get(prefix, [])
-            for prefix, module in named_searchables(model)
+            for prefix, module in searchables.items()
             for name in module.unit_names
         }
-        searched = sum(
-            self.unit_macs(name, n) for name, n in self.supernet.items()
+        self._siblings = {
+            prefix: [join(prefix, name) for name in module.unit_names]
+            for prefix, module in searchables.items()
+        }
+        self._shared_params = {
+            prefix: module.shared_params
+            for prefix, module in searchables.items()
+        }
+        self.fixed = dict.fromkeys(RESOURCES, 0)
+        self.fixed = dict(
+            macs=traced.macs[''] - self.total(self.supernet),
+            params=sum(param.numel() for param in model.parameters())
+            - self.total(self.supernet, 'params'),
         )
-        self.fixed = traced.macs[''] - searched
 
-    def unit_macs(self, name: str, alive: int, cost: str = 'macs') -> int:
-        """Multiply-adds of one unit with ``alive`` elements."""
+    def unit_cost(self, name: str, alive: int, cost: str = 'macs') -> int:
+        """What one unit costs with ``alive`` elements.
+
+        Args:
+            name: Of the unit.
+            alive: The number of elements.
+            cost: 'params', or one of the unit's multiply-adds ('macs').
+        """
+        if cost == 'params':
+            return alive * self._params[name]
         formula: Cost = self._costs[name][cost]
         return sum(formula(alive, size) for size in self._sizes[name])
 
-    def macs(self, architecture: Mapping[str, int]) -> int:
-        """Multiply-adds of the whole model; units not named are gone."""
-        return self.fixed + sum(
-            self.unit_macs(name, architecture.get(name, 0))
+    def total(
+        self, architecture: Mapping[str, int], resource: str = 'macs'
+    ) -> int:
+        """Multiply-adds ('macs') or parameters ('params') of the whole model.
+
+        Units that are not named are gone.
+        """
+        searched = sum(
+            self.unit_cost(name, architecture.get(name, 0), resource)
             for name in self.supernet
         )
+        if resource == 'params':
+            searched += sum(
+                self._shared_params[prefix]
+                for prefix, names in self._siblings.items()
+                if any(architecture.get(name, 0) for name in names)
+            )
+        return self.fixed[resource] + searched
+
+    def saving(
+        self,
+        architecture: Mapping[str, int],
+        name: str,
+        resource: str = 'macs',
+    ) -> int:
+        """What the whole model saves by losing one element of a unit."""
+        alive = architecture[name]
+        saved = self.unit_cost(name, alive, resource) - self.unit_cost(
+            name, alive - 1, resource
+        )
+        if resource == 'params' and alive == 1:
+            prefix = name.rpartition('.')[0]
+            others = sum(
+                architecture.get(n, 0) for n in self._siblings[prefix]
+            )
+            saved += self._shared_params[prefix] if others == 1 else 0
+        return saved
 
     def deltas(
         self, architecture: Mapping[str, int], cost: str = 'macs'
     ) -> dict[str, int]:
         """Marginal cost of one element per alive unit, Eq. (6)."""
         return {
-            name: self.unit_macs(name, alive, cost)
-            - self.unit_macs(name, alive - 1, cost)
+            name: self.unit_cost(name, alive, cost)
+            - self.unit_cost(name, alive - 1, cost)
             for name, alive in architecture.items()
             if alive
         }

@@ -11,6 +11,32 @@ from .units import Axis, SearchUnit, named_search_units, named_searchables
 Keep = dict[str, Tensor]
 
 
+def importances(models: Sequence[nn.Module]) -> dict[str, Tensor]:
+    """Return the importance of every element: the largest abs(alpha).
+
+    Args:
+        models: Copies of one network, the raw and the averaged one say.
+
+    Returns:
+        On the CPU, by unit name.
+
+    Raises:
+        ValueError: If an importance factor is not finite; names its unit.
+    """
+    found: dict[str, Tensor] = {}
+    for units in map(named_search_units, models):
+        for name, unit in units.items():
+            alpha = unit.alpha.detach().float().cpu()
+            if not torch.isfinite(alpha).all():
+                raise ValueError(
+                    f'importance factors of {name} must be finite, got '
+                    f'{alpha[~torch.isfinite(alpha)][0].item()}'
+                )
+            value = alpha.abs()
+            found[name] = torch.maximum(value, found.get(name, value))
+    return found
+
+
 def select_alive(models: Sequence[nn.Module], threshold: float) -> Keep:
     """Return the elements to keep: alive in any of the models.
 
@@ -24,22 +50,15 @@ def select_alive(models: Sequence[nn.Module], threshold: float) -> Keep:
     Raises:
         ValueError: If an importance factor is not finite.
     """
-    alive: dict[str, Tensor] = {}
-    for units in map(named_search_units, models):
-        for name, unit in units.items():
-            alpha = unit.alpha.detach()
-            if not torch.isfinite(alpha).all():
-                raise ValueError(
-                    f'importance factors of {name} must be finite, got '
-                    f'{alpha[~torch.isfinite(alpha)][0].item()}'
-                )
-            above = alpha.abs() >= threshold
-            alive[name] = (
-                above | alive[name].to(above.device)
-                if name in alive
-                else above
-            )
-    return {name: mask.nonzero().flatten() for name, mask in alive.items()}
+    return above(importances(models), threshold)
+
+
+def above(importance: Mapping[str, Tensor], threshold: float) -> Keep:
+    """The indices of the elements whose importance is at least so much."""
+    return {
+        name: (value >= threshold).nonzero().flatten()
+        for name, value in importance.items()
+    }
 
 
 def shrink_(
@@ -76,7 +95,7 @@ def shrink_(
         for axis in units[name].axes
     ]
     if optimizer is not None:
-        _check_state(optimizer, (axis.tensor for axis, _ in axes))
+        check_optimizer(optimizer, (axis.tensor for axis, _ in axes))
 
     before = list(model.parameters())
     with torch.no_grad():
@@ -111,8 +130,14 @@ def _check_keep(
         raise ValueError('every element of every search unit would be removed')
 
 
-def _check_state(optimizer: Optimizer, tensors: Iterable[Tensor]) -> None:
-    for param in tensors:
+def check_optimizer(optimizer: Optimizer, params: Iterable[Tensor]) -> None:
+    """Raise TypeError if the optimizer's state cannot be sliced.
+
+    Args:
+        optimizer: Has made a step, or there is no state to look at.
+        params: Whose state is looked at.
+    """
+    for param in params:
         for key, value in optimizer.state.get(param, {}).items():
             if _is_scalar(value) or value.shape == param.shape:
                 continue

@@ -56,6 +56,15 @@ class SearchUnit:
     def __len__(self) -> int:
         return len(self.alpha)
 
+    @property
+    def params(self) -> int:
+        """Parameters that each element owns."""
+        return sum(
+            axis.tensor.numel() // len(self)
+            for axis in self.axes
+            if isinstance(axis.tensor, nn.Parameter)
+        )
+
 
 @runtime_checkable
 class Searchable(Protocol):
@@ -64,9 +73,12 @@ class Searchable(Protocol):
     Attributes:
         unit_names: The names of all units that the module was built with,
             those it has lost by now included.
+        shared_params: The number of parameters that no element owns, but
+            that go with the last one.
     """
 
     unit_names: tuple[str, ...]
+    shared_params: int
 
     def search_units(self) -> dict[str, SearchUnit]:
         """Return the units that still have elements, by name."""

@@ -72,7 +72,7 @@ def test_search_shrinks_and_an_interrupted_one_ends_the_same(
     history = whole.message_hub.get_info('search_history')
     macs = [facts['macs'] for facts in history]
     assert len(macs) >= 3 and macs[0] > macs[-2] > macs[-1]
-    assert macs[-1] == CostModel(bare_model(whole), (3, 32, 32)).macs(
+    assert macs[-1] == CostModel(bare_model(whole), (3, 32, 32)).total(
         architecture_of(bare_model(whole))
     )
 
@@ -117,7 +117,7 @@ def test_results(tmp_path):
     written = json.loads((folder / 'architecture.json').read_text())
     model = deployed_model(runner)
     assert written['units'] == architecture_of(model)
-    assert written['macs'] == CostModel(model, (3, 32, 32)).macs(
+    assert written['macs'] == CostModel(model, (3, 32, 32)).total(
         written['units']
     )
     assert written['params'] == sum(p.numel() for p in model.parameters())
@@ -127,7 +127,7 @@ def test_results(tmp_path):
         < CostModel(
             tiny.TinyModel(dict(type='HRNASSupernet', **tiny.SUPERNET)),
             (3, 32, 32),
-        ).macs(written['units'])
+        ).total(written['units'])
         + 1
     )
     saved = torch.load(folder / 'model.pth', weights_only=True)
@@ -254,7 +254,7 @@ def test_recalibration_is_the_mean_over_batches(tmp_path):
         (dict(interval=0), 'interval must be at least 1, got 0'),
         (dict(warmup=-1), 'warmup must not be negative'),
         (dict(begin=5, end=5), 'end must be after begin=5, got end=5'),
-        (dict(cost='flops'), "cost must be 'macs' or 'eq6', got 'flops'"),
+        (dict(cost='flops'), "cost must be 'macs' or 'params' or 'eq6', got"),
         (dict(calibration_batches=-1), 'calibration_batches must not'),
     ],
 )

@@ -61,10 +61,10 @@ def test_equals_flop_counter_before_and_after_shrinking(shape, options):
     cost_model = CostModel(model, shape)
     for _ in range(2):
         architecture = architecture_of(model)
-        assert cost_model.macs(architecture) == trace(model, shape).macs['']
+        assert cost_model.total(architecture) == trace(model, shape).macs['']
         shrink_(model, random_keep(model))
     architecture = architecture_of(model)
-    assert cost_model.macs(architecture) == counted(model, shape)
+    assert cost_model.total(architecture) == counted(model, shape)
 
 
 def test_transformer_macs_written_out():
@@ -94,7 +94,7 @@ def test_paper_supernet_at_cityscapes_size():
 
     shape = (3, 512, 1024)
     plain, full = Segmentor(0), Segmentor(64)
-    macs = CostModel(plain, shape).macs(architecture_of(plain))
+    macs = CostModel(plain, shape).total(architecture_of(plain))
     params = sum(p.numel() for p in plain.parameters())
     assert round(macs / 1e9, 4) == 61.8366
     assert round(params / 1e6, 2) == 10.11
@@ -103,7 +103,7 @@ def test_paper_supernet_at_cityscapes_size():
         for name, unit in named_search_units(full).items()
         if name.endswith('.tokens')
     )
-    with_tokens = CostModel(full, shape).macs(architecture_of(full))
+    with_tokens = CostModel(full, shape).total(architecture_of(full))
     assert with_tokens - macs == transformers
 
 

@@ -1,0 +1,184 @@
+"""Checkpoints: whole files, all that an exact resume needs, clear errors."""
+
+import os
+import os.path as osp
+import pickle
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from mmengine.dist import (
+    all_gather_object,
+    all_reduce,
+    barrier,
+    get_world_size,
+    is_main_process,
+)
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner, find_latest_checkpoint
+from torch import Tensor, nn
+
+from .. import compat
+from ..search import architecture_in, check_architecture
+from ..search.files import replacing
+from .rng import rng_state
+from .surgery import bare_model
+
+
+def guard_loading_(runner: Runner) -> None:
+    """Let a checkpoint that cannot be loaded name itself and the reason.
+
+    Where the note of the latest checkpoint was cut off, the newest
+    checkpoint takes its place.
+    """
+    load = runner.load_checkpoint
+
+    def load_checkpoint(filename: str, *args, **kwargs) -> dict:
+        try:
+            return load(filename, *args, **kwargs)
+        except (RuntimeError, EOFError, ValueError) as error:
+            problem = str(error)
+        except pickle.UnpicklingError:
+            problem = (
+                'it is no checkpoint, or it holds Python objects, which could '
+                'run code; only tensors and plain types are loaded'
+            )
+        raise RuntimeError(
+            f'{filename} cannot be loaded: {problem}. To go on from an '
+            'earlier one, give its path after --resume'
+        )
+
+    runner.load_checkpoint = load_checkpoint
+    if runner._resume and runner._load_from is None:
+        if is_main_process():
+            _mend_note(runner.work_dir)
+        barrier()
+
+
+def _mend_note(work_dir: str) -> None:
+    note = osp.join(work_dir, 'last_checkpoint')
+    if not osp.isfile(note) or osp.isfile(find_latest_checkpoint(work_dir)):
+        return
+    found = [
+        entry.path
+        for entry in os.scandir(work_dir)
+        if entry.name.startswith(('iter_', 'epoch_'))
+        and entry.name.endswith('.pth')
+    ]
+    if not found:
+        os.remove(note)
+        return
+    with replacing(note) as new, open(new, 'w') as file:
+        file.write(max(found, key=osp.getmtime))
+
+
+def guard_saving_(runner: Runner, prepare: Callable[[], None]) -> None:
+    """Let a checkpoint take its file's place only when it is whole.
+
+    ``del runner.save_checkpoint`` undoes it.
+
+    Args:
+        prepare: Called on all ranks before the first one saves.
+    """
+    save = runner.save_checkpoint
+
+    def save_checkpoint(out_dir: str, filename: str, *args, **kwargs) -> None:
+        prepare()
+        if not is_main_process():
+            return
+        if '://' in out_dir:  # a store of its own, which replaces whole files
+            save(out_dir, filename, *args, **kwargs)
+            return
+        path = osp.join(out_dir, filename)
+        try:
+            with replacing(path) as new:
+                save(out_dir, osp.basename(new), *args, **kwargs)
+        except OSError as error:
+            raise RuntimeError(
+                f'{path} could not be written: {error}. {last_whole(runner)} '
+                'Make room, or make the folder writable, and go on with '
+                '--resume'
+            ) from error
+
+    runner.save_checkpoint = save_checkpoint
+    for hook in runner.hooks:
+        if isinstance(hook, CheckpointHook):
+            compat.remove_after_saving_(hook)
+
+
+def last_whole(runner: Runner) -> str:
+    """Say which checkpoint a run can go on from."""
+    path = find_latest_checkpoint(runner.work_dir)
+    if path is None or not osp.isfile(path):
+        return 'No checkpoint was written so far.'
+    return f'The last whole checkpoint is {path}.'
+
+
+def check_fits(
+    checkpoint: Mapping[str, Any], model: nn.Module, whole: bool
+) -> dict[str, int]:
+    """Return the architecture of a checkpoint that fits the model.
+
+    Args:
+        checkpoint: As it was read.
+        model: The supernet, or anything between it and the checkpoint.
+        whole: Whether every other tensor has to fit too.
+
+    Raises:
+        ValueError: If it does not; names the first misfit.
+    """
+    state_dict = checkpoint.get('state_dict', checkpoint)
+    found = architecture_in(state_dict, model)
+    if found is None:
+        raise ValueError(
+            'it is of another network: none of its '
+            f'{len(state_dict)} tensors, the first of them '
+            f'{next(iter(state_dict), None)!r}, is an importance factor of '
+            'the model in the config'
+        )
+    check_architecture(found, model)
+    if whole:
+        _check_tensors(state_dict, model)
+    return found
+
+
+def _check_tensors(state_dict: Mapping[str, Tensor], model: nn.Module) -> None:
+    """Compare what no search unit owns; the units have been compared."""
+    for name, tensor in model.state_dict().items():
+        if name not in state_dict:
+            continue
+        found = state_dict[name].shape
+        if len(found) != tensor.dim() or any(
+            size > most for size, most in zip(found, tensor.shape)
+        ):
+            raise ValueError(
+                f'{name} has shape {tuple(found)}, but the model in the '
+                f'config {tuple(tensor.shape)}'
+            )
+
+
+def gather_state(runner: Runner) -> dict[str, Any]:
+    """All that mmengine leaves out of a checkpoint; all ranks have to call.
+
+    Returns:
+        The generators' state of every rank, and the gradients of an
+        accumulation that is under way, averaged over the ranks.
+    """
+    gradients = {}
+    if not runner.optim_wrapper.should_update():
+        for name, param in bare_model(runner).named_parameters():
+            if param.grad is not None or get_world_size() > 1:
+                grad = torch.zeros_like(param)
+                grad += 0 if param.grad is None else param.grad
+                all_reduce(grad, 'mean')
+                gradients[name] = grad.cpu()
+    return dict(rng_state=all_gather_object(rng_state()), gradients=gradients)
+
+
+def restore_gradients_(
+    runner: Runner, gradients: Mapping[str, Tensor]
+) -> None:
+    """Take up an accumulation where :func:`gather_state` found it."""
+    params = dict(bare_model(runner).named_parameters())
+    for name, grad in gradients.items():
+        params[name].grad = grad.to(params[name].device)
