@@ -120,7 +120,8 @@ def _set_slurm_ranks() -> None:
         ('WORLD_SIZE', 'SLURM_NTASKS'),
     ):
         os.environ[ours] = os.environ[theirs]
-    os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
+    node = os.environ.get('SLURM_LAUNCH_NODE_IPADDR', '127.0.0.1')
+    os.environ.setdefault('MASTER_ADDR', node)
     os.environ.setdefault('MASTER_PORT', '29500')
 
 

@@ -7,8 +7,11 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import MODELS, RUNNERS, init_default_scope
+from mmengine.runner import Runner
 from torch import nn
+
+from .compat import use_gloo_
 
 
 def prepare_config(
@@ -53,6 +56,22 @@ def add_runner_arguments(parser: ArgumentParser) -> None:
         help='job launcher',
     )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def build_runner(cfg: Config, *loaders: str) -> Runner:
+    """Build the runner of a config, on GPUs or on the CPU.
+
+    Args:
+        cfg: Has its ``launcher`` and its ``work_dir``.
+        loaders: Names of the data loaders whose folders have to be there.
+
+    Raises:
+        FileNotFoundError: See :func:`check_data`.
+    """
+    check_data(cfg, *loaders)
+    use_gloo_(cfg)
+    build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
+    return build(cfg)
 
 
 def build_model(cfg: Config) -> nn.Module:

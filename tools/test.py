@@ -4,12 +4,9 @@ import argparse
 import os
 import sys
 
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
-
 from hrnas_mm.config import (
     add_runner_arguments,
-    check_data,
+    build_runner,
     prepare_config,
 )
 
@@ -33,11 +30,10 @@ def main() -> None:
     cfg.launcher = args.launcher
     cfg.load_from = args.checkpoint
     try:
-        check_data(cfg, 'test_dataloader')
+        runner = build_runner(cfg, 'test_dataloader')
     except FileNotFoundError as error:
         sys.exit(str(error))
-    build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
-    build(cfg).test()
+    runner.test()
 
 
 if __name__ == '__main__':

@@ -5,12 +5,10 @@ import os
 import sys
 
 from mmengine.config import Config
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
 
 from hrnas_mm.config import (
     add_runner_arguments,
-    check_data,
+    build_runner,
     prepare_config,
 )
 
@@ -71,11 +69,10 @@ def main() -> None:
     cfg = prepare_config(args.config, args.cfg_options, args.work_dir)
     set_arguments_(cfg, args)
     try:
-        check_data(cfg, 'train_dataloader', 'val_dataloader')
+        runner = build_runner(cfg, 'train_dataloader', 'val_dataloader')
     except FileNotFoundError as error:
         sys.exit(str(error))
-    build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
-    build(cfg).train()
+    runner.train()
 
 
 if __name__ == '__main__':

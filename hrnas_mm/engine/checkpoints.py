@@ -36,7 +36,7 @@ def guard_loading_(runner: Runner) -> None:
     def load_checkpoint(filename: str, *args, **kwargs) -> dict:
         try:
             return load(filename, *args, **kwargs)
-        except (RuntimeError, EOFError, ValueError) as error:
+        except (RuntimeError, OSError, EOFError, ValueError) as error:
             problem = str(error)
         except pickle.UnpicklingError:
             problem = (

@@ -137,16 +137,25 @@ def check_losses(losses: Mapping[str, Any], model: nn.Module) -> None:
 
     An importance factor that is the cause, or shares it, is named too.
     """
-    for name, value in losses.items():
-        value = float(torch.as_tensor(value).detach())
-        if 'loss' not in name or math.isfinite(value):
-            continue
-        problem = f'{name} is {value}'
-        try:
-            importances([model])
-        except ValueError as error:
-            problem += f'; {error}'
-        raise ValueError(problem)
+    values = {
+        name: float(torch.as_tensor(value).detach())
+        for name, value in losses.items()
+        if 'loss' in name
+    }
+    broken = [
+        f'{name} is {value}'
+        for name, value in values.items()
+        if not math.isfinite(value)
+    ]
+    if not broken:
+        return
+    # The sum of all losses comes first; its parts say more.
+    problems = broken[1:] or broken
+    try:
+        importances([model])
+    except ValueError as error:
+        problems.append(str(error))
+    raise ValueError('; '.join(problems))
 
 
 def check_weights(model: nn.Module) -> None:

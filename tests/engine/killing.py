@@ -1,0 +1,78 @@
+"""Runs in a process of their own, which can be killed at any moment."""
+
+import os
+import signal
+import sys
+import traceback
+
+import torch
+from mmengine.runner import Runner
+
+from hrnas_mm.engine.surgery import averaged_model, bare_model
+
+
+def everything(runner):
+    """All tensors that training leaves: weights, averages, optimizer."""
+    averaged = averaged_model(runner)
+    optimizer = runner.optim_wrapper.optimizer
+    return dict(
+        model=bare_model(runner).state_dict(),
+        averaged=averaged.state_dict() if averaged else {},
+        optimizer=optimizer.state_dict()['state'],
+        lr=runner.optim_wrapper.get_lr(),
+    )
+
+
+def told(runner):
+    """What the search says of itself.
+
+    Not its evaluations: a Runner that is killed between a checkpoint and the
+    evaluation after it does not make up for the latter.
+    """
+    keys = ('search_history', 'search_rungs')
+    return {k: runner.message_hub.runtime_info.get(k, []) for k in keys}
+
+
+def train(cfg, result=None, kill_at=None):
+    """Train in a forked process.
+
+    Args:
+        cfg: Of the runner.
+        result: File for all that training leaves and tells, and the number
+            of calls that it took.
+        kill_at: SIGKILL comes with this call of a function.
+
+    Returns:
+        The exit code; -9 if the process was killed.
+    """
+    process = os.fork()
+    if process:
+        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    code = 1
+    try:
+        calls = _count_calls(kill_at)
+        runner = Runner.from_cfg(cfg)
+        runner.train()
+        sys.setprofile(None)
+        if result is not None:
+            torch.save((everything(runner), told(runner), calls()), result)
+        code = 0
+    except BaseException:
+        sys.setprofile(None)
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _count_calls(kill_at):
+    count = 0
+
+    def profile(frame, event, arg):
+        nonlocal count
+        if event in ('call', 'c_call'):
+            count += 1
+            if count == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.setprofile(profile)
+    return lambda: count

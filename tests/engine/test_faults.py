@@ -1,0 +1,344 @@
+"""What goes wrong around a run: disks, files, numbers, other settings."""
+
+import os
+import pickle
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from killing import everything, train
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+from hrnas_mm.engine.surgery import bare_model
+from hrnas_mm.search import named_search_units
+
+
+def run(cfg):
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
+def log_of(work_dir):
+    return '\n'.join(p.read_text() for p in work_dir.rglob('*.log'))
+
+
+def resumed(work_dir, **hook):
+    cfg = tiny.config(work_dir, **hook)
+    cfg.resume = True
+    cfg.experiment_name += f'-{len(os.listdir(work_dir))}'
+    return cfg
+
+
+@HOOKS.register_module(force=True)
+class Spoil(Hook):
+    """Calls a function with the runner before some iteration."""
+
+    priority = 'VERY_LOW'
+
+    def __init__(self, at, action):
+        self.at, self.action = at, action
+
+    def before_train_iter(self, runner, *args, **kwargs):
+        if runner.iter == self.at:
+            self.action(runner)
+
+
+def spoiled(cfg, at, action):
+    runner = Runner.from_cfg(cfg)
+    runner.register_hook(Spoil(at, action))
+    return runner
+
+
+# Numbers
+
+
+def first_unit(runner):
+    return next(iter(named_search_units(bare_model(runner)).items()))
+
+
+def test_importance_that_is_not_finite_stops_the_run(tmp_path):
+    names = []
+
+    def spoil(runner):
+        name, unit = first_unit(runner)
+        unit.alpha.data[1] = torch.nan
+        names.append(name)
+
+    with pytest.raises(RuntimeError) as error:
+        spoiled(tiny.config(tmp_path), 6, spoil).train()
+    message = str(error.value)
+    assert 'search stopped at iteration 6: loss_ce is nan' in message
+    assert f'importance factors of {names[0]} must be finite' in message
+    assert f'The last whole checkpoint is {tmp_path}/iter_4.pth' in message
+    assert sorted(p.name for p in tmp_path.glob('*.pth')) == ['iter_4.pth']
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_loss_that_is_not_finite_stops_the_run(tmp_path, value):
+    def spoil(runner):
+        model = bare_model(runner)
+        parse = model.parse_losses
+        model.parse_losses = lambda losses: parse(
+            dict(losses, loss_other=torch.tensor(value, requires_grad=True))
+        )
+
+    with pytest.raises(
+        RuntimeError, match=f'iteration 2: loss_other is {value}'
+    ):
+        spoiled(tiny.config(tmp_path), 2, spoil).train()
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    """The loss was finite, but its gradient was not."""
+
+    def spoil(runner):
+        weight = bare_model(runner).head.weight
+        weight.register_hook(lambda grad: grad * torch.inf)
+
+    with pytest.raises(RuntimeError, match='iteration 7: head.weight must'):
+        spoiled(tiny.config(tmp_path), 7, spoil).train()
+    assert sorted(p.name for p in tmp_path.glob('*.pth')) == ['iter_4.pth']
+
+
+# Disks
+
+
+def test_full_disk_leaves_the_checkpoint_before(tmp_path):
+    """A limit on the size of files: writing fails half way, for real."""
+
+    def fill(runner):
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
+    cfg = tiny.config(tmp_path)
+    cfg.default_hooks.checkpoint.max_keep_ckpts = 1
+    # In a process of its own, for the limit lasts.
+    process = os.fork()
+    if not process:
+        code = 1
+        try:
+            spoiled(cfg, 6, fill).train()
+        except RuntimeError as error:
+            expected = (
+                f'{tmp_path}/iter_8.pth could not be written',
+                f'last whole checkpoint is {tmp_path}/iter_4.pth',
+                '--resume',
+            )
+            code = 0 if all(part in str(error) for part in expected) else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+    assert (tmp_path / 'iter_4.pth').exists()
+    assert not (tmp_path / 'iter_8.pth').exists()
+    assert not list(tmp_path.glob('.tmp*'))
+    whole = run(tiny.config(tmp_path / 'whole'))
+    again = run(resumed(tmp_path))
+    torch.testing.assert_close(
+        everything(again), everything(whole), rtol=0, atol=0
+    )
+
+
+def test_folder_that_is_gone(tmp_path):
+    def remove(runner):
+        for hook in runner.hooks:
+            if type(hook).__name__ == 'CheckpointHook':
+                hook.out_dir = str(tmp_path / 'file' / 'folder')
+
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(
+        RuntimeError, match='could not be written: .*Not a dir'
+    ):
+        spoiled(tiny.config(tmp_path), 2, remove).train()
+
+
+def test_files_are_replaced_whole(tmp_path):
+    from hrnas_mm.search.files import replacing
+
+    path = tmp_path / 'file.txt'
+    path.write_text('good')
+    with pytest.raises(KeyboardInterrupt), replacing(str(path)) as new:
+        Path(new).write_text('half')
+        raise KeyboardInterrupt
+    assert path.read_text() == 'good'
+    assert os.listdir(tmp_path) == ['file.txt']
+    with replacing(str(path)) as new:
+        Path(new).write_text('better')
+    assert path.read_text() == 'better'
+
+
+# Checkpoints
+
+
+@pytest.fixture(scope='module')
+def search(tmp_path_factory):
+    """A search that was broken off after its last checkpoint but one."""
+    folder = tmp_path_factory.mktemp('search')
+    torch.set_num_threads(1)
+    assert train(tiny.config(folder, max_iters=8)) == 0
+    return folder
+
+
+def test_note_that_was_cut_off_is_made_up_for(tmp_path, search):
+    for name in ('iter_4.pth', 'iter_8.pth'):
+        (tmp_path / name).write_bytes((search / name).read_bytes())
+        os.utime(tmp_path / name, (int(name[5]), int(name[5])))
+    (tmp_path / 'last_checkpoint').write_text('')
+    cfg = resumed(tmp_path)
+    cfg.log_level = 'INFO'
+    assert run(cfg).iter == 12
+    assert f'Load checkpoint from {tmp_path}/iter_8.pth' in log_of(tmp_path)
+
+
+def load_from(work_dir, path, resume=True):
+    cfg = tiny.config(work_dir)
+    cfg.load_from, cfg.resume = str(path), resume
+    return cfg
+
+
+@pytest.mark.parametrize('length', [0, 100, 20_000])
+def test_truncated_checkpoint(tmp_path, search, length):
+    path = tmp_path / 'cut.pth'
+    path.write_bytes((search / 'iter_4.pth').read_bytes()[:length])
+    with pytest.raises(RuntimeError, match='cut.pth cannot be loaded: .*'):
+        run(load_from(tmp_path / 'run', path))
+
+
+def edited(path, search, edit):
+    checkpoint = torch.load(search / 'iter_4.pth')
+    edit(checkpoint['state_dict'])
+    torch.save(checkpoint, path)
+    return path
+
+
+def test_checkpoint_of_another_network(tmp_path, search):
+    def rename(state_dict):
+        for key in list(state_dict):
+            state_dict['other.' + key] = state_dict.pop(key)
+
+    path = edited(tmp_path / 'other.pth', search, rename)
+    for resume in (True, False):
+        with pytest.raises(RuntimeError) as error:
+            run(load_from(tmp_path / f'run{resume}', path, resume))
+        assert 'other.pth cannot be loaded: it is of another' in str(
+            error.value
+        )
+        assert "'other.backbone.stem.0.conv.weight'" in str(error.value)
+    cfg = load_from(tmp_path / 'test', path, False)
+    with pytest.raises(RuntimeError, match='it is of another network'):
+        Runner.from_cfg(cfg).test()
+
+
+def test_checkpoint_of_a_larger_supernet(tmp_path, search):
+    def widen(state_dict):
+        key = 'backbone.fuse.mixconv.paths.k3.depthwise.norm.weight'
+        state_dict[key] = torch.ones(999)
+
+    path = edited(tmp_path / 'wide.pth', search, widen)
+    match = r'backbone.fuse.mixconv.k3 must have 0 to \d+ elements, got 999'
+    with pytest.raises(RuntimeError, match=match):
+        run(load_from(tmp_path / 'run', path))
+    with pytest.raises(RuntimeError, match=match):
+        Runner.from_cfg(load_from(tmp_path / 'test', path, False)).test()
+
+
+def test_checkpoint_of_another_head(tmp_path, search):
+    """Resuming is refused; fine-tuning from it is what people do."""
+
+    def widen(state_dict):
+        state_dict['head.weight'] = torch.zeros(9, 6, 1, 1)
+
+    path = edited(tmp_path / 'head.pth', search, widen)
+    with pytest.raises(RuntimeError, match=r'head.weight .*\(9, 6, 1, 1\)'):
+        run(load_from(tmp_path / 'run', path))
+    runner = run(load_from(tmp_path / 'tune', path, resume=False))
+    assert runner.iter == 12
+
+
+class Malice:
+    """Unpickled, it writes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, 'w')
+
+
+@pytest.mark.parametrize('plain', [False, True], ids=['zip', 'pickle'])
+def test_loading_runs_no_code(tmp_path, search, plain):
+    """Neither as a checkpoint, nor as arch=, nor as pretrained weights."""
+    checkpoint = torch.load(search / 'searched/model.pth')
+    checkpoint['meta']['note'] = Malice(str(tmp_path / 'proof'))
+    path = tmp_path / 'model.pth'
+    if plain:
+        path.write_bytes(pickle.dumps(checkpoint))
+    else:
+        torch.save(checkpoint, path)
+    for resume in (True, False):
+        with pytest.raises(RuntimeError, match='which could run code'):
+            run(load_from(tmp_path / f'run{resume}', path, resume))
+    with pytest.raises(RuntimeError, match='which could run code'):
+        Runner.from_cfg(load_from(tmp_path / 'test', path, False)).test()
+    for options in (
+        dict(arch=str(path)),
+        dict(init_cfg=dict(type='Pretrained', checkpoint=str(path))),
+    ):
+        with pytest.raises(pickle.UnpicklingError):
+            tiny.supernet(**options)
+    assert not (tmp_path / 'proof').exists()
+
+
+# Other settings
+
+
+def broken_off(work_dir, **hook):
+    """Stops after the checkpoint of iteration 8, with a shrink or two."""
+
+    def stop(runner):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        spoiled(tiny.config(work_dir, **hook), 10, stop).train()
+
+
+TARGET = dict(rho=None, target=0.6, begin=1, end=11, threshold=0.01)
+
+
+def test_resume_with_a_lower_target(tmp_path):
+    broken_off(tmp_path, **TARGET)
+    cfg = resumed(tmp_path, **{**TARGET, 'target': 0.4, 'threshold': 0.02})
+    cfg.log_level = 'INFO'
+    runner = run(cfg)
+    history = runner.message_hub.get_info('search_history')
+    assert 0.38 * 403_200 <= history[-1]['macs'] <= 0.4 * 403_200
+    for line in (
+        'target is 0.4 from iteration 8 on, it was 0.6',
+        'threshold is 0.02 from iteration 8 on, it was 0.01',
+    ):
+        assert line in log_of(tmp_path)
+
+
+def test_resume_from_a_fixed_rho_to_a_target(tmp_path):
+    broken_off(tmp_path, rho=1e-3, threshold=0.5)
+    runner = run(resumed(tmp_path, **TARGET))
+    history = runner.message_hub.get_info('search_history')
+    assert 0.58 * 403_200 <= history[-1]['macs'] <= 0.6 * 403_200
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (dict(target=0.99), 'the network has only .* and cannot grow back'),
+        (dict(end=5), r'the search ended at 5; give a later end'),
+    ],
+)
+def test_resume_with_what_makes_no_sense(tmp_path, change, message):
+    broken_off(tmp_path, **TARGET)
+    with pytest.raises(ValueError, match=message):
+        run(resumed(tmp_path, **{**TARGET, **change}))

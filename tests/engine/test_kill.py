@@ -1,0 +1,59 @@
+"""SIGKILL at any moment: the resumed run ends as if nothing had happened."""
+
+import random
+
+import pytest
+import tiny
+import torch
+from killing import train
+
+
+def config(work_dir):
+    """All that has a state: averages, accumulation, a plan, milestones.
+
+    One checkpoint is kept, and most are written amid an accumulation.
+    """
+    cfg = tiny.config(
+        work_dir,
+        max_iters=14,
+        ema=dict(momentum=0.3),
+        target=0.4,
+        rho=None,
+        interval=3,
+        begin=2,
+        end=11,
+        milestones=[0.7],
+    )
+    cfg.optim_wrapper.accumulative_counts = 2
+    cfg.optim_wrapper.clip_grad = dict(max_norm=5)
+    cfg.default_hooks.checkpoint.update(interval=3, max_keep_ckpts=1)
+    return cfg
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('whole')
+    torch.set_num_threads(1)
+    assert train(config(folder / 'run'), folder / 'end.pth') == 0
+    model = torch.load(folder / 'run/searched/model.pth')
+    return *torch.load(folder / 'end.pth'), dict(model['state_dict'])
+
+
+# Of all calls in a run; the last are in the writing of the results.
+@pytest.mark.parametrize('point', range(20))
+def test_killed_anywhere(tmp_path, whole, point):
+    end, told, calls, searched = whole
+    rng = random.Random(point)
+    kill_at = rng.randrange(calls * point // 20, calls * (point + 1) // 20)
+    assert train(config(tmp_path), kill_at=kill_at) == -9
+    cfg = config(tmp_path)
+    cfg.resume = True
+    cfg.experiment_name += '-again'
+    assert train(cfg, tmp_path / 'end.pth') == 0
+    found, told_again, _ = torch.load(tmp_path / 'end.pth')
+    torch.testing.assert_close(found, end, rtol=0, atol=0)
+    assert told_again == told
+    model = torch.load(tmp_path / 'searched/model.pth')
+    torch.testing.assert_close(
+        dict(model['state_dict']), dict(searched), rtol=0, atol=0
+    )

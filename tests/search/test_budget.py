@@ -1,0 +1,294 @@
+"""Budgets, the plan, and the cuts that keep to it."""
+
+import math
+
+import pytest
+import torch
+from test_cost import counted
+from tiny import supernet
+
+from hrnas_mm.search import (
+    Budget,
+    BudgetController,
+    CostModel,
+    Descent,
+    Schedule,
+    architecture_of,
+    importances,
+    named_search_units,
+    parse_budget,
+    select_within,
+    shrink_,
+    uniform_architecture,
+)
+
+SHAPE = (3, 32, 32)
+
+
+def params_of(model):
+    return sum(param.numel() for param in model.parameters())
+
+
+def random_importance(model, share_dead=0.3):
+    """Random importance factors; below 0.1 is dead."""
+    for unit in named_search_units(model).values():
+        values = torch.rand(len(unit)) + 0.1
+        dead = torch.rand(len(unit)) < share_dead
+        unit.alpha.data = torch.where(dead, 0.1 * torch.rand(()), values)
+    return importances([model])
+
+
+@pytest.mark.parametrize(
+    'target, resource, amount',
+    [
+        (300_000, 'macs', 300_000),
+        (3e5, 'macs', 300_000),
+        ('300K', 'macs', 300_000),
+        ('0.3M', 'macs', 300_000),
+        (' 0.3m ', 'macs', 300_000),
+        (0.5, 'macs', 201_600),
+        ('0.5', 'macs', 201_600),
+        (dict(macs='0.3M'), 'macs', 300_000),
+        (dict(params=0.5), 'params', 11_770),
+        (dict(params='12k'), 'params', 12_000),
+    ],
+)
+def test_budget_as_users_write_it(target, resource, amount):
+    cost_model = CostModel(supernet(), SHAPE)
+    cost_model.fixed = {  # of the backbone alone; make the sums round
+        key: cost_model.fixed[key]
+        + total
+        - cost_model.total(cost_model.supernet, key)
+        for key, total in dict(macs=403_200, params=23_540).items()
+    }
+    assert parse_budget(target, cost_model) == Budget(amount, resource)
+
+
+@pytest.mark.parametrize(
+    'target, message',
+    [
+        ('1.9X', "target must be a positive number, .*got '1.9X'"),
+        (0, 'target must be a positive number'),
+        (-1.0, 'target must be a positive number'),
+        (float('nan'), 'target must be a positive number'),
+        (None, 'target must be a positive number'),
+        ('100G', r'target must be at least .* and below .* which is 100 G'),
+        (1e-6, 'target must be at least'),
+        (dict(flops=1), r'target must be one of dict\(macs='),
+        (dict(macs=1, params=2), 'target must be one of'),
+    ],
+)
+def test_bad_budgets(target, message):
+    with pytest.raises(ValueError, match=message):
+        parse_budget(target, CostModel(supernet(), SHAPE))
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_parameters_are_counted_exactly(seed):
+    from test_cost import random_keep
+
+    torch.manual_seed(seed)
+    for position in ('map2d', 'learned'):
+        model = supernet(
+            transformer=dict(position=position, position_in='both')
+        )
+        cost_model = CostModel(model, SHAPE)
+        for share in (0.0, 0.5):
+            total = cost_model.total(architecture_of(model), 'params')
+            assert total == params_of(model)
+            shrink_(model, random_keep(model, share))
+        total = cost_model.total(architecture_of(model), 'params')
+        assert total == params_of(model)
+
+
+def test_savings_add_up():
+    """Taking elements away one by one saves what the totals differ by."""
+    cost_model = CostModel(supernet(), SHAPE)
+    for resource in ('macs', 'params'):
+        alive = dict(cost_model.supernet)
+        saved = 0
+        for name, count in cost_model.supernet.items():
+            for _ in range(count):
+                saved += cost_model.saving(alive, name, resource)
+                alive[name] -= 1
+        total = cost_model.total(cost_model.supernet, resource)
+        assert cost_model.total(alive, resource) == total - saved
+        assert cost_model.total({}, resource) == cost_model.fixed[resource]
+
+
+def test_plan_takes_the_same_share_at_every_shrink():
+    plan = Descent(begin=100, end=500, start=1e9, target=1e7)
+    costs = [plan.at(i) for i in range(100, 501, 100)]
+    assert costs == pytest.approx(
+        [1e9, 1e9 / 10**0.5, 1e8, 1e8 / 10**0.5, 1e7]
+    )
+    assert plan.at(0) == 1e9 and plan.at(900) == pytest.approx(1e7)
+    low, high = plan.limits(300, interval=100)
+    assert (low, high) == (pytest.approx(costs[3]), pytest.approx(costs[1]))
+    assert plan.limits(500, 100) == pytest.approx((0.97e7, 1e7))
+
+
+def test_rho_follows_the_plan():
+    plan = Descent(begin=0, end=400, start=1e9, target=1e5)
+    for cost, factor in (
+        (plan.at(200), 1),
+        (plan.at(100), 2),
+        (plan.at(150), math.sqrt(2)),
+        (plan.at(300), 0.5),
+        (1e9, 2),
+        (0, 0.5),
+    ):
+        rho = plan.next_rho(0.3, cost, iteration=200, interval=100)
+        assert rho == pytest.approx(0.3 * factor), cost
+
+
+@pytest.mark.parametrize('resource', ['macs', 'params'])
+@pytest.mark.parametrize('seed', range(10))
+def test_cuts_land_within_their_limits(resource, seed):
+    """Checked on the shrunk network itself, with torch's own counter."""
+    torch.manual_seed(seed)
+    model = supernet(num_tokens=0, expand_ratio=6)
+    cost_model = CostModel(model, SHAPE)
+    importance = random_importance(model)
+    share = 0.75 - 0.05 * seed
+    high = share * cost_model.total(cost_model.supernet, resource)
+    keep = select_within(
+        importance, 0.1, cost_model, resource, (0.97 * high, high)
+    )
+    for name, index in keep.items():
+        gone = torch.ones(len(importance[name]), dtype=bool)
+        gone[index] = False
+        kept = importance[name][index]
+        if len(kept) and gone.any():
+            assert importance[name][gone].max() <= kept.min()
+        assert len(kept) or importance[name].max() < 0.1
+    shrink_(model, keep)
+    cost = params_of(model) if resource == 'params' else counted(model, SHAPE)
+    assert 0.97 * high <= cost <= high
+
+
+def test_the_lower_limit_keeps_dead_elements():
+    model = supernet()
+    cost_model = CostModel(model, SHAPE)
+    importance = random_importance(model, share_dead=0.9)
+    whole = cost_model.total(cost_model.supernet)
+    low = 0.8 * whole
+    keep = select_within(importance, 0.1, cost_model, 'macs', (low, math.inf))
+    cost = cost_model.total({name: len(i) for name, i in keep.items()})
+    assert low <= cost < 0.81 * whole
+
+
+def test_without_limits_the_dead_go_and_nothing_else():
+    model = supernet()
+    cost_model = CostModel(model, SHAPE)
+    importance = random_importance(model)
+    keep = select_within(importance, 0.1, cost_model, 'macs', (0, math.inf))
+    for name, value in importance.items():
+        assert keep[name].tolist() == (value >= 0.1).nonzero()[:, 0].tolist()
+
+
+def test_living_blocks_are_never_emptied():
+    """The least important block of all keeps an element, dead ones do not."""
+    model = supernet()
+    cost_model = CostModel(model, SHAPE)
+    importance = {k: v * 0 + 1 for k, v in importances([model]).items()}
+    poor, dead = 'stages.1.branches.0.0.', 'stages.1.branches.1.0.'
+    for name, value in importance.items():
+        if name.startswith(poor):
+            value.mul_(0.5)
+        if name.startswith(dead):
+            value.mul_(0.01)
+    whole = cost_model.total(cost_model.supernet)
+    keep = select_within(importance, 0.1, cost_model, 'macs', (0, 0.3 * whole))
+    left = {
+        block: sum(len(i) for n, i in keep.items() if n.startswith(block))
+        for block in (poor, dead)
+    }
+    assert left == {poor: 1, dead: 0}
+
+
+@pytest.mark.parametrize('resource', ['macs', 'params'])
+@pytest.mark.parametrize('share', [0.7, 0.4, 0.25])
+def test_a_controlled_descent_meets_the_target(resource, share):
+    """Whatever importance does, the network follows the plan, and arrives."""
+    model = supernet(expand_ratio=6)
+    cost_model = CostModel(model, SHAPE)
+    whole = cost_model.total(cost_model.supernet, resource)
+    budget = Budget(int(share * whole), resource)
+    schedule = Schedule(begin=10, end=110, interval=20)
+    controller = BudgetController(cost_model, budget, schedule, 1.0, 0.1)
+    for iteration in range(30, 111, 20):
+        importance = random_importance(model, share_dead=0.5)
+        controller.update_(importance, iteration)
+        keep = controller.select(importance, iteration)
+        shrink_(model, keep)
+        cost = cost_model.total(architecture_of(model), resource)
+        assert cost <= controller.descent.limits(iteration, 20)[1]
+    assert 0.95 * budget.amount <= cost <= budget.amount
+
+
+def test_controller_goes_on_as_it_was():
+    cost_model = CostModel(supernet(), SHAPE)
+    schedule = Schedule(0, 100, 20)
+    budget = Budget(200_000)
+    first, second = (
+        BudgetController(cost_model, budget, schedule, rho, 0.1)
+        for rho in (1.0, 5.0)
+    )
+    first.update_(importances([supernet()]), 40)
+    second.load_state_dict(first.state_dict())
+    assert second.rho == first.rho and second.descent == first.descent
+
+
+def test_a_new_plan_starts_where_the_network_is():
+    cost_model = CostModel(supernet(), SHAPE)
+    whole = cost_model.total(cost_model.supernet)
+    controller = BudgetController(
+        cost_model, Budget(whole // 2), Schedule(0, 100, 20), 1.0, 0.1
+    )
+    controller.replan_(cost_model.supernet, 60)
+    assert controller.descent.at(60) == whole
+    with pytest.raises(ValueError, match='cannot grow back'):
+        controller.replan_({}, 60)
+    with pytest.raises(ValueError, match='give a later end'):
+        controller.replan_(cost_model.supernet, 100)
+
+
+def test_schedule():
+    schedule = Schedule(begin=2, end=11, interval=4, warmup=4)
+    due, last = [], -1
+    for i in range(14):
+        if schedule.is_due(i, last):
+            due.append(i)
+            last = i
+    assert due == [6, 10, 11]
+    factors = [schedule.factor(i) for i in range(13)]
+    assert factors == [0, 0, 0.25, 0.5, 0.75, 1, 1, 1, 1, 1, 1, 0, 0]
+    # One that had to wait stays due, and is made up for once.
+    assert schedule.is_due(7, last=-1) and not schedule.is_due(7, last=7)
+    assert schedule.is_due(12, last=10) and not schedule.is_due(12, last=11)
+
+
+@pytest.mark.parametrize('resource', ['macs', 'params'])
+@pytest.mark.parametrize('share', [0.9, 0.6, 0.45])
+def test_uniform_baseline(resource, share):
+    cost_model = CostModel(supernet(expand_ratio=12), SHAPE)
+    whole = cost_model.total(cost_model.supernet, resource)
+    budget = Budget(int(share * whole), resource)
+    architecture = uniform_architecture(cost_model, budget)
+    total = cost_model.total(architecture, resource)
+    assert 0.97 * budget.amount <= total <= budget.amount
+    ratios = [
+        (count - 1) / cost_model.supernet[name]
+        for name, count in architecture.items()
+    ]
+    least = min(
+        (count + 1) / cost_model.supernet[name]
+        for name, count in architecture.items()
+    )
+    assert max(ratios) <= least  # one ratio, up to one element
+
+
+def test_uniform_baseline_of_too_little():
+    with pytest.raises(ValueError, match='one element per unit costs'):
+        uniform_architecture(CostModel(supernet(), SHAPE), Budget(10))
