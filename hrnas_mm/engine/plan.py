@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # What a run with a target does where the user does not say: an eighth of it
 # learns first, 20 shrinks, and a quarter trains the fixed network.
 LEARN, SHRINKS, FINISH = 1 / 8, 20, 1 / 4
-L1_RHO = 1e-4
+L1_RHO = 3e-4
 
 
 def make_schedule(hook: 'ProgressiveShrinkHook', runner: Runner) -> Schedule:
