@@ -1,6 +1,7 @@
 """Work-arounds for upstream versions; each says what for, and until when."""
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import HistoryBuffer
+from torch import nn
 
 
 def plain_checkpoint_(checkpoint: dict) -> None:
@@ -81,6 +83,25 @@ class _Keeping:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.backend, name)
+
+
+def sync_first_iteration_(model: nn.Module) -> None:
+    """Let gradient accumulation begin with one all-reduce too many.
+
+    DDP with ``static_graph`` crashes if its first backward pass is under
+    ``no_sync()``. An all-reduce there changes nothing: averages are the same
+    on all ranks, and averaging them once more leaves them as they are.
+
+    Upstream: pytorch/pytorch#143580, #187732. Can go when that is released.
+    """
+    if not getattr(model, 'static_graph', False):
+        return
+
+    def first() -> AbstractContextManager:
+        del model.no_sync
+        return nullcontext()
+
+    model.no_sync = first
 
 
 def use_gloo_(cfg: Config) -> None:

@@ -3,14 +3,13 @@
 import os
 import os.path as osp
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
 from mmengine.dist import (
     all_gather_object,
-    all_reduce,
     barrier,
+    get_rank,
     get_world_size,
     is_main_process,
 )
@@ -161,24 +160,35 @@ def gather_state(runner: Runner) -> dict[str, Any]:
     """All that mmengine leaves out of a checkpoint; all ranks have to call.
 
     Returns:
-        The generators' state of every rank, and the gradients of an
-        accumulation that is under way, averaged over the ranks.
+        For every rank the state of its generators, and its gradients if an
+        accumulation is under way.
     """
     gradients = {}
     if not runner.optim_wrapper.should_update():
-        for name, param in bare_model(runner).named_parameters():
-            if param.grad is not None or get_world_size() > 1:
-                grad = torch.zeros_like(param)
-                grad += 0 if param.grad is None else param.grad
-                all_reduce(grad, 'mean')
-                gradients[name] = grad.cpu()
-    return dict(rng_state=all_gather_object(rng_state()), gradients=gradients)
+        gradients = {
+            name: param.grad.cpu()
+            for name, param in bare_model(runner).named_parameters()
+            if param.grad is not None
+        }
+    return dict(
+        rng_state=all_gather_object(rng_state()),
+        gradients=all_gather_object(gradients),
+    )
 
 
 def restore_gradients_(
-    runner: Runner, gradients: Mapping[str, Tensor]
+    runner: Runner, gradients: Sequence[Mapping[str, Tensor]]
 ) -> None:
-    """Take up an accumulation where :func:`gather_state` found it."""
+    """Take up an accumulation where :func:`gather_state` found it.
+
+    On another number of ranks each takes the average, to which they would
+    have been reduced.
+    """
     params = dict(bare_model(runner).named_parameters())
-    for name, grad in gradients.items():
-        params[name].grad = grad.to(params[name].device)
+    if len(gradients) == get_world_size():
+        gradients = [gradients[get_rank()]]
+    for of_rank in gradients:
+        for name, grad in of_rank.items():
+            param = params[name]
+            share = grad.to(param.device) / len(gradients)
+            param.grad = share if param.grad is None else param.grad + share

@@ -164,6 +164,7 @@ class ProgressiveShrinkHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Put the penalty into the training; draw data from own generators."""
         self._runner = runner
+        compat.sync_first_iteration_(runner.model)
         model = bare_model(runner)
         self._penalty.bind_(model)
         if self.penalty == 'l1':
@@ -187,7 +188,7 @@ class ProgressiveShrinkHook(Hook):
 
     def _resume(self, runner: Runner) -> None:
         """Take over what the checkpoint says of search and generators."""
-        restore_gradients_(runner, self._resumed.get('gradients', {}))
+        restore_gradients_(runner, self._resumed.get('gradients', []))
         states = self._resumed.get('rng_state', [])
         if states and len(states) != get_world_size():
             runner.logger.warning(

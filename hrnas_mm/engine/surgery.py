@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
+import torch
 from mmengine.hooks import EMAHook
 from mmengine.model import BaseAveragedModel, is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from .. import compat
 from ..search import apply_architecture_, architecture_of, shrink_
 
 
@@ -74,12 +76,20 @@ def refresh_averages_(averaged: BaseAveragedModel) -> None:
 
 
 def rewrap_(runner: Runner) -> None:
-    """Renew the data-parallel wrapper, which knows the old shapes."""
+    """Renew what knows the old shapes: compiled code and the wrapper."""
+    if runner.cfg.get('compile'):
+        torch.compiler.reset()
     if not is_model_wrapper(runner.model):
         return
     model = runner.model.module
-    # The old wrapper has to be gone before its successor registers hooks.
+    # The old wrapper has to be gone before its successor registers hooks;
+    # what was put onto it refers to it.
+    compiled = vars(runner.model).pop('train_step', None) is not None
+    vars(runner.model).pop('no_sync', None)
     runner.model = None
     runner.model = runner.wrap_model(
         runner.cfg.get('model_wrapper_cfg'), model
     )
+    compat.sync_first_iteration_(runner.model)
+    if compiled:
+        runner._maybe_compile('train_step')

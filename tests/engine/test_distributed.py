@@ -1,18 +1,68 @@
-"""Two ranks under gloo: the same units go, the same weights stay."""
+"""Ranks on the CPU: all of them remove the same, and keep equal weights."""
 
 import os
+import socket
 
 import pytest
 import tiny
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from hrnas_mm.compat import use_gloo_
 from hrnas_mm.engine.surgery import averaged_model, bare_model
 
+WRAPPERS = dict(
+    plain={},
+    static_graph=dict(static_graph=True),
+    find_unused=dict(find_unused_parameters=True),
+)
+STEPS = dict(
+    plain={},
+    accumulated=dict(accumulative_counts=2, clip_grad=dict(max_norm=1.0)),
+)
 
-def work(rank, folder, port, wrapper):
+
+class Stop(Hook):
+    """Breaks off after the checkpoint of an iteration."""
+
+    priority = 'LOWEST'
+
+    def __init__(self, at):
+        self.at = at
+
+    def after_train_iter(self, runner, *args, **kwargs):
+        if runner.iter + 1 == self.at:
+            raise KeyboardInterrupt
+
+
+def config(folder, wrapper=None, step=None, resume=False, launcher='pytorch'):
+    cfg = tiny.config(
+        folder,
+        max_iters=14,
+        ema=dict(momentum=0.5, update_buffers=True),
+        end=11,
+    )
+    cfg.launcher = launcher
+    cfg.model_wrapper_cfg = dict(wrapper or {})
+    cfg.optim_wrapper.update(step or {})
+    cfg.resume = resume
+    cfg.experiment_name += str(resume)
+    return cfg
+
+
+def state_of(runner):
+    return dict(
+        model=bare_model(runner).state_dict(),
+        averaged=averaged_model(runner).state_dict(),
+        optimizer=runner.optim_wrapper.optimizer.state_dict(),
+        history=runner.message_hub.get_info('search_history'),
+    )
+
+
+def work(rank, port, stop, folder, *args):
     torch.set_num_threads(1)
     os.environ.update(
         RANK=str(rank),
@@ -21,55 +71,77 @@ def work(rank, folder, port, wrapper):
         MASTER_ADDR='127.0.0.1',
         MASTER_PORT=str(port),
     )
-    # mmengine would pick a GPU; a group that is there already is kept.
-    dist.init_process_group('gloo')
-    cfg = tiny.config(folder, ema=dict(momentum=0.5, update_buffers=True))
-    cfg.launcher = 'pytorch'
-    cfg.model_wrapper_cfg = dict(
-        type='MMDistributedDataParallel',
-        device_ids=None,
-        broadcast_buffers=False,
-        **wrapper,
-    )
+    cfg = config(folder, *args)
+    use_gloo_(cfg)
     runner = Runner.from_cfg(cfg)
-    runner.train()
-    torch.save(
-        dict(
-            model=bare_model(runner).state_dict(),
-            averaged=averaged_model(runner).state_dict(),
-            optimizer=runner.optim_wrapper.optimizer.state_dict(),
-            history=runner.message_hub.get_info('search_history'),
-        ),
-        os.path.join(folder, f'rank{rank}.pth'),
-    )
+    if stop:
+        runner.register_hook(Stop(stop))
+    try:
+        runner.train()
+    except KeyboardInterrupt:
+        assert stop
+    torch.save(state_of(runner), os.path.join(folder, f'rank{rank}.pth'))
     dist.destroy_process_group()
 
 
-def free_port():
-    import socket
-
+def two_ranks(folder, *args, stop=None):
+    """Train on two ranks; return what each of them ends with."""
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+        port = s.getsockname()[1]
+    mp.spawn(work, (port, stop, str(folder), *args), nprocs=2)
+    return [torch.load(folder / f'rank{rank}.pth') for rank in range(2)]
 
 
-@pytest.mark.parametrize(
-    'wrapper',
-    [{}, dict(static_graph=True), dict(find_unused_parameters=True)],
-    ids=['plain', 'static_graph', 'find_unused'],
-)
-def test_two_ranks_agree(tmp_path, wrapper):
-    mp.spawn(work, (str(tmp_path), free_port(), wrapper), nprocs=2)
-    first, second = (
-        torch.load(tmp_path / f'rank{rank}.pth') for rank in range(2)
-    )
-    macs = [facts['macs'] for facts in first['history']]
-    assert macs[0] > macs[-1] and first['history'] == second['history']
-    for part in ('averaged', 'optimizer'):
+def shared(state):
+    """What ranks share: all but the raw model's running statistics."""
+    weights = {k: v for k, v in state['model'].items() if 'running' not in k}
+    return {**state, 'model': weights}
+
+
+def assert_equal(first, second):
+    assert first['history'] == second['history']
+    for part in ('model', 'averaged', 'optimizer'):
         torch.testing.assert_close(first[part], second[part], rtol=0, atol=0)
-    # Running statistics of the raw model are each rank's own.
-    params = [
-        {k: v for k, v in state['model'].items() if 'running' not in k}
-        for state in (first, second)
-    ]
-    torch.testing.assert_close(*params, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('step', STEPS.values(), ids=STEPS)
+@pytest.mark.parametrize('wrapper', WRAPPERS.values(), ids=WRAPPERS)
+def test_two_ranks_agree(tmp_path, wrapper, step):
+    first, second = two_ranks(tmp_path, wrapper, step)
+    assert_equal(shared(first), shared(second))
+    macs = [facts['macs'] for facts in first['history']]
+    assert len(macs) >= 4 and macs[0] > macs[-2] > macs[-1]
+    if step:  # the shrink that is due at 3 waits for clean gradients
+        assert [f['iter'] for f in first['history']] == [0, 4, 6, 10, 12]
+
+
+def test_interrupted_two_ranks_end_the_same(tmp_path):
+    """Dropout and augmentation: each rank has generators of its own."""
+    step = dict(accumulative_counts=3)
+    whole = two_ranks(tmp_path / 'whole', {}, step)
+    two_ranks(tmp_path / 'broken', {}, step, stop=9)
+    again = two_ranks(tmp_path / 'broken', {}, step, True)
+    assert_equal(again[0], whole[0])
+    assert_equal(shared(again[1]), shared(whole[1]))
+
+
+def test_from_two_ranks_to_one_and_back(tmp_path):
+    two_ranks(tmp_path, stop=5)
+    cfg = config(tmp_path, resume=True, launcher='none')
+    cfg.log_level = 'INFO'
+    runner = Runner.from_cfg(cfg)
+    runner.register_hook(Stop(9))
+    with pytest.raises(KeyboardInterrupt):
+        runner.train()
+    saved = torch.load(tmp_path / 'iter_4.pth')
+    history = runner.message_hub.get_info('search_history')
+    assert (
+        history[:2] == saved['message_hub']['runtime_info']['search_history']
+    )
+    assert [facts['iter'] for facts in history] == [0, 3, 6]
+    log = ''.join(p.read_text() for p in tmp_path.rglob('*.log'))
+    assert 'the checkpoint is of 2 processes, this run has 1' in log
+    first, second = two_ranks(tmp_path, {}, {}, True)
+    assert_equal(shared(first), shared(second))
+    assert [facts['iter'] for facts in first['history']] == [0, 3, 6, 9, 11]
