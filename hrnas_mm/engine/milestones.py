@@ -18,12 +18,18 @@ class Milestone(NamedTuple):
 
 
 def parse_milestones(
-    targets: list[Target], cost_model: CostModel
+    targets: list[Target], cost_model: CostModel, final: Budget | None
 ) -> list[Milestone]:
     """Read milestones as users write them.
 
+    Args:
+        targets: As users write them.
+        cost_model: Of the supernet.
+        final: The target of the search, if it has one.
+
     Raises:
-        ValueError: If one is not a budget of this supernet, or is there twice.
+        ValueError: If one is not a budget of this supernet, is there twice,
+            or will never be reached.
     """
     found = [
         Milestone(
@@ -33,6 +39,16 @@ def parse_milestones(
     ]
     if len({milestone.budget for milestone in found}) < len(found):
         raise ValueError(f'milestones must be different, got {targets}')
+    for name, budget in found:
+        if (
+            final is not None
+            and budget.resource == final.resource
+            and budget.amount < final.amount
+        ):
+            raise ValueError(
+                f'milestone {name} is {budget}, which is below the target, '
+                f'{final}: the search will not get there'
+            )
     return found
 
 

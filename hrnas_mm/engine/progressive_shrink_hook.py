@@ -154,7 +154,9 @@ class ProgressiveShrinkHook(Hook):
         budget = make_budget(self, self.cost_model)
         counted = self.cost or (budget.resource if budget else 'macs')
         self._penalty = ResourcePenalty(self.cost_model, counted)
-        self._milestones = parse_milestones(self.milestones, self.cost_model)
+        self._milestones = parse_milestones(
+            self.milestones, self.cost_model, budget
+        )
         self.schedule = make_schedule(self, runner)
         self.controller = make_controller(
             self, runner, self.cost_model, budget, self.schedule

@@ -1,0 +1,155 @@
+"""Ways to train that people have, and those that are refused."""
+
+import pytest
+import tiny
+import torch
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.registry import OPTIMIZERS
+from mmengine.runner import FlexibleRunner, Runner
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from hrnas_mm.engine.checks import check_runner
+from hrnas_mm.engine.surgery import bare_model
+from hrnas_mm.search import architecture_of
+
+
+def run(cfg):
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
+def assert_same(first, second):
+    first, second = bare_model(first), bare_model(second)
+    assert architecture_of(first) == architecture_of(second)
+    torch.testing.assert_close(
+        dict(first.named_parameters()), dict(second.named_parameters())
+    )
+
+
+def test_activation_checkpointing(tmp_path):
+    plain = run(tiny.config(tmp_path / 'plain'))
+    cfg = tiny.config(tmp_path / 'with_cp')
+    cfg.model.backbone.with_cp = True
+    assert_same(run(cfg), plain)
+
+
+@pytest.mark.parametrize('penalty', ['l1', 'proximal'])
+def test_compile(tmp_path, monkeypatch, penalty):
+    """Compiled again after every shrink, and with the same result."""
+    # After so many recompilations torch would go on without.
+    monkeypatch.setattr(torch._dynamo.config, 'recompile_limit', 1)
+    hook = dict(penalty=penalty, interval=1, rho=0.01, end=2)
+    plain = run(tiny.config(tmp_path / 'plain', max_iters=3, **hook))
+    compiled_at = []
+
+    def backend(graph, inputs):
+        compiled_at.append(runner.iter)
+        return graph.forward
+
+    cfg = tiny.config(tmp_path / 'compiled', max_iters=3, **hook)
+    cfg.compile = dict(backend=backend)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert_same(runner, plain)
+    history = runner.message_hub.get_info('search_history')
+    macs = [facts['macs'] for facts in history]
+    assert macs[0] > macs[1] > macs[2]
+    assert {0, 1, 2} <= set(compiled_at)
+
+
+def test_compiled_data_parallel_wrapper(tmp_path, monkeypatch):
+    """Its train_step is compiled anew; see test_distributed for the ranks."""
+    from hrnas_mm.engine import surgery
+
+    class Wrapper(nn.Module):
+        def __init__(self, module):
+            super().__init__()
+            self.module = module
+
+        def train_step(self):
+            return 'train_step'
+
+    runner = Runner.from_cfg(tiny.config(tmp_path))
+    runner.cfg.compile = dict(backend='eager')
+    runner.model = Wrapper(runner.model)
+    runner._maybe_compile('train_step')
+    monkeypatch.setattr(
+        surgery, 'is_model_wrapper', lambda m: isinstance(m, Wrapper)
+    )
+    monkeypatch.setattr(runner, 'wrap_model', lambda _, model: Wrapper(model))
+    first = runner.model
+    surgery.rewrap_(runner)
+    assert runner.model is not first and 'train_step' in vars(runner.model)
+    assert runner.model.train_step() == 'train_step'
+
+
+# Refused
+
+
+class Spread(nn.Module):
+    """Stands for a wrapper that shards parameters, as FSDP does."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+
+def test_other_wrappers_are_refused(tmp_path, monkeypatch):
+    runner = Runner.from_cfg(tiny.config(tmp_path))
+    runner.model = Spread(runner.model)
+    monkeypatch.setattr(
+        'hrnas_mm.engine.checks.is_model_wrapper',
+        lambda model: isinstance(model, (Spread, DistributedDataParallel)),
+    )
+    with pytest.raises(TypeError, match='model_wrapper_cfg.type.*got Spread'):
+        check_runner(runner)
+
+
+def test_flexible_runner_is_refused(tmp_path):
+    """The way to FSDP and DeepSpeed; before the first iteration."""
+    cfg = tiny.config(tmp_path)
+    cfg.runner_type, cfg.env_cfg = 'FlexibleRunner', {}
+    runner = FlexibleRunner.from_cfg(cfg)
+    with pytest.raises(TypeError, match="runner_type='Runner', got Flexible"):
+        runner.train()
+    assert not list(tmp_path.rglob('*.pth'))
+
+
+def test_several_optimizers_are_refused(tmp_path):
+    runner = Runner.from_cfg(tiny.config(tmp_path))
+    optimizer = torch.optim.SGD(runner.model.parameters(), lr=0.1)
+    runner.optim_wrapper = OptimWrapperDict(a=OptimWrapper(optimizer))
+    with pytest.raises(TypeError, match='one optimizer, .* OptimWrapperDict'):
+        check_runner(runner)
+
+
+@OPTIMIZERS.register_module(force=True)
+class RowWise(torch.optim.SGD):
+    """Has one number per row of a parameter, as Adafactor has."""
+
+    def step(self, closure=None):
+        super().step(closure)
+        for group in self.param_groups:
+            for param in group['params']:
+                self.state[param]['rows'] = param.detach().flatten(1).sum(1)
+
+
+def test_optimizers_with_another_state_are_refused(tmp_path):
+    """In the first iteration, not at the first shrink."""
+
+    class Count(Hook):
+        iterations = 0
+
+        def after_train_iter(self, *args, **kwargs):
+            Count.iterations += 1
+
+    cfg = tiny.config(tmp_path, interval=10)
+    cfg.optim_wrapper.optimizer = dict(type='RowWise', lr=0.1)
+    runner = Runner.from_cfg(cfg)
+    runner.register_hook(Count())
+    with pytest.raises(TypeError, match="RowWise cannot be shrunk: .*'rows'"):
+        runner.train()
+    assert Count.iterations == 0

@@ -1,0 +1,169 @@
+"""A search to a budget, and a ladder, on real Runners."""
+
+import json
+
+import pytest
+import tiny
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from torch.utils.flop_counter import FlopCounterMode
+
+from hrnas_mm.config import build_model
+from hrnas_mm.engine import ProgressiveShrinkHook
+from hrnas_mm.engine.surgery import bare_model, deployed_model
+from hrnas_mm.search import architecture_of
+
+WHOLE = dict(macs=403_200, params=23_540)
+EMA = dict(momentum=0.3)
+
+
+def config(work_dir, max_iters=24, **hook):
+    hook = dict(dict(rho=None, interval=None, threshold=0.01), **hook)
+    cfg = tiny.config(work_dir, max_iters, ema=EMA, **hook)
+    cfg.log_level = 'INFO'
+    return cfg
+
+
+def run(cfg):
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
+def cost_of(model, resource):
+    """Counted on the model as it is, by torch."""
+    if resource == 'params':
+        return sum(param.numel() for param in model.parameters())
+    image = torch.zeros(1, 3, 32, 32, device='meta')
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.to('meta').eval()(image)
+    return counter.get_total_flops() // 2
+
+
+@pytest.mark.parametrize('penalty', ['l1', 'proximal'])
+@pytest.mark.parametrize(
+    'target, resource, amount',
+    [
+        (0.7, 'macs', 282_240),
+        ('0.15M', 'macs', 150_000),
+        (dict(params=0.8), 'params', 18_832),
+    ],
+)
+def test_target_is_met(tmp_path, penalty, target, resource, amount):
+    runner = run(config(tmp_path, target=target, penalty=penalty))
+    history = runner.message_hub.get_info('search_history')
+    assert [facts['iter'] for facts in history] == [0, *range(4, 19)]
+    assert len({facts['rho'] for facts in history}) > 3
+    assert 0.97 * amount <= cost_of(deployed_model(runner), resource) <= amount
+    plan = runner.message_hub.get_info('search_state')['controller']
+    assert plan['begin'] == 3 and plan['start'] == WHOLE[resource]
+
+
+def test_target_in_epochs(tmp_path):
+    cfg = tiny.config(
+        tmp_path,
+        max_iters=36,
+        by_epoch=True,
+        **dict(target=0.5, rho=None, interval=None, begin=1, threshold=0.01),
+    )
+    runner = run(cfg)
+    history = runner.message_hub.get_info('search_history')
+    assert [facts['iter'] for facts in history] == [0, 12, 18, 24]
+    assert 0.485 * WHOLE['macs'] <= history[-1]['macs'] <= 0.5 * WHOLE['macs']
+
+
+def test_every_part_survives_a_penalty_that_is_far_too_strong(tmp_path):
+    """The released code removes everything, and crashes."""
+    hook = dict(target=0.4, rho=1e3, threshold=0.5)
+    runner = run(config(tmp_path, **hook))
+    history = runner.message_hub.get_info('search_history')
+    macs = [facts['macs'] for facts in history]
+    assert 0.388 * WHOLE['macs'] <= macs[-1] <= 0.4 * WHOLE['macs']
+    # No shrink takes more than the plan for two intervals, up to an element.
+    share = 0.4 ** (2 / 15)
+    assert all(b >= 0.9 * share * a for a, b in zip(macs, macs[1:]))
+    assert history[-1]['rho'] < 1e3
+
+
+def test_milestones(tmp_path):
+    hook = dict(target=0.4, milestones=[0.8, '0.2M', dict(params=0.9)])
+    runner = run(config(tmp_path, **hook))
+    log = next(tmp_path.rglob('*.log')).read_text()
+    limits = {
+        '0.8': ('macs', 0.8 * WHOLE['macs']),
+        '0.2M': ('macs', 200_000),
+        '0.9_params': ('params', 0.9 * WHOLE['params']),
+    }
+    rungs = runner.message_hub.get_info('search_rungs')
+    assert {rung['name'] for rung in rungs} == set(limits)
+    assert {p.name for p in (tmp_path / 'rungs').iterdir()} == set(limits)
+    for rung in rungs:
+        folder = tmp_path / 'rungs' / rung['name']
+        written = json.loads((folder / 'architecture.json').read_text())
+        resource, limit = limits[rung['name']]
+        assert 0.95 * limit <= written[resource] <= limit
+        assert (rung['macs'], rung['params']) == (
+            written['macs'],
+            written['params'],
+        )
+        # What was evaluated is what was saved.
+        cfg = tiny.config(tmp_path / 'test', ema=None)
+        cfg.custom_hooks = []
+        cfg.load_from = str(folder / 'model.pth')
+        cfg.experiment_name += rung['name']
+        assert Runner.from_cfg(cfg).test() == rung['metrics']
+        again = build_model(Config.fromfile(str(folder / 'config.py')))
+        assert architecture_of(again) == written['units']
+    table = log[log.index('Milestones') :]
+    assert all(name in table for name in (*limits, 'searched', 'accuracy'))
+
+
+def test_milestones_with_a_fixed_rho(tmp_path):
+    """They change nothing where they are not crossed, nor after."""
+    plain = run(tiny.config(tmp_path / 'plain'))
+    ladder = run(tiny.config(tmp_path / 'ladder', milestones=[0.9]))
+    assert architecture_of(bare_model(ladder)) == architecture_of(
+        bare_model(plain)
+    )
+    for (name, a), b in zip(
+        bare_model(plain).state_dict().items(),
+        bare_model(ladder).state_dict().values(),
+    ):
+        assert torch.equal(a, b), name
+    (rung,) = ladder.message_hub.get_info('search_rungs')
+    assert 0.873 * WHOLE['macs'] <= rung['macs'] <= 0.9 * WHOLE['macs']
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(), 'target must be given, or rho and interval'),
+        (dict(rho=0.1), 'target must be given, or rho and interval'),
+        (dict(target=0.5, rho=0), 'rho must be positive with a target'),
+        (dict(target=0.5, penalty='l2'), "penalty must be 'l1' or 'proximal'"),
+        (dict(target=0.5, begin=-1), 'begin must not be negative'),
+        (dict(target=0.5, interval=0), 'interval must be at least 1'),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        ProgressiveShrinkHook(**options)
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(target='900G'), "target must be at least .* got '900G'"),
+        (dict(target=0.001), 'target must be at least'),
+        (dict(target=0.5, milestones=['5X']), r'milestones\[0\] must be a'),
+        (dict(target=0.5, milestones=[0.8, 0.8]), 'must be different'),
+        (dict(target=0.5, milestones=[0.4]), 'is below the target'),
+        (dict(target=0.5, end=24), 'end must be after begin=3 and at most 23'),
+        (dict(target=0.5, begin=23), 'end must be after begin=23'),
+    ],
+)
+def test_bad_targets_are_found_before_training(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        run(config(tmp_path, **options))
+    assert not list(tmp_path.rglob('*.pth'))
