@@ -37,27 +37,27 @@ def test_activation_checkpointing(tmp_path):
 
 
 @pytest.mark.parametrize('penalty', ['l1', 'proximal'])
-def test_compile(tmp_path, monkeypatch, penalty):
-    """Compiled again after every shrink, and with the same result."""
-    # After so many recompilations torch would go on without.
-    monkeypatch.setattr(torch._dynamo.config, 'recompile_limit', 1)
-    hook = dict(penalty=penalty, interval=1, rho=0.01, end=2)
-    plain = run(tiny.config(tmp_path / 'plain', max_iters=3, **hook))
+def test_compile(tmp_path, penalty):
+    """Compiled again after a shrink, and with the same result."""
+    hook = dict(penalty=penalty, interval=1, rho=0.01, end=1, threshold=0.995)
+    plain = run(tiny.config(tmp_path / 'plain', max_iters=2, **hook))
     compiled_at = []
 
     def backend(graph, inputs):
         compiled_at.append(runner.iter)
         return graph.forward
 
-    cfg = tiny.config(tmp_path / 'compiled', max_iters=3, **hook)
+    cfg = tiny.config(tmp_path / 'compiled', max_iters=2, **hook)
     cfg.compile = dict(backend=backend)
     runner = Runner.from_cfg(cfg)
-    runner.train()
+    # After so many recompilations torch would go on without.
+    with torch._dynamo.config.patch(recompile_limit=1):
+        runner.train()
     assert_same(runner, plain)
     history = runner.message_hub.get_info('search_history')
     macs = [facts['macs'] for facts in history]
-    assert macs[0] > macs[1] > macs[2]
-    assert {0, 1, 2} <= set(compiled_at)
+    assert macs[0] > macs[-1]
+    assert set(compiled_at) == {0, 1}
 
 
 def test_compiled_data_parallel_wrapper(tmp_path, monkeypatch):
@@ -134,7 +134,8 @@ class RowWise(torch.optim.SGD):
         super().step(closure)
         for group in self.param_groups:
             for param in group['params']:
-                self.state[param]['rows'] = param.detach().flatten(1).sum(1)
+                if param.dim() > 1:
+                    self.state[param]['rows'] = param.detach().sum(-1)
 
 
 def test_optimizers_with_another_state_are_refused(tmp_path):

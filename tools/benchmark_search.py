@@ -1,0 +1,113 @@
+"""Time what a search adds to a training step: penalty, steps, checks.
+
+    python tools/benchmark_search.py CONFIG --shape 512 1024
+
+Trains the model of the config on random images, and times beside each step
+what the hook does in an iteration without a shrink: the penalty as a loss with
+its gradient, the proximal step, and the checks.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from mmengine.config import DictAction
+from mmengine.optim import build_optim_wrapper
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from hrnas_mm.config import build_model, prepare_config
+from hrnas_mm.engine.checks import check_losses, input_shape_of
+from hrnas_mm.search import CostModel, ResourcePenalty
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('config', help='config of a search')
+    parser.add_argument('--shape', type=int, nargs='+', metavar='N')
+    parser.add_argument('--batch', type=int, default=1, help='images')
+    parser.add_argument('--rounds', type=int, default=5, help='timed steps')
+    parser.add_argument(
+        '--device', default='cuda' if torch.cuda.is_available() else 'cpu'
+    )
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    return parser.parse_args()
+
+
+def seconds(function: Callable[[], None], device: str) -> float:
+    """How long one call takes."""
+    wait = torch.cuda.synchronize if device == 'cuda' else lambda: None
+    wait()
+    start = time.perf_counter()
+    function()
+    wait()
+    return time.perf_counter() - start
+
+
+def parts_of_a_step(
+    model: nn.Module, images: Tensor, optimizer, cost_model: CostModel
+) -> dict[str, Callable[[], None]]:
+    """The training step, and all that the hook adds to it."""
+    penalty = ResourcePenalty(cost_model)
+    penalty.bind_(model)
+    losses = dict(loss=torch.ones((), device=images.device))
+
+    def step() -> None:
+        outputs = model(images)
+        tensors = [outputs] if isinstance(outputs, Tensor) else outputs
+        sum(tensor.square().mean() for tensor in tensors).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def penalise() -> None:
+        (1e-9 * penalty()).backward()
+
+    return {
+        'training step': step,
+        'penalty as a loss': penalise,
+        'proximal step': lambda: penalty.soft_threshold_(1e-9, optimizer),
+        'checks': lambda: check_losses(losses, model),
+    }
+
+
+def main() -> None:
+    """Time the parts in turn, and print their medians."""
+    args = parse_args()
+    cfg = prepare_config(args.config, args.cfg_options)
+    model = build_model(cfg).to(args.device)
+    shape = input_shape_of(model, args.shape)
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    parts = parts_of_a_step(
+        model.train(),
+        torch.randn(args.batch, *shape, device=args.device),
+        wrapper.optimizer,
+        CostModel(model, shape),
+    )
+    times: dict[str, list[float]] = {name: [] for name in parts}
+    for _ in range(args.rounds + 1):  # the first warms up
+        for name, part in parts.items():
+            times[name].append(seconds(part, args.device))
+    table = Table(title=f'{args.batch} x {tuple(shape)} on {args.device}')
+    for column in ('', 'ms, median', 'min', 'max', 'of the step'):
+        table.add_column(column, justify='right' if column else 'left')
+    whole = statistics.median(times['training step'][1:])
+    for name, values in times.items():
+        values = [1000 * value for value in values[1:]]
+        median = statistics.median(values)
+        table.add_row(
+            name,
+            *(f'{x:.2f}' for x in (median, min(values), max(values))),
+            f'{median / whole / 10:.3f} %',
+        )
+    Console().print(table)
+
+
+if __name__ == '__main__':
+    main()
