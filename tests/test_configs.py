@@ -8,8 +8,9 @@ from mmengine.config import Config
 from mmengine.registry import HOOKS
 
 from hrnas_mm.config import build_model
+from hrnas_mm.engine import ProgressiveShrinkHook
 from hrnas_mm.engine.checks import input_shape_of
-from hrnas_mm.search import CostModel
+from hrnas_mm.search import CostModel, parse_budget
 
 ROOT = Path(__file__).parents[1] / 'configs'
 CONFIGS = sorted(
@@ -29,11 +30,14 @@ pytest.importorskip('mmseg')
 def test_config_builds(name):
     text = (ROOT / name).read_text()
     assert len(text.splitlines()) <= 62
-    assert re.match(r'# [\s\S]*\n#   .*(tools/train.py|make )', text), name
+    assert re.match(r'# [\s\S]*\n#   .*(tools/(dist_)?train|make )', text), (
+        name
+    )
     cfg = Config.fromfile(str(ROOT / name))
     model = build_model(cfg)
     cost_model = CostModel(model, input_shape_of(model))
     macs = cost_model.total(cost_model.supernet) / 1e9
     assert macs == pytest.approx(SIZES[Path(name).name], rel=0.02)
     hooks = [HOOKS.build(hook) for hook in cfg.custom_hooks]
-    assert any(type(h).__name__ == 'ProgressiveShrinkHook' for h in hooks)
+    (hook,) = (h for h in hooks if isinstance(h, ProgressiveShrinkHook))
+    assert parse_budget(hook.target, cost_model).amount > 0

@@ -49,11 +49,10 @@ custom_hooks = [
     ),
     dict(
         type='ProgressiveShrinkHook',
+        target=0.35,
         begin=20,
-        warmup=20,
         interval=20,
         end=220,
-        rho=4e-3,
         threshold=1e-2,
     ),
 ]

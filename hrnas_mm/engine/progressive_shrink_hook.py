@@ -78,8 +78,7 @@ class ProgressiveShrinkHook(Hook):
         interval: Between two shrinks, in iterations or epochs. None, with a
             target, for 20 shrinks.
         penalty: 'l1', a loss (the paper's way), or 'proximal', a step of its
-            own after the optimizer's. None for 'proximal' with a target
-            and 'l1' without.
+            own after the optimizer's; see docs/budget.md for a comparison.
         milestones: More budgets, written like ``target``. Where the network
             crosses one, it is evaluated and saved to ``work_dir/rungs``.
         threshold: Elements with abs(alpha) below this are dead.
@@ -110,7 +109,7 @@ class ProgressiveShrinkHook(Hook):
         target: Target | None = None,
         rho: float | None = None,
         interval: int | None = None,
-        penalty: str | None = None,
+        penalty: str = 'l1',
         milestones: Sequence[Target] = (),
         threshold: float = 1e-3,
         warmup: int = 0,
@@ -124,7 +123,7 @@ class ProgressiveShrinkHook(Hook):
         self.target = target
         self.rho = rho
         self.interval = interval
-        self.penalty = penalty or ('l1' if target is None else 'proximal')
+        self.penalty = penalty
         self.milestones = list(milestones)
         self.threshold = threshold
         self.warmup = warmup

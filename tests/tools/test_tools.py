@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,7 @@ def options(data):
         'default_hooks.logger.interval=8',
         'custom_hooks.1.begin=0',
         'custom_hooks.1.interval=5',
+        'custom_hooks.1.end=18',
         'custom_hooks.1.threshold=0.98',
         'custom_hooks.1.calibration_batches=2',
     ]
@@ -130,9 +132,8 @@ def test_killed_run_resumes_exactly(data, searched, tmp_path):
         torch.load(folder / 'iter_24.pth', weights_only=True)
         for folder in (searched, tmp_path)
     )
-    assert torch.equal(
-        whole['rng_state']['torch'], again['rng_state']['torch']
-    )
+    states = (run['rng_state'][0]['torch'] for run in (whole, again))
+    assert torch.equal(*states)
     for part in ('state_dict', 'ema_state_dict', 'optimizer'):
         torch.testing.assert_close(
             dict(whole[part]), dict(again[part]), rtol=0, atol=0
@@ -232,9 +233,96 @@ def test_camvid_config_trains_on_the_real_images(shared_data, tmp_path):
         f'data_root={shared_data / "camvid"}',
         'train_cfg.max_iters=2',
         'train_dataloader.batch_size=2',
+        'custom_hooks.1.begin=0',
+        'custom_hooks.1.end=1',
         'custom_hooks.1.calibration_batches=1',
     )
     assert (tmp_path / 'searched/model.pth').exists()
+
+
+def test_uniform_baseline_is_a_config_to_train(tmp_path):
+    out = tmp_path / 'uniform.py'
+    checked('tools/uniform_baseline.py', CAMVID, out, '--target', '0.1')
+    counts = json.loads(checked('tools/get_flops.py', out, '--json'))
+    assert 0.97 * 91_870_000 < counts['total']['macs'] <= 91_870_000
+    assert 'ProgressiveShrinkHook' not in out.read_text()
+    result = call('tools/uniform_baseline.py', CAMVID, out, '--target', '9T')
+    assert result.returncode and '--target must be at least' in result.stderr
+
+
+def test_benchmark_of_the_search(data):
+    command = ('tools/benchmark_search.py', CONFIG, '--rounds', 1)
+    out = checked(*command, '--shape', 32, 64, '--batch', 2)
+    rows = [line for line in out.splitlines() if line.startswith('│')]
+    assert [row.split('│')[1].strip() for row in rows] == [
+        'training step',
+        'penalty as a loss',
+        'proximal step',
+        'checks',
+    ]
+    assert all(float(row.split('│')[2]) > 0 for row in rows)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return str(s.getsockname()[1])
+
+
+def script(name, *args, **environment):
+    settings = dict(PYTHON=sys.executable, PORT=free_port())
+    return subprocess.run(
+        [f'tools/{name}', *map(str, args)],
+        cwd=ROOT,
+        capture_output=True,
+        env={**ENVIRONMENT, **settings, **environment},
+        text=True,
+    )
+
+
+def test_two_processes_through_the_launch_script(data, tmp_path):
+    work_dir = ('--work-dir', tmp_path)
+    result = script('dist_train.sh', CONFIG, 2, *work_dir, *options(data))
+    assert result.returncode == 0, result.stderr[-3000:]
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert 'GPU number: 2' in log and 'Search finished' in log
+    model = tmp_path / 'searched/model.pth'
+    settings = ('--cfg-options', f'data_root={data}')
+    result = script('dist_test.sh', CONFIG, model, 2, *work_dir, *settings)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert metrics(tmp_path)['mIoU'] > 0
+
+
+def test_slurm_script(data, tmp_path):
+    """With an srun that starts one task here."""
+    srun = tmp_path / 'srun'
+    srun.write_text(
+        '#!/usr/bin/env bash\n'
+        'echo "$@" > "$(dirname "$0")/arguments"\n'
+        'while [[ $1 == -* ]]; do [[ $1 == -p ]] && shift; shift; done\n'
+        'SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_NTASKS=1 exec "$@"\n'
+    )
+    srun.chmod(0o755)
+    work_dir = tmp_path / 'run'
+    result = script(
+        'slurm_train.sh',
+        'gpu',
+        'search',
+        CONFIG,
+        '--work-dir',
+        work_dir,
+        *options(data),
+        PATH=f'{tmp_path}:{os.environ["PATH"]}',
+        MASTER_PORT=free_port(),
+        GPUS='1',
+        GPUS_PER_NODE='1',
+        SRUN_ARGS='--qos=low --time=60',
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    arguments = (tmp_path / 'arguments').read_text()
+    for part in ('-p gpu', '--gres=gpu:1', '--ntasks=1', '--qos=low'):
+        assert part in arguments
+    assert (work_dir / 'searched/model.pth').exists()
 
 
 def test_demo_data_is_the_same_for_the_same_seed(data, tmp_path):
