@@ -3,7 +3,8 @@
 import os
 import os.path as osp
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from mmengine.dist import (
@@ -30,6 +31,8 @@ def guard_loading_(runner: Runner) -> None:
     Where the note of the latest checkpoint was cut off, the newest
     checkpoint takes its place.
     """
+    if 'load_checkpoint' in vars(runner):
+        return
     load = runner.load_checkpoint
 
     def load_checkpoint(filename: str, *args, **kwargs) -> dict:
@@ -89,20 +92,30 @@ def guard_saving_(runner: Runner, prepare: Callable[[], None]) -> None:
             save(out_dir, filename, *args, **kwargs)
             return
         path = osp.join(out_dir, filename)
-        try:
-            with replacing(path) as new:
-                save(out_dir, osp.basename(new), *args, **kwargs)
-        except OSError as error:
-            raise RuntimeError(
-                f'{path} could not be written: {error}. {last_whole(runner)} '
-                'Make room, or make the folder writable, and go on with '
-                '--resume'
-            ) from error
+        with writing(path, runner) as new:
+            save(out_dir, osp.basename(new), *args, **kwargs)
 
     runner.save_checkpoint = save_checkpoint
     for hook in runner.hooks:
         if isinstance(hook, CheckpointHook):
             compat.remove_after_saving_(hook)
+
+
+@contextmanager
+def writing(path: str, runner: Runner) -> Iterator[str]:
+    """Yield a name to write to, see :func:`replacing`.
+
+    Raises:
+        RuntimeError: If writing fails; says what to do.
+    """
+    try:
+        with replacing(path) as new:
+            yield new
+    except (OSError, RuntimeError) as error:
+        raise RuntimeError(
+            f'{path} could not be written: {error}. {last_whole(runner)} Make '
+            'room, or make the folder writable, and go on with --resume'
+        ) from error
 
 
 def last_whole(runner: Runner) -> str:

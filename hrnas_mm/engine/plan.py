@@ -1,18 +1,24 @@
-"""From the hook's arguments to a schedule and a controller for this run."""
+"""From the hook's arguments to the search of one run, and its state."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mmengine.runner import Runner
 
 from ..search import (
+    Budget,
     BudgetController,
     CostModel,
     FixedRho,
+    ResourcePenalty,
     Schedule,
+    architecture_of,
     named_search_units,
     parse_budget,
 )
-from ..search.budget import Budget
+from ..search.controller import Importance
+from ..search.shrink import Keep
+from .checks import input_shape_of
+from .milestones import Milestone, parse_milestones, stop_at_milestone
 from .surgery import bare_model
 
 if TYPE_CHECKING:
@@ -85,15 +91,6 @@ def _alpha_lr(runner: Runner) -> float:
     )
 
 
-def make_budget(
-    hook: 'ProgressiveShrinkHook', cost_model: CostModel
-) -> Budget | None:
-    """Read the target, if there is one."""
-    if hook.target is None:
-        return None
-    return parse_budget(hook.target, cost_model)
-
-
 SETTINGS = (
     'target',
     'rho',
@@ -107,8 +104,120 @@ SETTINGS = (
     'by_epoch',
     'cost',
 )
+STATE = 'search_state'
 
 
-def settings_of(hook: 'ProgressiveShrinkHook') -> dict[str, Any]:
-    """What may be changed when a run is resumed, as text."""
-    return {name: str(getattr(hook, name)) for name in SETTINGS}
+class Search:
+    """The search of one run: what it counts, when it shrinks, how far it is.
+
+    Args:
+        hook: Has the arguments.
+        runner: Its model is the supernet.
+
+    Raises:
+        ValueError: If a target or a milestone cannot be met by this supernet
+            in this run.
+    """
+
+    def __init__(self, hook: 'ProgressiveShrinkHook', runner: Runner) -> None:
+        model = bare_model(runner)
+        shape = input_shape_of(model, hook.input_shape)
+        self.settings = {name: str(getattr(hook, name)) for name in SETTINGS}
+        self.threshold = hook.threshold
+        self.cost_model = CostModel(model, shape)
+        self.budget = (
+            None
+            if hook.target is None
+            else parse_budget(hook.target, self.cost_model)
+        )
+        counted = self.budget.resource if self.budget else 'macs'
+        self.penalty = ResourcePenalty(self.cost_model, hook.cost or counted)
+        self.milestones = parse_milestones(
+            hook.milestones, self.cost_model, self.budget
+        )
+        self.schedule = make_schedule(hook, runner)
+        self.controller = make_controller(
+            hook, runner, self.cost_model, self.budget, self.schedule
+        )
+        self.last_shrink = -1
+
+    def rho(self, iteration: int) -> float:
+        """The coefficient of the penalty in an iteration."""
+        return self.controller.rho * self.schedule.factor(iteration)
+
+    def is_due(self, iteration: int) -> bool:
+        """Whether the network has to shrink before an iteration."""
+        return self.schedule.is_due(iteration, self.last_shrink)
+
+    def adapt_(self, runner: Runner, importance: Importance) -> None:
+        """Adapt rho; from now on the shrink of this iteration is done."""
+        self.controller.update_(importance, runner.iter)
+        self.last_shrink = runner.iter
+        self.remember(runner)
+
+    def select(
+        self, importance: Importance, iteration: int
+    ) -> tuple[Keep, Milestone | None]:
+        """Return what to keep, and a milestone if that is one."""
+        return stop_at_milestone(
+            self.milestones,
+            self.cost_model,
+            importance,
+            self.threshold,
+            self.controller.select(importance, iteration),
+        )
+
+    def remember(self, runner: Runner) -> None:
+        """Let checkpoints know how far the search has come."""
+        runner.message_hub.update_info(
+            STATE,
+            dict(
+                settings=self.settings,
+                last_shrink=self.last_shrink,
+                controller=self.controller.state_dict(),
+            ),
+        )
+
+    def resume(self, runner: Runner) -> None:
+        """Go on where a checkpoint says; tell what has been changed since.
+
+        Raises:
+            ValueError: If what was changed makes no sense any more.
+        """
+        state = runner.message_hub.runtime_info.get(STATE)
+        if not state:
+            return
+        before = state['settings']
+        changed = {
+            name
+            for name, value in self.settings.items()
+            if value != before.get(name)
+        }
+        for name in sorted(changed):
+            runner.logger.info(
+                f'Search: {name} is {self.settings[name]} from iteration '
+                f'{runner.iter} on, it was {before.get(name)}'
+            )
+        self.last_shrink = state['last_shrink']
+        first_rho = self.controller.rho
+        if state['controller']:
+            self.controller.load_state_dict(state['controller'])
+        if changed & {'rho', 'penalty'}:
+            self.controller.rho = first_rho
+        if changed & {'target', 'begin', 'end', 'by_epoch'}:
+            architecture = architecture_of(bare_model(runner))
+            self.controller.replan_(architecture, runner.iter)
+
+    def announce(self, runner: Runner) -> None:
+        """Log what is going to happen."""
+        schedule = self.schedule
+        goal = (
+            f'down to {self.budget}'
+            if self.budget
+            else f'with rho {self.controller.rho:g}'
+        )
+        runner.logger.info(
+            f'Search: {goal} at {self.cost_model.input_shape}, a shrink every '
+            f'{schedule.interval} iterations from {schedule.begin} to '
+            f'{schedule.end} of {runner.max_iters}'
+        )

@@ -12,13 +12,7 @@ from mmengine.runner import Runner
 
 from .. import compat
 from ..registry import HOOKS, register_in
-from ..search import (
-    CostModel,
-    ResourcePenalty,
-    architecture_of,
-    check_optimizer,
-    importances,
-)
+from ..search import architecture_of, check_optimizer, importances
 from ..search.budget import Target
 from .checkpoints import (
     check_fits,
@@ -34,23 +28,18 @@ from .checks import (
     check_options,
     check_runner,
     check_weights,
-    input_shape_of,
 )
-from .milestones import parse_milestones, stop_at_milestone
-from .plan import make_budget, make_controller, make_schedule, settings_of
-from .recalibration import recalibrate_
+from .plan import Search
+from .recalibration import recalibrate_runner_
 from .report import record_evaluation, report
 from .results import write_results, write_rung
 from .rng import own_generators_, set_rng_state
 from .surgery import (
     apply_architecture_to_runner_,
-    averaged_model,
     bare_model,
     deployed_model,
     shrink_runner_,
 )
-
-STATE = 'search_state'
 
 
 @register_in(HOOKS)
@@ -136,8 +125,8 @@ class ProgressiveShrinkHook(Hook):
         check_options(self)
         self._stale = True
         self._step_checked = False
-        self._last_shrink = -1
         self._resumed: dict[str, Any] = {}
+        self._rng_state: dict[str, Any] | None = None
 
     # Set-up
 
@@ -147,50 +136,34 @@ class ProgressiveShrinkHook(Hook):
         if not _trains(runner):
             return
         check_runner(runner)
-        model = bare_model(runner)
-        shape = input_shape_of(model, self.input_shape)
-        self.cost_model = CostModel(model, shape)
-        budget = make_budget(self, self.cost_model)
-        counted = self.cost or (budget.resource if budget else 'macs')
-        self._penalty = ResourcePenalty(self.cost_model, counted)
-        self._milestones = parse_milestones(
-            self.milestones, self.cost_model, budget
-        )
-        self.schedule = make_schedule(self, runner)
-        self.controller = make_controller(
-            self, runner, self.cost_model, budget, self.schedule
-        )
-        check_images(runner, model)
+        self.search = Search(self, runner)
+        check_images(runner, bare_model(runner))
 
     def before_train(self, runner: Runner) -> None:
         """Put the penalty into the training; draw data from own generators."""
         self._runner = runner
         compat.sync_first_iteration_(runner.model)
         model = bare_model(runner)
-        self._penalty.bind_(model)
+        self.search.penalty.bind_(model)
         if self.penalty == 'l1':
             model.parse_losses = self._with_penalty(model.parse_losses)
-        self._step_hook = (
-            runner.optim_wrapper.optimizer.register_step_post_hook(
-                self._after_step
-            )
-        )
+        optimizer = runner.optim_wrapper.optimizer
+        self._step_hook = optimizer.register_step_post_hook(self._after_step)
         guard_saving_(runner, self._prepare_checkpoint)
         own_generators_(runner)
-        self._resume(runner)
-        self._remember(runner)
+        if runner._resume:
+            self.search.resume(runner)
+            self._restore(runner)
+        self.search.remember(runner)
+        self.search.announce(runner)
         if not runner.iter:
-            report(
-                runner,
-                self.cost_model,
-                architecture_of(model),
-                self.controller.rho,
-            )
+            self._report(runner, architecture_of(model))
 
-    def _resume(self, runner: Runner) -> None:
-        """Take over what the checkpoint says of search and generators."""
+    def _restore(self, runner: Runner) -> None:
+        """Take over what mmengine leaves out: gradients and generators."""
         restore_gradients_(runner, self._resumed.get('gradients', []))
         states = self._resumed.get('rng_state', [])
+        self._resumed = {}
         if states and len(states) != get_world_size():
             runner.logger.warning(
                 f'Search: the checkpoint is of {len(states)} processes, this '
@@ -200,29 +173,6 @@ class ProgressiveShrinkHook(Hook):
         if self._rng_state and not self._advances_data(runner):
             set_rng_state(self._rng_state)
             self._rng_state = None
-        state = runner.message_hub.runtime_info.get(STATE)
-        if not runner._resume or not state:
-            return
-        self._last_shrink = state['last_shrink']
-        changed = {
-            name: value
-            for name, value in settings_of(self).items()
-            if value != state['settings'].get(name)
-        }
-        for name, value in changed.items():
-            runner.logger.info(
-                f'Search: {name} is {value} from iteration {runner.iter} on, '
-                f'it was {state["settings"].get(name)}'
-            )
-        fresh_rho = self.controller.rho
-        if state['controller']:
-            self.controller.load_state_dict(state['controller'])
-        if changed.keys() & {'rho', 'penalty'}:
-            self.controller.rho = fresh_rho
-        if changed.keys() & {'target', 'begin', 'end', 'by_epoch'}:
-            self.controller.replan_(
-                architecture_of(bare_model(runner)), runner.iter
-            )
 
     # The penalty
 
@@ -232,9 +182,10 @@ class ProgressiveShrinkHook(Hook):
         # rho changes from one iteration to the next: nothing to compile in.
         @torch.compiler.disable
         def parse(losses):
-            rho = self._current_rho()
+            rho = self.search.rho(self._runner.iter)
             if rho:
-                losses = dict(losses, loss_resource=rho * self._penalty())
+                penalty = rho * self.search.penalty()
+                losses = dict(losses, loss_resource=penalty)
             return parse_losses(losses)
 
         return parse
@@ -244,12 +195,9 @@ class ProgressiveShrinkHook(Hook):
             params = [p for g in optimizer.param_groups for p in g['params']]
             check_optimizer(optimizer, params)
             self._step_checked = True
-        rho = self._current_rho()
+        rho = self.search.rho(self._runner.iter)
         if rho and self.penalty == 'proximal':
-            self._penalty.soft_threshold_(rho, optimizer)
-
-    def _current_rho(self) -> float:
-        return self.controller.rho * self.schedule.factor(self._runner.iter)
+            self.search.penalty.soft_threshold_(rho, optimizer)
 
     # Shrinking
 
@@ -260,33 +208,29 @@ class ProgressiveShrinkHook(Hook):
             set_rng_state({key: self._rng_state[key] for key in model_only})
             self._rng_state = None
         clean = runner.optim_wrapper.should_update()
-        if clean and self.schedule.is_due(runner.iter, self._last_shrink):
+        if clean and self.search.is_due(runner.iter):
             with self._stopping(runner):
                 self._shrink(runner)
 
     def _shrink(self, runner: Runner) -> None:
         model = bare_model(runner)
         before = architecture_of(model)
-        self.controller.update_(self._importances(runner), runner.iter)
-        self._last_shrink = runner.iter
-        self._remember(runner)
+        self.search.adapt_(runner, self._importances(runner))
         while True:
             importance = self._importances(runner)
-            keep, milestone = stop_at_milestone(
-                self._milestones,
-                self.cost_model,
-                importance,
-                self.threshold,
-                self.controller.select(importance, runner.iter),
-            )
+            keep, milestone = self.search.select(importance, runner.iter)
             if any(len(keep[name]) < len(v) for name, v in importance.items()):
                 shrink_runner_(runner, keep)
-                self._penalty.bind_(model)
+                self.search.penalty.bind_(model)
                 self._stale = True
             if milestone is None:
                 break
             self._evaluate_rung(runner, milestone.name)
-        report(runner, self.cost_model, before, self.controller.rho)
+        self._report(runner, before)
+
+    def _report(self, runner: Runner, before: Mapping[str, int]) -> None:
+        search = self.search
+        report(runner, search.cost_model, before, search.controller.rho)
 
     def _importances(self, runner: Runner) -> Mapping[str, torch.Tensor]:
         copies = [bare_model(runner), deployed_model(runner)]
@@ -298,18 +242,7 @@ class ProgressiveShrinkHook(Hook):
             metrics = runner.val_loop.run()
             runner.model.train()
         self._recalibrate(runner)
-        write_rung(runner, self.cost_model, name, metrics)
-
-    def _remember(self, runner: Runner) -> None:
-        """Let checkpoints know how far the search has come."""
-        runner.message_hub.update_info(
-            STATE,
-            dict(
-                settings=settings_of(self),
-                last_shrink=self._last_shrink,
-                controller=self.controller.state_dict(),
-            ),
-        )
+        write_rung(runner, self.search.cost_model, name, metrics)
 
     @contextmanager
     def _stopping(self, runner: Runner) -> Iterator[None]:
@@ -347,25 +280,14 @@ class ProgressiveShrinkHook(Hook):
         self._state = gather_state(runner)
 
     def _recalibrate(self, runner: Runner) -> None:
-        if not self._stale:
-            return
-        self._stale = False
-        model = deployed_model(runner)
-        recalibrate_(model, runner.train_dataloader, self.calibration_batches)
-        averaged = averaged_model(runner)
-        if averaged is not None and not averaged.update_buffers:
-            # EMAHook swaps parameters only: for evaluation the raw model has
-            # to have the buffers of the averaged weights.
-            with torch.no_grad():
-                for target, source in zip(
-                    bare_model(runner).buffers(), model.buffers()
-                ):
-                    target.copy_(source)
+        if self._stale:
+            self._stale = False
+            recalibrate_runner_(runner, self.calibration_batches)
 
     def after_val_epoch(self, runner: Runner, metrics=None) -> None:
         """Remember the metric."""
         if _trains(runner) and metrics:
-            record_evaluation(runner, self.cost_model, metrics)
+            record_evaluation(runner, self.search.cost_model, metrics)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add what mmengine leaves out; leave only tensors and plain types."""
@@ -397,7 +319,7 @@ class ProgressiveShrinkHook(Hook):
         self._step_hook.remove()
         del runner.save_checkpoint
         self._recalibrate(runner)
-        write_results(runner, self.cost_model)
+        write_results(runner, self.search.cost_model)
 
 
 def _trains(runner: Runner) -> bool:

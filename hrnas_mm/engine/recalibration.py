@@ -6,13 +6,31 @@ import torch
 from mmengine.dataset import DefaultSampler
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.model import BaseModel
+from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
 from ..search.cost import evaluating
 from .rng import forked_rng
+from .surgery import averaged_model, bare_model, deployed_model
 
 SEED = 0
+
+
+def recalibrate_runner_(runner: Runner, num_batches: int) -> None:
+    """Recalibrate what a runner evaluates and saves; all ranks have to."""
+    model = deployed_model(runner)
+    recalibrate_(model, runner.train_dataloader, num_batches)
+    averaged = averaged_model(runner)
+    if averaged is None or averaged.update_buffers:
+        return
+    # EMAHook swaps parameters only: for evaluation the raw model has to have
+    # the buffers of the averaged weights.
+    with torch.no_grad():
+        for target, source in zip(
+            bare_model(runner).buffers(), model.buffers()
+        ):
+            target.copy_(source)
 
 
 @torch.no_grad()

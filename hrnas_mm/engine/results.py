@@ -14,8 +14,8 @@ from torch import nn
 from .. import compat
 from ..config import build_model, searched_config
 from ..search import CostModel, architecture_of, write_architecture
-from ..search.files import replacing
 from ..version import __version__
+from .checkpoints import writing
 from .latency import latency
 from .report import EVALUATIONS, RUNGS, append, count_params
 from .surgery import deployed_model
@@ -41,11 +41,11 @@ def write_network(runner: Runner, cost_model: CostModel, folder: str) -> None:
     write_architecture(
         osp.join(folder, 'architecture.json'), architecture, **facts
     )
-    with replacing(osp.join(folder, 'model.pth')) as new:
+    with writing(osp.join(folder, 'model.pth'), runner) as new:
         torch.save(_checkpoint(runner, model), new)
     config = searched_config(runner.cfg, architecture)
     if config is not None:
-        with replacing(osp.join(folder, 'config.py')) as new:
+        with writing(osp.join(folder, 'config.py'), runner) as new:
             config.dump(new)
 
 
