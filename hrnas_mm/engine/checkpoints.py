@@ -59,7 +59,8 @@ def guard_loading_(runner: Runner) -> None:
 
 def _mend_note(work_dir: str) -> None:
     note = osp.join(work_dir, 'last_checkpoint')
-    if not osp.isfile(note) or osp.isfile(find_latest_checkpoint(work_dir)):
+    latest = find_latest_checkpoint(work_dir)
+    if latest is None or '://' in latest or osp.isfile(latest):
         return
     found = [
         entry.path
