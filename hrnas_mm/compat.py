@@ -1,6 +1,8 @@
 """Work-arounds for upstream versions; each says what for, and until when."""
 
 import os
+import subprocess
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -56,11 +58,16 @@ def remove_after_saving_(hook: CheckpointHook) -> None:
     With ``max_keep_ckpts`` mmengine removes the oldest checkpoint first, and
     the oldest may be the only one.
 
-    Upstream: mmengine, CheckpointHook._save_checkpoint_with_step. Can go when
-    it removes after saving.
+    Upstream: mmengine, CheckpointHook._save_checkpoint_with_step and
+    _save_best_checkpoint. Can go when they remove after saving.
     """
-    save = hook._save_checkpoint_with_step
+    for name in ('_save_checkpoint_with_step', '_save_best_checkpoint'):
+        setattr(hook, name, _remove_after(hook, getattr(hook, name)))
 
+
+def _remove_after(
+    hook: CheckpointHook, save: Callable[..., None]
+) -> Callable[..., None]:
     def save_then_remove(*args, **kwargs) -> None:
         backend, old = hook.file_backend, []
         hook.file_backend = _Keeping(backend, old)
@@ -71,7 +78,7 @@ def remove_after_saving_(hook: CheckpointHook) -> None:
         for path in old:
             backend.remove(path)
 
-    hook._save_checkpoint_with_step = save_then_remove
+    return save_then_remove
 
 
 class _Keeping:
@@ -90,7 +97,8 @@ def sync_first_iteration_(model: nn.Module) -> None:
 
     DDP with ``static_graph`` crashes if its first backward pass is under
     ``no_sync()``. An all-reduce there changes nothing: averages are the same
-    on all ranks, and averaging them once more leaves them as they are.
+    on all ranks, and averaging them once more leaves them as they are. (Up to
+    rounding, where a run is resumed amid an accumulation.)
 
     Upstream: pytorch/pytorch#143580, #187732. Can go when that is released.
     """
@@ -114,22 +122,22 @@ def use_gloo_(cfg: Config) -> None:
     Upstream: mmengine/dist/utils.py, _init_dist_pytorch and
     _init_dist_slurm. Can go when they start on a CPU.
     """
-    if cfg.get('launcher', 'none') == 'none' or get_device() != 'cpu':
+    if cfg.get('launcher') not in ('pytorch', 'slurm') or (
+        get_device() != 'cpu'
+    ):
         return
     if cfg.launcher == 'slurm':
         _set_slurm_ranks()
     if not dist.is_initialized():
         dist.init_process_group('gloo')
+    wrapper = cfg.get('model_wrapper_cfg') or {}
     defaults = dict(
         type='MMDistributedDataParallel',
         broadcast_buffers=cfg.get('broadcast_buffers', False),
         find_unused_parameters=cfg.get('find_unused_parameters', False),
     )
-    cfg.model_wrapper_cfg = {
-        **defaults,
-        **(cfg.get('model_wrapper_cfg') or {}),
-        'device_ids': None,
-    }
+    if wrapper.get('type', defaults['type']) == defaults['type']:
+        cfg.model_wrapper_cfg = {**defaults, **wrapper, 'device_ids': None}
     _replace_sync_bn_(cfg._cfg_dict)
 
 
@@ -141,8 +149,12 @@ def _set_slurm_ranks() -> None:
         ('WORLD_SIZE', 'SLURM_NTASKS'),
     ):
         os.environ[ours] = os.environ[theirs]
-    node = os.environ.get('SLURM_LAUNCH_NODE_IPADDR', '127.0.0.1')
-    os.environ.setdefault('MASTER_ADDR', node)
+    nodes = os.environ.get('SLURM_NODELIST')
+    if nodes and 'MASTER_ADDR' not in os.environ:
+        command = ['scontrol', 'show', 'hostnames', nodes]
+        hosts = subprocess.check_output(command, text=True).split()
+        os.environ['MASTER_ADDR'] = hosts[0]
+    os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
     os.environ.setdefault('MASTER_PORT', '29500')
 
 

@@ -46,7 +46,9 @@ def main() -> None:
     args = parse_args()
     cfg = prepare_config(args.config, args.cfg_options)
     model = build_model(cfg)
-    cost_model = CostModel(model, input_shape_of(model))
+    shapes = [hook.get('input_shape') for hook in cfg.get('custom_hooks', [])]
+    shape = next(filter(None, shapes), None)  # at which the search counts
+    cost_model = CostModel(model, input_shape_of(model, shape))
     target = {'params' if args.params else 'macs': args.target}
     try:
         budget = parse_budget(target, cost_model, '--target')

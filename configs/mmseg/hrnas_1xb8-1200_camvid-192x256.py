@@ -1,5 +1,5 @@
-# A search on CamVid that two CPU cores do in about 20 minutes: from 0.92 G
-# multiply-adds at 192x256 to less than 0.18 G.
+# A search on CamVid that a CPU does in less than an hour: from 0.92 G
+# multiply-adds at 192x256 to a tenth of that.
 #
 #   python tools/train.py configs/mmseg/hrnas_1xb8-1200_camvid-192x256.py
 _base_ = [

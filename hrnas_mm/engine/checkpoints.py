@@ -53,26 +53,31 @@ def guard_loading_(runner: Runner) -> None:
     runner.load_checkpoint = load_checkpoint
     if runner._resume and runner._load_from is None:
         if is_main_process():
-            _mend_note(runner.work_dir)
+            _mend_note(runner)
         barrier()
 
 
-def _mend_note(work_dir: str) -> None:
-    note = osp.join(work_dir, 'last_checkpoint')
-    latest = find_latest_checkpoint(work_dir)
-    if latest is None or '://' in latest or osp.isfile(latest):
+def _mend_note(runner: Runner) -> None:
+    """Complete ``last_checkpoint`` where a kill has cut it off."""
+    note = osp.join(runner.work_dir, 'last_checkpoint')
+    latest = find_latest_checkpoint(runner.work_dir)
+    if latest is None or latest.endswith('.pth'):
         return
     found = [
         entry.path
-        for entry in os.scandir(work_dir)
+        for entry in os.scandir(runner.work_dir)
         if entry.name.startswith(('iter_', 'epoch_'))
         and entry.name.endswith('.pth')
     ]
     if not found:
-        os.remove(note)
-        return
+        raise FileNotFoundError(
+            f'{note} does not name a checkpoint, and there is none in '
+            f'{runner.work_dir}: give its path after --resume'
+        )
+    newest = max(found, key=osp.getmtime)
+    runner.logger.warning(f'{note} was cut off: {newest} is the newest there')
     with replacing(note) as new, open(new, 'w') as file:
-        file.write(max(found, key=osp.getmtime))
+        file.write(newest)
 
 
 def guard_saving_(runner: Runner, prepare: Callable[[], None]) -> None:
@@ -93,7 +98,7 @@ def guard_saving_(runner: Runner, prepare: Callable[[], None]) -> None:
             save(out_dir, filename, *args, **kwargs)
             return
         path = osp.join(out_dir, filename)
-        with writing(path, runner) as new:
+        with failing_clearly(path, runner), replacing(path) as new:
             save(out_dir, osp.basename(new), *args, **kwargs)
 
     runner.save_checkpoint = save_checkpoint
@@ -103,15 +108,14 @@ def guard_saving_(runner: Runner, prepare: Callable[[], None]) -> None:
 
 
 @contextmanager
-def writing(path: str, runner: Runner) -> Iterator[str]:
-    """Yield a name to write to, see :func:`replacing`.
+def failing_clearly(path: str, runner: Runner) -> Iterator[None]:
+    """Let an error while ``path`` is written say what to do.
 
     Raises:
-        RuntimeError: If writing fails; says what to do.
+        RuntimeError: If writing fails.
     """
     try:
-        with replacing(path) as new:
-            yield new
+        yield
     except (OSError, RuntimeError) as error:
         raise RuntimeError(
             f'{path} could not be written: {error}. {last_whole(runner)} Make '
@@ -128,14 +132,13 @@ def last_whole(runner: Runner) -> str:
 
 
 def check_fits(
-    checkpoint: Mapping[str, Any], model: nn.Module, whole: bool
+    checkpoint: Mapping[str, Any], model: nn.Module
 ) -> dict[str, int]:
     """Return the architecture of a checkpoint that fits the model.
 
     Args:
         checkpoint: As it was read.
         model: The supernet, or anything between it and the checkpoint.
-        whole: Whether every other tensor has to fit too.
 
     Raises:
         ValueError: If it does not; names the first misfit.
@@ -150,23 +153,29 @@ def check_fits(
             'the model in the config'
         )
     check_architecture(found, model)
-    if whole:
-        _check_tensors(state_dict, model)
     return found
 
 
-def _check_tensors(state_dict: Mapping[str, Tensor], model: nn.Module) -> None:
-    """Compare what no search unit owns; the units have been compared."""
-    for name, tensor in model.state_dict().items():
-        if name not in state_dict:
-            continue
-        found = state_dict[name].shape
-        if len(found) != tensor.dim() or any(
-            size > most for size, most in zip(found, tensor.shape)
-        ):
+def check_whole(checkpoint: Mapping[str, Any], model: nn.Module) -> None:
+    """Raise ValueError unless a run can go on from a checkpoint.
+
+    Args:
+        checkpoint: As it was read.
+        model: Has the architecture of the checkpoint.
+    """
+    for key in ('meta', 'message_hub', 'state_dict'):
+        if key not in checkpoint:
             raise ValueError(
-                f'{name} has shape {tuple(found)}, but the model in the '
-                f'config {tuple(tensor.shape)}'
+                f'it has no {key!r}: it is not of a run that could go on. To '
+                'train on from its weights give it as load_from'
+            )
+    for name, tensor in model.state_dict().items():
+        found = checkpoint['state_dict'].get(name)
+        if found is None or found.shape != tensor.shape:
+            has = 'is not there' if found is None else tuple(found.shape)
+            raise ValueError(
+                f'{name} {"has shape " if found is not None else ""}{has}, '
+                f'the model in the config has shape {tuple(tensor.shape)}'
             )
 
 

@@ -1,5 +1,7 @@
 """From the hook's arguments to the search of one run, and its state."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from mmengine.runner import Runner
@@ -85,25 +87,13 @@ def _alpha_lr(runner: Runner) -> float:
     units = named_search_units(bare_model(runner)).values()
     alphas = {id(unit.alpha) for unit in units}
     return max(
-        group.get('initial_lr', group['lr'])
+        group.get(key, 0.0)
         for group in runner.optim_wrapper.optimizer.param_groups
         if any(id(param) in alphas for param in group['params'])
+        for key in ('lr', 'initial_lr', 'max_lr')
     )
 
 
-SETTINGS = (
-    'target',
-    'rho',
-    'interval',
-    'penalty',
-    'milestones',
-    'threshold',
-    'warmup',
-    'begin',
-    'end',
-    'by_epoch',
-    'cost',
-)
 STATE = 'search_state'
 
 
@@ -122,7 +112,6 @@ class Search:
     def __init__(self, hook: 'ProgressiveShrinkHook', runner: Runner) -> None:
         model = bare_model(runner)
         shape = input_shape_of(model, hook.input_shape)
-        self.settings = {name: str(getattr(hook, name)) for name in SETTINGS}
         self.threshold = hook.threshold
         self.cost_model = CostModel(model, shape)
         self.budget = (
@@ -140,6 +129,10 @@ class Search:
             hook, runner, self.cost_model, self.budget, self.schedule
         )
         self.last_shrink = -1
+        own = ('target', 'rho', 'penalty', 'milestones', 'threshold', 'cost')
+        settings = {name: getattr(hook, name) for name in own}
+        settings.update(asdict(self.schedule), input_shape=tuple(shape))
+        self.settings = {name: str(value) for name, value in settings.items()}
 
     def rho(self, iteration: int) -> float:
         """The coefficient of the penalty in an iteration."""
@@ -204,9 +197,31 @@ class Search:
             self.controller.load_state_dict(state['controller'])
         if changed & {'rho', 'penalty'}:
             self.controller.rho = first_rho
-        if changed & {'target', 'begin', 'end', 'by_epoch'}:
-            architecture = architecture_of(bare_model(runner))
-            self.controller.replan_(architecture, runner.iter)
+        if changed & {'target', 'begin', 'end', 'input_shape'}:
+            self.replan_(runner)
+
+    def replan_(self, runner: Runner) -> None:
+        """Go on from the network as it is.
+
+        Raises:
+            ValueError: If it can never meet the target.
+        """
+        architecture = architecture_of(bare_model(runner))
+        self.controller.replan_(architecture, runner.iter)
+        over = runner.iter >= self.schedule.end
+        if over and not self.is_due(runner.iter) and self.misses(architecture):
+            raise ValueError(
+                f'target is {self.budget}, but the search ended at iteration '
+                f'{self.schedule.end} and the network is still above it at '
+                f'{runner.iter}; give a later end'
+            )
+
+    def misses(self, architecture: Mapping[str, int]) -> bool:
+        """Whether an architecture is above the target."""
+        if self.budget is None:
+            return False
+        cost = self.cost_model.total(architecture, self.budget.resource)
+        return cost > self.budget.amount
 
     def announce(self, runner: Runner) -> None:
         """Log what is going to happen."""

@@ -5,8 +5,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from mmengine.dist import get_rank, get_world_size
-from mmengine.hooks import Hook
+from mmengine.dist import broadcast, get_rank, get_world_size
+from mmengine.hooks import (
+    CheckpointHook,
+    EarlyStoppingHook,
+    Hook,
+    ParamSchedulerHook,
+)
 from mmengine.optim import BaseOptimWrapper
 from mmengine.runner import Runner
 
@@ -16,6 +21,7 @@ from ..search import architecture_of, check_optimizer, importances
 from ..search.budget import Target
 from .checkpoints import (
     check_fits,
+    check_whole,
     gather_state,
     guard_loading_,
     guard_saving_,
@@ -29,6 +35,7 @@ from .checks import (
     check_runner,
     check_weights,
 )
+from .milestones import Milestone
 from .plan import Search
 from .recalibration import recalibrate_runner_
 from .report import record_evaluation, report
@@ -39,6 +46,7 @@ from .surgery import (
     bare_model,
     deployed_model,
     shrink_runner_,
+    without_hooks,
 )
 
 
@@ -126,6 +134,7 @@ class ProgressiveShrinkHook(Hook):
         self._stale = True
         self._step_checked = False
         self._resumed: dict[str, Any] = {}
+        self._state: dict[str, Any] = {}
         self._rng_state: dict[str, Any] | None = None
 
     # Set-up
@@ -134,6 +143,8 @@ class ProgressiveShrinkHook(Hook):
         """Measure the supernet, while the model still is what config says."""
         guard_loading_(runner)
         if not _trains(runner):
+            return
+        if hasattr(self, 'search'):  # a test after the training
             return
         check_runner(runner)
         self.search = Search(self, runner)
@@ -151,9 +162,11 @@ class ProgressiveShrinkHook(Hook):
         self._step_hook = optimizer.register_step_post_hook(self._after_step)
         guard_saving_(runner, self._prepare_checkpoint)
         own_generators_(runner)
-        if runner._resume:
+        if self._resumed:
             self.search.resume(runner)
             self._restore(runner)
+        elif architecture_of(model) != self.search.cost_model.supernet:
+            self.search.replan_(runner)  # loaded from a smaller network
         self.search.remember(runner)
         self.search.announce(runner)
         if not runner.iter:
@@ -209,24 +222,28 @@ class ProgressiveShrinkHook(Hook):
             self._rng_state = None
         clean = runner.optim_wrapper.should_update()
         if clean and self.search.is_due(runner.iter):
-            with self._stopping(runner):
-                self._shrink(runner)
+            self._shrink(runner)
 
     def _shrink(self, runner: Runner) -> None:
         model = bare_model(runner)
         before = architecture_of(model)
         self.search.adapt_(runner, self._importances(runner))
-        while True:
-            importance = self._importances(runner)
-            keep, milestone = self.search.select(importance, runner.iter)
-            if any(len(keep[name]) < len(v) for name, v in importance.items()):
-                shrink_runner_(runner, keep)
-                self.search.penalty.bind_(model)
-                self._stale = True
-            if milestone is None:
-                break
+        milestone = self._cut(runner)
+        while milestone is not None:
             self._evaluate_rung(runner, milestone.name)
+            milestone = self._cut(runner)
         self._report(runner, before)
+
+    def _cut(self, runner: Runner) -> Milestone | None:
+        """Remove what has to go now; return the milestone that this meets."""
+        importance = self._importances(runner)
+        keep, milestone = self.search.select(importance, runner.iter)
+        if any(len(keep[name]) < len(v) for name, v in importance.items()):
+            with self._stopping(runner):
+                shrink_runner_(runner, keep)
+            self.search.penalty.bind_(bare_model(runner))
+            self._stale = True
+        return milestone
 
     def _report(self, runner: Runner, before: Mapping[str, int]) -> None:
         search = self.search
@@ -234,12 +251,23 @@ class ProgressiveShrinkHook(Hook):
 
     def _importances(self, runner: Runner) -> Mapping[str, torch.Tensor]:
         copies = [bare_model(runner), deployed_model(runner)]
-        return importances(list({id(copy): copy for copy in copies}.values()))
+        with self._stopping(runner):
+            found = importances(
+                list({id(copy): copy for copy in copies}.values())
+            )
+        # Rank 0's count: the last bit may differ where GPUs do.
+        values = torch.cat(list(found.values()))
+        broadcast(values)
+        sizes = [len(value) for value in found.values()]
+        return dict(zip(found, values.split(sizes)))
 
     def _evaluate_rung(self, runner: Runner, name: str) -> None:
         metrics = {}
         if runner.val_loop is not None:
-            metrics = runner.val_loop.run()
+            with without_hooks(
+                runner, CheckpointHook, EarlyStoppingHook, ParamSchedulerHook
+            ):
+                metrics = runner.val_loop.run()
             runner.model.train()
         self._recalibrate(runner)
         write_rung(runner, self.search.cost_model, name, metrics)
@@ -297,11 +325,12 @@ class ProgressiveShrinkHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Take over the architecture before weights and states are set."""
         compat.restore_checkpoint_(checkpoint)
-        found = check_fits(checkpoint, bare_model(runner), runner._resume)
+        found = check_fits(checkpoint, bare_model(runner))
         if not _trains(runner):
             return
         apply_architecture_to_runner_(runner, found)
         if runner._resume:
+            check_whole(checkpoint, bare_model(runner))
             self._resumed = checkpoint
 
     @staticmethod
@@ -319,6 +348,11 @@ class ProgressiveShrinkHook(Hook):
         self._step_hook.remove()
         del runner.save_checkpoint
         self._recalibrate(runner)
+        if self.search.misses(architecture_of(bare_model(runner))):
+            runner.logger.error(
+                f'Search: the run ended at iteration {runner.iter}, before '
+                f'the network was down to {self.search.budget}'
+            )
         write_results(runner, self.search.cost_model)
 
 

@@ -14,8 +14,9 @@ from torch import nn
 from .. import compat
 from ..config import build_model, searched_config
 from ..search import CostModel, architecture_of, write_architecture
+from ..search.files import replacing
 from ..version import __version__
-from .checkpoints import writing
+from .checkpoints import failing_clearly
 from .latency import latency
 from .report import EVALUATIONS, RUNGS, append, count_params
 from .surgery import deployed_model
@@ -30,6 +31,11 @@ def write_network(runner: Runner, cost_model: CostModel, folder: str) -> None:
         cost_model: Of the supernet that the search began with.
         folder: Is made.
     """
+    with failing_clearly(folder, runner):
+        _write_network(runner, cost_model, folder)
+
+
+def _write_network(runner: Runner, cost_model: CostModel, folder: str) -> None:
     os.makedirs(folder, exist_ok=True)
     model = deployed_model(runner)
     architecture = architecture_of(model)
@@ -41,14 +47,15 @@ def write_network(runner: Runner, cost_model: CostModel, folder: str) -> None:
     write_architecture(
         osp.join(folder, 'architecture.json'), architecture, **facts
     )
-    with writing(osp.join(folder, 'model.pth'), runner) as new:
+    with replacing(osp.join(folder, 'model.pth')) as new:
         torch.save(_checkpoint(runner, model), new)
     config = searched_config(runner.cfg, architecture)
     if config is not None:
-        with writing(osp.join(folder, 'config.py'), runner) as new:
+        with replacing(osp.join(folder, 'config.py')) as new:
             config.dump(new)
 
 
+@master_only
 def write_results(runner: Runner, cost_model: CostModel) -> None:
     """Write ``work_dir/searched``; log the tables.
 

@@ -1,9 +1,10 @@
 """Shrinking everything that a Runner holds of a model, together."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
-from mmengine.hooks import EMAHook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.model import BaseAveragedModel, is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
@@ -30,6 +31,17 @@ def deployed_model(runner: Runner) -> nn.Module:
     """What is evaluated and saved: the averaged weights if there are some."""
     averaged = averaged_model(runner)
     return bare_model(runner) if averaged is None else averaged.module
+
+
+@contextmanager
+def without_hooks(runner: Runner, *kinds: type[Hook]) -> Iterator[None]:
+    """Leave out some hooks of a runner for a while."""
+    hooks = runner._hooks
+    runner._hooks = [hook for hook in hooks if not isinstance(hook, kinds)]
+    try:
+        yield
+    finally:
+        runner._hooks = hooks
 
 
 def shrink_runner_(runner: Runner, keep: Mapping[str, Tensor]) -> None:

@@ -165,6 +165,8 @@ class Descent:
             iteration: Of this shrink.
             interval: Between two shrinks.
         """
+        if self.start <= self.target:
+            return rho
         step = math.log(self.start / self.target)
         step *= interval / (self.end - self.begin)
         behind = math.log(max(dead_removed, 1.0) / self.at(iteration)) / step
@@ -198,10 +200,10 @@ def select_within(
         Kept indices, ascending, by unit name.
     """
     removal = _Removal(importance, threshold, cost_model, resource)
-    for lowest, protect in ((limits[0], True), (0.0, True), (0.0, False)):
-        removal.go_on_(lowest, limits[1], protect)
-        if removal.cost <= limits[1]:
-            break
+    lowest, highest = limits
+    removal.remove_(lowest, highest, protect=True, all_dead=True)
+    for protect in (True, False):
+        removal.remove_(0.0, highest, protect, all_dead=False)
     return removal.keep()
 
 
@@ -237,14 +239,16 @@ class _Removal:
             self.count[_module_of(name)] += count
             self.count[block_of(name) + '.'] += count
 
-    def go_on_(self, lowest: float, highest: float, protect: bool) -> None:
-        """Remove the dead down to ``lowest``, others down to ``highest``."""
+    def remove_(
+        self, lowest: float, highest: float, protect: bool, all_dead: bool
+    ) -> None:
+        """Remove down to ``highest``, and all dead ones down to ``lowest``."""
         heap = [self._least(name) for name, n in self.alive.items() if n]
         heapq.heapify(heap)
         while heap:
             value, name = heapq.heappop(heap)
             dead = value < self.threshold
-            if not dead and self.cost <= highest:
+            if self.cost <= highest and not (dead and all_dead):
                 break
             saved = self.cost_model.saving(self.alive, name, self.resource)
             if self.cost - saved < lowest:

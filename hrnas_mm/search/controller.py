@@ -106,19 +106,13 @@ class BudgetController:
         """Start from another network, of a run with other settings say.
 
         Raises:
-            ValueError: If it is too small, or too late.
+            ValueError: If it is too small already.
         """
         cost = self._total(architecture)
         if cost < self.budget.amount * (1 - TOLERANCE):
             raise ValueError(
                 f'target is {self.budget}, but the network has only '
                 f'{cost} {self.budget.resource} left, and cannot grow back'
-            )
-        if iteration >= self.schedule.end and cost > self.budget.amount:
-            raise ValueError(
-                f'target is {self.budget}, but the network still has {cost} '
-                f'{self.budget.resource} at iteration {iteration}, and the '
-                f'search ended at {self.schedule.end}; give a later end'
             )
         begin = max(iteration, self.schedule.begin)
         self.descent = self._plan(architecture, begin)

@@ -247,17 +247,27 @@ def test_checkpoint_of_a_larger_supernet(tmp_path, search):
         Runner.from_cfg(load_from(tmp_path / 'test', path, False)).test()
 
 
-def test_checkpoint_of_another_head(tmp_path, search):
+@pytest.mark.parametrize('classes', [9, 2])
+def test_checkpoint_of_another_head(tmp_path, search, classes):
     """Resuming is refused; fine-tuning from it is what people do."""
 
-    def widen(state_dict):
-        state_dict['head.weight'] = torch.zeros(9, 6, 1, 1)
+    def change(state_dict):
+        state_dict['head.weight'] = torch.zeros(classes, 6, 1, 1)
 
-    path = edited(tmp_path / 'head.pth', search, widen)
-    with pytest.raises(RuntimeError, match=r'head.weight .*\(9, 6, 1, 1\)'):
+    path = edited(tmp_path / 'head.pth', search, change)
+    message = rf'head.weight has shape \({classes}, 6, 1, 1\), the model'
+    with pytest.raises(RuntimeError, match=message):
         run(load_from(tmp_path / 'run', path))
     runner = run(load_from(tmp_path / 'tune', path, resume=False))
     assert runner.iter == 12
+
+
+def test_resuming_from_what_is_no_checkpoint_of_a_run(tmp_path, search):
+    path = search / 'searched/model.pth'
+    with pytest.raises(
+        RuntimeError, match="has no 'message_hub': .*load_from"
+    ):
+        run(load_from(tmp_path, path))
 
 
 class Malice:
@@ -335,10 +345,35 @@ def test_resume_from_a_fixed_rho_to_a_target(tmp_path):
     'change, message',
     [
         (dict(target=0.99), 'the network has only .* and cannot grow back'),
-        (dict(end=5), r'the search ended at 5; give a later end'),
+        (dict(end=5), r'the search ended at iteration 5 and .* later end'),
     ],
 )
 def test_resume_with_what_makes_no_sense(tmp_path, change, message):
     broken_off(tmp_path, **TARGET)
     with pytest.raises(ValueError, match=message):
         run(resumed(tmp_path, **{**TARGET, **change}))
+
+
+def test_resume_with_a_shorter_run(tmp_path):
+    """Nothing of the hook was changed, but its end is over by now."""
+    hook = dict(rho=None, target=0.6, begin=1, threshold=0.01)
+    broken_off(tmp_path, **hook)
+    cfg = resumed(tmp_path, **hook)
+    cfg.train_cfg.max_iters = 9
+    with pytest.raises(ValueError, match='the search ended at iteration 6'):
+        run(cfg)
+
+
+def test_search_from_a_smaller_network(tmp_path, search):
+    """The plan starts from what was loaded."""
+    cfg = load_from(tmp_path, search / 'searched/model.pth', resume=False)
+    cfg.custom_hooks[0].update(TARGET, target=0.3)
+    runner = run(cfg)
+    history = runner.message_hub.get_info('search_history')
+    plan = runner.message_hub.get_info('search_state')['controller']
+    assert plan['start'] == history[0]['macs'] < 403_200
+    assert 0.29 * 403_200 <= history[-1]['macs'] <= 0.3 * 403_200
+    cfg = load_from(tmp_path / 'b', search / 'searched/model.pth', False)
+    cfg.custom_hooks[0].update(TARGET, target=0.999)
+    with pytest.raises(ValueError, match='cannot grow back'):
+        run(cfg)

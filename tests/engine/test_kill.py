@@ -26,7 +26,9 @@ def config(work_dir):
     )
     cfg.optim_wrapper.accumulative_counts = 2
     cfg.optim_wrapper.clip_grad = dict(max_norm=5)
-    cfg.default_hooks.checkpoint.update(interval=3, max_keep_ckpts=1)
+    cfg.default_hooks.checkpoint.update(
+        interval=3, max_keep_ckpts=1, save_best='accuracy', rule='greater'
+    )
     return cfg
 
 

@@ -60,6 +60,16 @@ def test_target_is_met(tmp_path, penalty, target, resource, amount):
     assert plan['begin'] == 3 and plan['start'] == WHOLE[resource]
 
 
+def test_proximal_rho_starts_from_the_largest_learning_rate(tmp_path):
+    cfg = config(tmp_path, target=0.5, penalty='proximal', begin=4, end=14)
+    cfg.param_scheduler = dict(
+        type='OneCycleLR', eta_max=0.05, total_steps=24, by_epoch=False
+    )
+    runner = run(cfg)
+    history = runner.message_hub.get_info('search_history')
+    assert history[0]['rho'] == pytest.approx(1 / (0.05 * 10))
+
+
 def test_target_in_epochs(tmp_path):
     cfg = tiny.config(
         tmp_path,
@@ -135,6 +145,43 @@ def test_milestones_with_a_fixed_rho(tmp_path):
         assert torch.equal(a, b), name
     (rung,) = ladder.message_hub.get_info('search_rungs')
     assert 0.873 * WHOLE['macs'] <= rung['macs'] <= 0.9 * WHOLE['macs']
+
+
+def test_rungs_leave_no_checkpoints_of_their_own(tmp_path):
+    """One in the middle of a shrink could not be resumed from."""
+    cfg = config(tmp_path, target=0.4, milestones=[0.8])
+    cfg.default_hooks.checkpoint.update(
+        save_best='accuracy', rule='greater', interval=100, save_last=False
+    )
+    runner = run(cfg)
+    (rung,) = runner.message_hub.get_info('search_rungs')
+    assert rung['iter'] not in (6, 12, 18, 24)
+    assert not list(tmp_path.glob(f'*iter_{rung["iter"]}.pth'))
+    assert list(tmp_path.glob('best*.pth'))
+
+
+def test_training_then_testing(tmp_path):
+    cfg = config(tmp_path, target='0.2M')
+    cfg.custom_hooks.pop()  # mmengine's EMAHook would start anew
+    runner = run(cfg)
+    logged = runner.message_hub.get_info('search_evaluations')[-1]
+    assert runner.test() == logged['metrics']
+
+
+def test_run_that_ends_too_early_says_so(tmp_path):
+    cfg = config(tmp_path, target=0.5)
+    cfg.custom_hooks.append(
+        dict(
+            type='EarlyStoppingHook',
+            monitor='accuracy',
+            rule='less',
+            patience=1,
+            min_delta=2.0,
+        )
+    )
+    run(cfg)
+    log = next(tmp_path.rglob('*.log')).read_text()
+    assert 'before the network was down to 201.6 K multiply-adds' in log
 
 
 @pytest.mark.parametrize(
