@@ -294,7 +294,7 @@ def test_log_line(tmp_path, caplog):
     cfg.log_level = 'INFO'
     runner = run(cfg)
     text = next((tmp_path).rglob('*.log')).read_text()
-    lines = [x for x in text.splitlines() if 'Search: ' in x]
+    lines = [x for x in text.splitlines() if 'G multiply-adds (' in x]
     assert len(lines) == len(runner.message_hub.get_info('search_history'))
     for part in (
         'G multiply-adds (',
