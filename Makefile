@@ -23,7 +23,7 @@ demo: setup $(DEMO_DATA)/.done
 	@echo '== Done: the searched network is in $(DEMO_DIR)/searched, its story in $(DEMO_DIR)/*/*.log'
 
 test: setup
-	@echo '== Tests: about 3 minutes on 2 cores.'
+	@echo '== Tests: about 8 minutes on 2 cores.'
 	$(BIN)/python -m pytest
 	@echo '== Done: all tests passed.'
 

@@ -1,4 +1,4 @@
-"""Runs in a process of their own, which can be killed at any moment."""
+"""Runs that are broken off, or killed, and what they leave."""
 
 import os
 import signal
@@ -6,9 +6,25 @@ import sys
 import traceback
 
 import torch
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from hrnas_mm.engine.surgery import averaged_model, bare_model
+
+
+@HOOKS.register_module(force=True)
+class Stop(Hook):
+    """Breaks a run off after all that an iteration does, checkpoints too."""
+
+    priority = 'LOWEST'
+
+    def __init__(self, at):
+        self.at = at
+
+    def after_train_iter(self, runner, *args, **kwargs):
+        if runner.iter + 1 == self.at:
+            raise KeyboardInterrupt
 
 
 def everything(runner):

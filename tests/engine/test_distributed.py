@@ -8,7 +8,7 @@ import tiny
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from mmengine.hooks import Hook
+from killing import Stop
 from mmengine.runner import Runner
 
 from hrnas_mm.compat import use_gloo_
@@ -23,19 +23,6 @@ STEPS = dict(
     plain={},
     accumulated=dict(accumulative_counts=2, clip_grad=dict(max_norm=1.0)),
 )
-
-
-class Stop(Hook):
-    """Breaks off after the checkpoint of an iteration."""
-
-    priority = 'LOWEST'
-
-    def __init__(self, at):
-        self.at = at
-
-    def after_train_iter(self, runner, *args, **kwargs):
-        if runner.iter + 1 == self.at:
-            raise KeyboardInterrupt
 
 
 def config(folder, wrapper=None, step=None, resume=False, launcher='pytorch'):

@@ -6,14 +6,14 @@ import logging
 import pytest
 import tiny
 import torch
+from killing import everything
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
 from hrnas_mm.engine import ProgressiveShrinkHook
-from hrnas_mm.engine.surgery import averaged_model, bare_model, deployed_model
+from hrnas_mm.engine.surgery import bare_model, deployed_model
 from hrnas_mm.search import CostModel, architecture_of
 
 EMA = dict(
@@ -30,36 +30,10 @@ EMA = dict(
 )
 
 
-@HOOKS.register_module(force=True)
-class Stop(Hook):
-    """Breaks the run off, as a kill would."""
-
-    priority = 'VERY_LOW'
-
-    def __init__(self, at):
-        self.at = at
-
-    def after_train_iter(self, runner, *args, **kwargs):
-        if runner.iter + 1 == self.at:
-            raise KeyboardInterrupt
-
-
 def run(cfg):
     runner = Runner.from_cfg(cfg)
     runner.train()
     return runner
-
-
-def everything(runner):
-    """All tensors that training leaves: weights, averages, optimizer."""
-    averaged = averaged_model(runner)
-    optimizer = runner.optim_wrapper.optimizer
-    return dict(
-        model=bare_model(runner).state_dict(),
-        averaged=averaged.state_dict() if averaged else {},
-        optimizer=optimizer.state_dict()['state'],
-        lr=runner.optim_wrapper.get_lr(),
-    )
 
 
 @pytest.mark.parametrize('ema', EMA)
