@@ -15,6 +15,8 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import HistoryBuffer
 from torch import nn
 
+from .nested import nested_dicts
+
 
 def plain_checkpoint_(checkpoint: dict) -> None:
     """Make a Runner's checkpoint loadable with ``weights_only=True``.
@@ -138,7 +140,9 @@ def use_gloo_(cfg: Config) -> None:
     )
     if wrapper.get('type', defaults['type']) == defaults['type']:
         cfg.model_wrapper_cfg = {**defaults, **wrapper, 'device_ids': None}
-    _replace_sync_bn_(cfg._cfg_dict)
+    for node in nested_dicts(cfg._cfg_dict):
+        if node.get('type') == 'SyncBN':
+            node['type'] = 'BN'
 
 
 def _set_slurm_ranks() -> None:
@@ -156,16 +160,6 @@ def _set_slurm_ranks() -> None:
         os.environ['MASTER_ADDR'] = hosts[0]
     os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
     os.environ.setdefault('MASTER_PORT', '29500')
-
-
-def _replace_sync_bn_(node: Any) -> None:
-    if isinstance(node, dict):
-        if node.get('type') == 'SyncBN':
-            node['type'] = 'BN'
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for item in node:
-            _replace_sync_bn_(item)
 
 
 def plain(value: Any) -> Any:

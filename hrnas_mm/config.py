@@ -2,7 +2,6 @@
 
 import os.path as osp
 from argparse import ArgumentParser
-from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config, DictAction
@@ -12,6 +11,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from .compat import use_gloo_
+from .nested import nested_dicts
 
 
 def prepare_config(
@@ -40,8 +40,9 @@ def prepare_config(
     return cfg
 
 
-def add_runner_arguments(parser: ArgumentParser) -> None:
-    """Add what the frameworks' train.py and test.py have in common."""
+def add_config_arguments(parser: ArgumentParser) -> None:
+    """Add what all command lines have that read a config."""
+    parser.add_argument('config', help='config file, of the search say')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -49,6 +50,11 @@ def add_runner_arguments(parser: ArgumentParser) -> None:
         help='key=value pairs that override the config; data_root=... moves '
         'every data set that is under the data_root of the config',
     )
+
+
+def add_runner_arguments(parser: ArgumentParser) -> None:
+    """Add what the frameworks' train.py and test.py have in common."""
+    add_config_arguments(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -110,7 +116,7 @@ def searched_config(
 def move_data_(cfg: Config, old: str, new: str) -> None:
     """Replace the folder ``old`` by ``new`` in all paths under it."""
     folder = old.rstrip('/')
-    for node in _dicts(cfg._cfg_dict):
+    for node in nested_dicts(cfg._cfg_dict):
         for key, value in node.items():
             if isinstance(value, str) and (value + '/').startswith(
                 folder + '/'
@@ -129,7 +135,7 @@ def check_data(cfg: Config, *loaders: str) -> None:
         FileNotFoundError: Names the folder and how to get it.
     """
     for loader in loaders:
-        for node in _dicts(cfg.get(loader) or {}):
+        for node in nested_dicts(cfg.get(loader) or {}):
             folder = node.get('data_root')
             if folder and not osp.isdir(folder):
                 raise FileNotFoundError(
@@ -137,13 +143,3 @@ def check_data(cfg: Config, *loaders: str) -> None:
                     f'{cfg.get("data_help", "")} Give another folder with '
                     '--cfg-options data_root=...'
                 )
-
-
-def _dicts(node: Any) -> Iterator[dict[str, Any]]:
-    """All dicts in a config, from the outside in."""
-    if isinstance(node, dict):
-        yield node
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for item in node:
-            yield from _dicts(item)

@@ -9,18 +9,21 @@ its gradient, the proximal step, and the checks.
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
 
 import torch
-from mmengine.config import DictAction
 from mmengine.optim import build_optim_wrapper
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from hrnas_mm.config import build_model, prepare_config
+from hrnas_mm.config import (
+    add_config_arguments,
+    build_model,
+    prepare_config,
+)
 from hrnas_mm.engine.checks import check_losses, input_shape_of
+from hrnas_mm.engine.latency import seconds
 from hrnas_mm.search import CostModel, ResourcePenalty
 
 
@@ -30,25 +33,14 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('config', help='config of a search')
+    add_config_arguments(parser)
     parser.add_argument('--shape', type=int, nargs='+', metavar='N')
     parser.add_argument('--batch', type=int, default=1, help='images')
     parser.add_argument('--rounds', type=int, default=5, help='timed steps')
     parser.add_argument(
         '--device', default='cuda' if torch.cuda.is_available() else 'cpu'
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
     return parser.parse_args()
-
-
-def seconds(function: Callable[[], None], device: str) -> float:
-    """How long one call takes."""
-    wait = torch.cuda.synchronize if device == 'cuda' else lambda: None
-    wait()
-    start = time.perf_counter()
-    function()
-    wait()
-    return time.perf_counter() - start
 
 
 def parts_of_a_step(
@@ -93,7 +85,7 @@ def main() -> None:
     times: dict[str, list[float]] = {name: [] for name in parts}
     for _ in range(args.rounds + 1):  # the first warms up
         for name, part in parts.items():
-            times[name].append(seconds(part, args.device))
+            times[name].append(seconds(part, torch.device(args.device)))
     table = Table(title=f'{args.batch} x {tuple(shape)} on {args.device}')
     for column in ('', 'ms, median', 'min', 'max', 'of the step'):
         table.add_column(column, justify='right' if column else 'left')

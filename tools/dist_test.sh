@@ -1,19 +1,6 @@
 #!/usr/bin/env bash
-# Evaluate in several processes, one per GPU (or on the CPU):
+# Evaluate in several processes, see launch.sh:
 #
 #   tools/dist_test.sh CONFIG CHECKPOINT GPUS [arguments of tools/test.py]
-#
-# On several machines set NNODES, NODE_RANK, MASTER_ADDR and PORT.
 set -euo pipefail
-CONFIG=$1
-CHECKPOINT=$2
-GPUS=$3
-
-"${PYTHON:-python}" -m torch.distributed.run \
-    --nnodes="${NNODES:-1}" \
-    --node_rank="${NODE_RANK:-0}" \
-    --master_addr="${MASTER_ADDR:-127.0.0.1}" \
-    --master_port="${PORT:-29500}" \
-    --nproc_per_node="$GPUS" \
-    "$(dirname "$0")/test.py" "$CONFIG" "$CHECKPOINT" \
-    --launcher pytorch "${@:4}"
+exec "$(dirname "$0")/launch.sh" "$3" test.py "$1" "$2" "${@:4}"

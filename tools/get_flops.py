@@ -5,21 +5,24 @@ import json
 import sys
 from contextlib import redirect_stdout
 
-from mmengine.config import DictAction
 from mmengine.runner import load_checkpoint
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from hrnas_mm.config import build_model, prepare_config
+from hrnas_mm.config import (
+    add_config_arguments,
+    build_model,
+    prepare_config,
+)
 from hrnas_mm.engine.checks import input_shape_of
-from hrnas_mm.search import architecture_of, trace
+from hrnas_mm.search import architecture_of, count_params, trace
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file')
+    add_config_arguments(parser)
     parser.add_argument(
         'checkpoint', nargs='?', help='weights, of a shrunk network say'
     )
@@ -31,12 +34,6 @@ def parse_args() -> argparse.Namespace:
         help='H W or C H W; default: the size of the data_preprocessor',
     )
     parser.add_argument('--json', action='store_true', help='print JSON')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='key=value pairs that override the config',
-    )
     return parser.parse_args()
 
 
@@ -63,16 +60,14 @@ def count(model: nn.Module, shape) -> dict:
     parts = {
         name: dict(
             macs=macs[name],
-            params=sum(
-                p.numel() for p in model.get_submodule(name).parameters()
-            ),
+            params=count_params(model.get_submodule(name)),
             **elements(architecture, name + '.'),
         )
         for name in part_names(model)
     }
     total = dict(
         macs=macs[''],
-        params=sum(p.numel() for p in model.parameters()),
+        params=count_params(model),
         **elements(architecture, ''),
     )
     return dict(input_shape=list(shape), total=total, parts=parts)

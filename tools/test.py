@@ -14,10 +14,9 @@ from hrnas_mm.config import (
 def parse_args() -> argparse.Namespace:
     """Read the command line; the arguments are those of the frameworks."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file, of the search say')
+    add_runner_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint, shrunk or not')
     parser.add_argument('--work-dir', help='where logs and metrics go')
-    add_runner_arguments(parser)
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args

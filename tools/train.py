@@ -16,7 +16,7 @@ from hrnas_mm.config import (
 def parse_args() -> argparse.Namespace:
     """Read the command line; the arguments are those of the frameworks."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file')
+    add_runner_arguments(parser)
     parser.add_argument('--work-dir', help='where logs and models go')
     parser.add_argument(
         '--resume',
@@ -36,7 +36,6 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='scale the learning rate with the batch size',
     )
-    add_runner_arguments(parser)
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args

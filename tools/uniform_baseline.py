@@ -9,9 +9,12 @@ Writes a config of that network, with no search in it:
 import argparse
 import sys
 
-from mmengine.config import DictAction
-
-from hrnas_mm.config import build_model, prepare_config, searched_config
+from hrnas_mm.config import (
+    add_config_arguments,
+    build_model,
+    prepare_config,
+    searched_config,
+)
 from hrnas_mm.engine.checks import input_shape_of
 from hrnas_mm.search import CostModel, parse_budget, uniform_architecture
 
@@ -22,7 +25,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('config', help='config of a search')
+    add_config_arguments(parser)
     parser.add_argument('out', help='the config to write')
     parser.add_argument(
         '--target',
@@ -31,12 +34,6 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--params', action='store_true', help='the target is in parameters'
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='key=value pairs that override the config',
     )
     return parser.parse_args()
 

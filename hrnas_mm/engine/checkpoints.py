@@ -199,7 +199,25 @@ def gather_state(runner: Runner) -> dict[str, Any]:
     )
 
 
-def restore_gradients_(
+def restore_state_(
+    runner: Runner, checkpoint: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Take over what :func:`gather_state` found.
+
+    Returns:
+        This rank's generators, for whoever knows when to set them.
+    """
+    _restore_gradients_(runner, checkpoint.get('gradients', []))
+    states = checkpoint.get('rng_state', [])
+    if states and len(states) != get_world_size():
+        runner.logger.warning(
+            f'Search: the checkpoint is of {len(states)} processes, this run '
+            f'has {get_world_size()}; it will not end as that one'
+        )
+    return dict(enumerate(states)).get(get_rank())
+
+
+def _restore_gradients_(
     runner: Runner, gradients: Sequence[Mapping[str, Tensor]]
 ) -> None:
     """Take up an accumulation where :func:`gather_state` found it.

@@ -2,7 +2,8 @@
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import nn
@@ -27,18 +28,19 @@ def latency(
     """
     times: list[list[float]] = [[] for _ in models]
     for _ in range(warmup + rounds):
-        for model, seconds in zip(models, times):
+        for model, taken in zip(models, times):
+            device = next(model.parameters()).device
+            image = torch.zeros(1, *input_shape, device=device)
             with evaluating(model):
-                seconds.append(_seconds(model, input_shape))
-    return [1000 * statistics.median(seconds[warmup:]) for seconds in times]
+                taken.append(seconds(partial(model, image), device))
+    return [1000 * statistics.median(taken[warmup:]) for taken in times]
 
 
-def _seconds(model: nn.Module, input_shape: Sequence[int]) -> float:
-    device = next(model.parameters()).device
-    image = torch.zeros(1, *input_shape, device=device)
+def seconds(function: Callable[[], object], device: torch.device) -> float:
+    """How long one call takes, all that it has started on a GPU included."""
     _wait(device)
     start = time.perf_counter()
-    model(image)
+    function()
     _wait(device)
     return time.perf_counter() - start
 

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from mmengine.dist import broadcast, get_rank, get_world_size
 from mmengine.hooks import (
     CheckpointHook,
     EarlyStoppingHook,
@@ -17,8 +16,9 @@ from mmengine.runner import Runner
 
 from .. import compat
 from ..registry import HOOKS, register_in
-from ..search import architecture_of, check_optimizer, importances
+from ..search import architecture_of, check_optimizer
 from ..search.budget import Target
+from ..search.controller import Importance
 from .checkpoints import (
     check_fits,
     check_whole,
@@ -26,7 +26,7 @@ from .checkpoints import (
     guard_loading_,
     guard_saving_,
     last_whole,
-    restore_gradients_,
+    restore_state_,
 )
 from .checks import (
     check_images,
@@ -44,7 +44,7 @@ from .rng import own_generators_, set_rng_state
 from .surgery import (
     apply_architecture_to_runner_,
     bare_model,
-    deployed_model,
+    importances_of_runner,
     shrink_runner_,
     without_hooks,
 )
@@ -164,28 +164,17 @@ class ProgressiveShrinkHook(Hook):
         own_generators_(runner)
         if self._resumed:
             self.search.resume(runner)
-            self._restore(runner)
+            self._rng_state = restore_state_(runner, self._resumed)
+            self._resumed = {}
         elif architecture_of(model) != self.search.cost_model.supernet:
             self.search.replan_(runner)  # loaded from a smaller network
+        if self._rng_state and not self._advances_data(runner):
+            set_rng_state(self._rng_state)
+            self._rng_state = None
         self.search.remember(runner)
         self.search.announce(runner)
         if not runner.iter:
             self._report(runner, architecture_of(model))
-
-    def _restore(self, runner: Runner) -> None:
-        """Take over what mmengine leaves out: gradients and generators."""
-        restore_gradients_(runner, self._resumed.get('gradients', []))
-        states = self._resumed.get('rng_state', [])
-        self._resumed = {}
-        if states and len(states) != get_world_size():
-            runner.logger.warning(
-                f'Search: the checkpoint is of {len(states)} processes, this '
-                f'run has {get_world_size()}; it will not end as that one'
-            )
-        self._rng_state = dict(enumerate(states)).get(get_rank())
-        if self._rng_state and not self._advances_data(runner):
-            set_rng_state(self._rng_state)
-            self._rng_state = None
 
     # The penalty
 
@@ -227,16 +216,16 @@ class ProgressiveShrinkHook(Hook):
     def _shrink(self, runner: Runner) -> None:
         model = bare_model(runner)
         before = architecture_of(model)
-        self.search.adapt_(runner, self._importances(runner))
-        milestone = self._cut(runner)
+        importance = self._importances(runner)
+        self.search.adapt_(runner, importance)
+        milestone = self._cut(runner, importance)
         while milestone is not None:
             self._evaluate_rung(runner, milestone.name)
-            milestone = self._cut(runner)
+            milestone = self._cut(runner, self._importances(runner))
         self._report(runner, before)
 
-    def _cut(self, runner: Runner) -> Milestone | None:
+    def _cut(self, runner: Runner, importance: Importance) -> Milestone | None:
         """Remove what has to go now; return the milestone that this meets."""
-        importance = self._importances(runner)
         keep, milestone = self.search.select(importance, runner.iter)
         if any(len(keep[name]) < len(v) for name, v in importance.items()):
             with self._stopping(runner):
@@ -249,17 +238,9 @@ class ProgressiveShrinkHook(Hook):
         search = self.search
         report(runner, search.cost_model, before, search.controller.rho)
 
-    def _importances(self, runner: Runner) -> Mapping[str, torch.Tensor]:
-        copies = [bare_model(runner), deployed_model(runner)]
+    def _importances(self, runner: Runner) -> Importance:
         with self._stopping(runner):
-            found = importances(
-                list({id(copy): copy for copy in copies}.values())
-            )
-        # Rank 0's count: the last bit may differ where GPUs do.
-        values = torch.cat(list(found.values()))
-        broadcast(values)
-        sizes = [len(value) for value in found.values()]
-        return dict(zip(found, values.split(sizes)))
+            return importances_of_runner(runner)
 
     def _evaluate_rung(self, runner: Runner, name: str) -> None:
         metrics = {}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from mmengine.runner import Runner
 
 from ..compat import plain
-from ..search import CostModel, architecture_of
+from ..search import CostModel, architecture_of, count_params
 from .surgery import bare_model
 
 HISTORY = 'search_history'
@@ -65,11 +65,6 @@ def record_evaluation(
     macs = cost_model.total(architecture_of(bare_model(runner)))
     facts = dict(iter=runner.iter, macs=macs, metrics=plain(dict(metrics)))
     append(runner, EVALUATIONS, facts)
-
-
-def count_params(model) -> int:
-    """The number of parameters."""
-    return sum(param.numel() for param in model.parameters())
 
 
 def by_kind(architecture: Mapping[str, int]) -> dict[str, int]:

@@ -13,12 +13,17 @@ from torch import nn
 
 from .. import compat
 from ..config import build_model, searched_config
-from ..search import CostModel, architecture_of, write_architecture
+from ..search import (
+    CostModel,
+    architecture_of,
+    count_params,
+    write_architecture,
+)
 from ..search.files import replacing
 from ..version import __version__
 from .checkpoints import failing_clearly
 from .latency import latency
-from .report import EVALUATIONS, RUNGS, append, count_params
+from .report import EVALUATIONS, RUNGS, append
 from .surgery import deployed_model
 
 

@@ -4,13 +4,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
+from mmengine.dist import broadcast
 from mmengine.hooks import EMAHook, Hook
 from mmengine.model import BaseAveragedModel, is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from .. import compat
-from ..search import apply_architecture_, architecture_of, shrink_
+from ..search import (
+    apply_architecture_,
+    architecture_of,
+    importances,
+    shrink_,
+)
 
 
 def bare_model(runner: Runner) -> nn.Module:
@@ -31,6 +37,21 @@ def deployed_model(runner: Runner) -> nn.Module:
     """What is evaluated and saved: the averaged weights if there are some."""
     averaged = averaged_model(runner)
     return bare_model(runner) if averaged is None else averaged.module
+
+
+def importances_of_runner(runner: Runner) -> dict[str, Tensor]:
+    """Importance in the raw and the averaged weights; the same on all ranks.
+
+    Raises:
+        ValueError: If an importance factor is not finite; names its unit.
+    """
+    copies = [bare_model(runner), deployed_model(runner)]
+    found = importances(list({id(copy): copy for copy in copies}.values()))
+    # Rank 0's count: the last bit may differ where GPUs do.
+    values = torch.cat(list(found.values()))
+    broadcast(values)
+    sizes = [len(value) for value in found.values()]
+    return dict(zip(found, values.split(sizes)))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..search.cost import conv_macs, strided
+from ..search.cost import conv_macs, count_params, strided
 from ..search.units import Axis, SearchUnit, Size
 from .attention import TransformerLayer, layer_macs
 from .conv import (
@@ -116,9 +116,9 @@ class LightweightTransformer(nn.Module):
             extra_tokens=extra,
             **widths,
         )
-        self.shared_params = _count(
-            self.encoder, self.decoder, self.position, self.project_position
-        )
+        shared = (self.encoder, self.decoder, self.position)
+        self.shared_params = sum(map(count_params, shared))
+        self.shared_params += extra * out_channels  # project_position
         self.shared_params += out_channels  # the scale of the norm
         self._init_weights()
 
@@ -225,15 +225,6 @@ def transformer_macs(
 def resize(x: Tensor, size: Sequence[int]) -> Tensor:
     """Bilinear interpolation to (h, w), as the paper's projections do."""
     return F.interpolate(x, size, mode='bilinear', align_corners=False)
-
-
-def _count(*modules: nn.Module | None) -> int:
-    return sum(
-        param.numel()
-        for module in modules
-        if module is not None
-        for param in module.parameters()
-    )
 
 
 def _check_positive(**values: int) -> None:

@@ -11,7 +11,7 @@ from .architecture import (
 from .baselines import uniform_architecture
 from .budget import Budget, Descent, parse_budget, select_within
 from .controller import BudgetController, FixedRho
-from .cost import CostModel, trace
+from .cost import CostModel, count_params, trace
 from .penalty import ResourcePenalty, linear_warmup
 from .schedule import Schedule
 from .shrink import (
@@ -39,6 +39,7 @@ __all__ = [
     'architecture_of',
     'check_architecture',
     'check_optimizer',
+    'count_params',
     'importances',
     'linear_warmup',
     'named_search_units',

@@ -52,6 +52,11 @@ def strided(size: Sequence[int], stride: int) -> Size:
     return -(-size[0] // stride), -(-size[1] // stride)
 
 
+def count_params(model: nn.Module) -> int:
+    """The number of parameters."""
+    return sum(param.numel() for param in model.parameters())
+
+
 class Trace(NamedTuple):
     """What one forward pass of one image showed.
 
@@ -179,8 +184,7 @@ class CostModel:
         self.fixed = dict.fromkeys(RESOURCES, 0)
         self.fixed = dict(
             macs=traced.macs[''] - self.total(self.supernet),
-            params=sum(param.numel() for param in model.parameters())
-            - self.total(self.supernet, 'params'),
+            params=count_params(model) - self.total(self.supernet, 'params'),
         )
 
     def unit_cost(self, name: str, alive: int, cost: str = 'macs') -> int:
