@@ -2,9 +2,10 @@
 
 import os.path as osp
 from argparse import ArgumentParser
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, RUNNERS, init_default_scope
 from mmengine.runner import Runner
@@ -86,6 +87,12 @@ def build_model(cfg: Config) -> nn.Module:
     return revert_sync_batchnorm(MODELS.build(cfg.model))
 
 
+def search_shape(cfg: Config) -> Sequence[int] | None:
+    """The ``input_shape`` at which the config's search counts, if it says."""
+    shapes = [hook.get('input_shape') for hook in cfg.get('custom_hooks', [])]
+    return next(filter(None, shapes), None)
+
+
 def searched_config(
     cfg: Config, architecture: dict[str, int]
 ) -> Config | None:
@@ -96,21 +103,36 @@ def searched_config(
     if 'backbone' not in cfg.get('model', {}):
         return None
     cfg = Config(cfg.to_dict())
-    prefix = 'backbone.'
-    cfg.model.backbone.arch = {
-        name[len(prefix) :]: count
-        for name, count in architecture.items()
-        if name.startswith(prefix)
-    }
+    for name, part in _parts(cfg.model):
+        prefix = f'{name}.'
+        arch = {
+            unit[len(prefix) :]: count
+            for unit, count in architecture.items()
+            if unit.startswith(prefix)
+        }
+        if arch:
+            part.arch = arch
+            for key in ('pretrained', 'init_cfg'):  # weights of the supernet
+                part.pop(key, None)
+    cfg.model.pop('pretrained', None)
     cfg.custom_hooks = [
         hook
         for hook in cfg.get('custom_hooks', [])
         if not hook['type'].endswith('ProgressiveShrinkHook')
     ]
-    for key in ('pretrained', 'init_cfg'):  # weights of the supernet
-        cfg.model.backbone.pop(key, None)
     cfg.load_from, cfg.resume = None, False
     return cfg
+
+
+def _parts(model: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
+    """The parts of a model by the names of their modules."""
+    for name, part in model.items():
+        if isinstance(part, dict):
+            yield name, part
+        elif isinstance(part, (list, tuple)):
+            for i, item in enumerate(part):
+                if isinstance(item, dict):
+                    yield f'{name}.{i}', item
 
 
 def move_data_(cfg: Config, old: str, new: str) -> None:

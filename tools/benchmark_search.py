@@ -16,13 +16,16 @@ from mmengine.optim import build_optim_wrapper
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from hrnas_mm.config import (
     add_config_arguments,
     build_model,
     prepare_config,
+    search_shape,
 )
-from hrnas_mm.engine.checks import check_losses, input_shape_of
+from hrnas_mm.engine.checks import check_losses
+from hrnas_mm.engine.dense import cost_model_of, dense_part
 from hrnas_mm.engine.latency import seconds
 from hrnas_mm.search import CostModel, ResourcePenalty
 
@@ -52,9 +55,8 @@ def parts_of_a_step(
     losses = dict(loss=torch.ones((), device=images.device))
 
     def step() -> None:
-        outputs = model(images)
-        tensors = [outputs] if isinstance(outputs, Tensor) else outputs
-        sum(tensor.square().mean() for tensor in tensors).backward()
+        outputs = tree_leaves(model(images))
+        sum(tensor.square().mean() for tensor in outputs).backward()
         optimizer.step()
         optimizer.zero_grad()
 
@@ -74,19 +76,20 @@ def main() -> None:
     args = parse_args()
     cfg = prepare_config(args.config, args.cfg_options)
     model = build_model(cfg).to(args.device)
-    shape = input_shape_of(model, args.shape)
+    shape = args.shape or search_shape(cfg)
+    cost_model = cost_model_of(model, shape)
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     parts = parts_of_a_step(
-        model.train(),
-        torch.randn(args.batch, *shape, device=args.device),
+        dense_part(model.train()),
+        torch.randn(args.batch, *cost_model.input_shape, device=args.device),
         wrapper.optimizer,
-        CostModel(model, shape),
+        cost_model,
     )
     times: dict[str, list[float]] = {name: [] for name in parts}
     for _ in range(args.rounds + 1):  # the first warms up
         for name, part in parts.items():
             times[name].append(seconds(part, torch.device(args.device)))
-    table = Table(title=f'{args.batch} x {tuple(shape)} on {args.device}')
+    table = Table(title=f'{args.batch} x {cost_model.input_shape} on {args.device}')
     for column in ('', 'ms, median', 'min', 'max', 'of the step'):
         table.add_column(column, justify='right' if column else 'left')
     whole = statistics.median(times['training step'][1:])

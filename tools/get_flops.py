@@ -14,8 +14,10 @@ from hrnas_mm.config import (
     add_config_arguments,
     build_model,
     prepare_config,
+    search_shape,
 )
 from hrnas_mm.engine.checks import input_shape_of
+from hrnas_mm.engine.dense import dense_part
 from hrnas_mm.search import architecture_of, count_params, trace
 
 
@@ -31,7 +33,8 @@ def parse_args() -> argparse.Namespace:
         type=int,
         nargs='+',
         metavar='N',
-        help='H W or C H W; default: the size of the data_preprocessor',
+        help='H W or C H W; default: the input_shape of the search, or the '
+        'size of the data_preprocessor',
     )
     parser.add_argument('--json', action='store_true', help='print JSON')
     return parser.parse_args()
@@ -55,11 +58,11 @@ def part_names(model: nn.Module) -> list[str]:
 
 def count(model: nn.Module, shape) -> dict:
     """Multiply-adds, parameters and alive elements, in all and by part."""
-    macs = trace(model, shape).macs
+    macs = trace(dense_part(model), shape).macs
     architecture = architecture_of(model)
     parts = {
         name: dict(
-            macs=macs[name],
+            macs=macs.get(name, 0),  # not of what makes a pseudo-image
             params=count_params(model.get_submodule(name)),
             **elements(architecture, name + '.'),
         )
@@ -118,7 +121,7 @@ def main() -> None:
         with redirect_stdout(sys.stderr):  # mmengine prints; ours is JSON
             load_checkpoint(model, args.checkpoint, 'cpu', strict=True)
     try:
-        shape = input_shape_of(model, args.shape)
+        shape = input_shape_of(model, args.shape or search_shape(cfg))
     except ValueError as error:
         sys.exit(f'{error}; give --shape')
     counts = count(model, shape)

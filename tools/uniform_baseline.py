@@ -13,10 +13,11 @@ from hrnas_mm.config import (
     add_config_arguments,
     build_model,
     prepare_config,
+    search_shape,
     searched_config,
 )
-from hrnas_mm.engine.checks import input_shape_of
-from hrnas_mm.search import CostModel, parse_budget, uniform_architecture
+from hrnas_mm.engine.dense import cost_model_of
+from hrnas_mm.search import parse_budget, uniform_architecture
 
 
 def parse_args() -> argparse.Namespace:
@@ -43,9 +44,7 @@ def main() -> None:
     args = parse_args()
     cfg = prepare_config(args.config, args.cfg_options)
     model = build_model(cfg)
-    shapes = [hook.get('input_shape') for hook in cfg.get('custom_hooks', [])]
-    shape = next(filter(None, shapes), None)  # at which the search counts
-    cost_model = CostModel(model, input_shape_of(model, shape))
+    cost_model = cost_model_of(model, search_shape(cfg))
     target = {'params' if args.params else 'macs': args.target}
     try:
         budget = parse_budget(target, cost_model, '--target')

@@ -73,8 +73,15 @@ def input_shape_of(
         )
     if len(shape) == 3:
         return tuple(shape)
-    backbone = getattr(model, 'backbone', model)
-    return (getattr(backbone, 'in_channels', 3), *shape)
+    return (image_channels(getattr(model, 'backbone', model)) or 3, *shape)
+
+
+def image_channels(backbone: nn.Module) -> int | None:
+    """The channels that a backbone's first convolution takes."""
+    for module in backbone.modules():
+        if isinstance(module, nn.Conv2d):
+            return module.in_channels
+    return None
 
 
 def check_images(runner: Runner, model: nn.Module) -> None:
@@ -82,7 +89,7 @@ def check_images(runner: Runner, model: nn.Module) -> None:
 
     Data sets whose input is not one image tensor are not looked at.
     """
-    expected = getattr(getattr(model, 'backbone', None), 'in_channels', None)
+    expected = image_channels(getattr(model, 'backbone', nn.Identity()))
     with forked_rng(0):
         sample = runner.train_dataloader.dataset[0]
     image = sample.get('inputs') if isinstance(sample, dict) else None

@@ -19,7 +19,7 @@ from ..search import (
 )
 from ..search.controller import Importance
 from ..search.shrink import Keep
-from .checks import input_shape_of
+from .dense import cost_model_of
 from .milestones import Milestone, parse_milestones, stop_at_milestone
 from .surgery import bare_model
 
@@ -111,9 +111,8 @@ class Search:
 
     def __init__(self, hook: 'ProgressiveShrinkHook', runner: Runner) -> None:
         model = bare_model(runner)
-        shape = input_shape_of(model, hook.input_shape)
         self.threshold = hook.threshold
-        self.cost_model = CostModel(model, shape)
+        self.cost_model = cost_model_of(model, hook.input_shape)
         self.budget = (
             None
             if hook.target is None
@@ -131,7 +130,7 @@ class Search:
         self.last_shrink = -1
         own = ('target', 'rho', 'penalty', 'milestones', 'threshold', 'cost')
         settings = {name: getattr(hook, name) for name in own}
-        settings.update(asdict(self.schedule), input_shape=tuple(shape))
+        settings.update(asdict(self.schedule), input_shape=self.cost_model.input_shape)
         self.settings = {name: str(value) for name, value in settings.items()}
 
     def rho(self, iteration: int) -> float:

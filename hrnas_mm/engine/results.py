@@ -22,6 +22,7 @@ from ..search import (
 from ..search.files import replacing
 from ..version import __version__
 from .checkpoints import failing_clearly
+from .dense import dense_part
 from .latency import latency
 from .report import EVALUATIONS, RUNGS, append
 from .surgery import deployed_model
@@ -174,7 +175,8 @@ def _comparison(
     table.add_row('multiply-adds', f'{full / 1e9:.4f} G', f'{now / 1e9:.4f} G')
     models = [m for m in (supernet, model) if m is not None]
     params = [f'{count_params(m) / 1e6:.3f} M' for m in models]
-    times = [f'{t:.1f}' for t in latency(models, cost_model.input_shape)]
+    dense = [dense_part(m) for m in models]
+    times = [f'{t:.1f}' for t in latency(dense, cost_model.input_shape)]
     for name, cells in (('parameters', params), ('ms per image', times)):
         table.add_row(name, *['-'] * (2 - len(cells)), *cells)
     for row in _metric_rows(runner, full):

@@ -1,5 +1,6 @@
 """Registered classes."""
 
-from .backbones import HRNASSupernet
+from .backbones import HRNASSupernet, with_transformers
+from .necks import HRNASFuseScales
 
-__all__ = ['HRNASSupernet']
+__all__ = ['HRNASFuseScales', 'HRNASSupernet', 'with_transformers']

@@ -22,9 +22,11 @@ class FusionModule(nn.Module):
         in_channels: Of the incoming branches, highest resolution first.
         out_channels: Of the outgoing branches; at most one more.
         block: ``block(in_channels, out_channels, stride=...)``.
+        outputs: The branches to put out, None for all; of the others only
+            the one is built that a new branch is made from.
 
     Shape:
-        [(B, C_i, H_i, W_i)] -> [(B, C'_i, H_i, W_i)], the new branch at
+        [(B, C_i, H_i, W_i)] -> {i: (B, C'_i, H_i, W_i)}, the new branch at
         (ceil(H / 2), ceil(W / 2)) of the lowest
     """
 
@@ -34,36 +36,44 @@ class FusionModule(nn.Module):
         out_channels: Sequence[int],
         block: Block,
         act_layer: ActLayer = relu,
+        outputs: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
-        self.fuse = nn.ModuleList(
-            nn.ModuleDict(
-                {
-                    str(source): block(
-                        in_channels[source],
-                        channels,
-                        stride=2 if source < target else 1,
-                    )
-                    for source in neighbours(target, len(in_channels))
-                }
-            )
-            for target, channels in enumerate(out_channels[: len(in_channels)])
+        every = range(len(out_channels))
+        self.outputs = tuple(every if outputs is None else outputs)
+        last = len(in_channels) - 1
+        grows = last + 1 in self.outputs
+        self.fuse = nn.ModuleDict(
+            {
+                str(target): nn.ModuleDict(
+                    {
+                        str(source): block(
+                            in_channels[source],
+                            out_channels[target],
+                            stride=2 if source < target else 1,
+                        )
+                        for source in neighbours(target, len(in_channels))
+                    }
+                )
+                for target in range(len(in_channels))
+                if target in self.outputs or (grows and target == last)
+            }
         )
         self.grow = (
             block(out_channels[-2], out_channels[-1], stride=2)
-            if len(out_channels) > len(in_channels)
+            if grows
             else None
         )
         self.act = act_layer()
 
-    def forward(self, branches: Sequence[Tensor]) -> list[Tensor]:
-        fused = [
-            self.act(self._sum(blocks, branches, target))
-            for target, blocks in enumerate(self.fuse)
-        ]
+    def forward(self, branches: Sequence[Tensor]) -> dict[int, Tensor]:
+        fused = {
+            int(target): self.act(self._sum(blocks, branches, int(target)))
+            for target, blocks in self.fuse.items()
+        }
         if self.grow is not None:
-            fused.append(self.grow(fused[-1]))
-        return fused
+            fused[len(branches)] = self.grow(fused[len(branches) - 1])
+        return {i: fused[i] for i in self.outputs}
 
     def _sum(
         self, blocks: nn.Module, branches: Sequence[Tensor], target: int

@@ -6,7 +6,7 @@ activation, resizing and additions count nothing, as in the paper.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -83,22 +83,30 @@ def trace(model: nn.Module, input_shape: Sequence[int]) -> Trace:
         )
         for name, _ in named_searchables(model)
     ]
+    try:
+        with FlopCounterMode(display=False) as counter:
+            run_on_meta(model, input_shape)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return Trace(_macs_by_module(model, counter), sizes)
+
+
+@torch.no_grad()
+def run_on_meta(model: nn.Module, input_shape: Sequence[int]) -> Any:
+    """What a model in eval mode puts out for one image, without values.
+
+    Args:
+        model: Called with one tensor; left as it was.
+        input_shape: (C, H, W).
+    """
     weights = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     meta = {
         name: weight.detach().to('meta') for name, weight in weights.items()
     }
     image = torch.empty(1, *input_shape, device='meta')
-    try:
-        with (
-            evaluating(model),
-            torch.no_grad(),
-            FlopCounterMode(display=False) as counter,
-        ):
-            functional_call(model, meta, (image,))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return Trace(_macs_by_module(model, counter), sizes)
+    with evaluating(model):
+        return functional_call(model, meta, (image,))
 
 
 def _macs_by_module(
@@ -150,26 +158,34 @@ class CostModel:
     Args:
         model: The supernet.
         input_shape: (C, H, W) of one image.
+        traced: The part of the model that takes the image and whose
+            multiply-adds are counted, its modules under the same names; None
+            for the whole.
 
     Raises:
         ValueError: If the model has no search units.
     """
 
-    def __init__(self, model: nn.Module, input_shape: Sequence[int]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        input_shape: Sequence[int],
+        traced: nn.Module | None = None,
+    ) -> None:
         units = named_search_units(model)
         if not units:
             raise ValueError(
                 f'{type(model).__name__} has no search units; its backbone '
                 'must be an HRNASSupernet, or hold a LightweightTransformer'
             )
-        traced = trace(model, input_shape)
+        found = trace(model if traced is None else traced, input_shape)
         searchables = dict(named_searchables(model))
         self.input_shape = tuple(input_shape)
         self.supernet = {name: len(unit) for name, unit in units.items()}
         self._costs = {name: unit.costs for name, unit in units.items()}
         self._params = {name: unit.params for name, unit in units.items()}
         self._sizes: dict[str, list[Size]] = {
-            join(prefix, name): traced.sizes.get(prefix, [])
+            join(prefix, name): found.sizes.get(prefix, [])
             for prefix, module in searchables.items()
             for name in module.unit_names
         }
@@ -183,7 +199,7 @@ class CostModel:
         }
         self.fixed = dict.fromkeys(RESOURCES, 0)
         self.fixed = dict(
-            macs=traced.macs[''] - self.total(self.supernet),
+            macs=found.macs[''] - self.total(self.supernet),
             params=count_params(model) - self.total(self.supernet, 'params'),
         )
 

@@ -94,7 +94,7 @@ def test_fusion_sums_neighbours_and_grows_a_branch():
     fusion = FusionModule([3, 4, 5], [2, 3, 4, 6], conv)
     a, b, c = (torch.randn(1, n, s, s) for n, s in ((3, 9), (4, 5), (5, 3)))
     out = fusion([a, b, c])
-    f = fusion.fuse
+    f = list(fusion.fuse.values())
 
     def up(x, size):
         x = F.interpolate(x, scale_factor=2, mode='nearest')

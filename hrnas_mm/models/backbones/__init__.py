@@ -1,5 +1,6 @@
 """Backbones."""
 
 from .hrnas_supernet import HRNASSupernet
+from .with_transformers import with_transformers
 
-__all__ = ['HRNASSupernet']
+__all__ = ['HRNASSupernet', 'with_transformers']

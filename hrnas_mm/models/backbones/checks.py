@@ -47,9 +47,19 @@ def check_stages(stages: Sequence[Mapping[str, Any]]) -> None:
 
 
 def check_outputs(
-    out_indices: Sequence[int] | None, fuse_channels: int | None, branches: int
+    out_indices: Sequence[int] | None,
+    fuse_channels: int | None,
+    multiscale_output: bool,
+    branches: int,
 ) -> tuple[int, ...]:
     """Return the branches to put out, or raise ValueError."""
+    if not multiscale_output:
+        if out_indices is not None or fuse_channels is not None:
+            raise ValueError(
+                'multiscale_output=False gives the first branch: neither '
+                'out_indices nor fuse_channels can be given with it'
+            )
+        return (0,)
     if out_indices is None:
         if fuse_channels is not None and fuse_channels < 1:
             raise ValueError(
@@ -61,10 +71,11 @@ def check_outputs(
             'out_indices and fuse_channels must not both be given: '
             'fuse_channels joins all branches into one map'
         )
-    if not out_indices or not set(out_indices) <= set(range(branches)):
+    known = [i for i in range(branches) if i in out_indices]
+    if not known or known != list(out_indices):
         raise ValueError(
             'out_indices must be branches of the last stage, 0 '
-            f'to {branches - 1}, got {tuple(out_indices)}'
+            f'to {branches - 1}, ascending, got {tuple(out_indices)}'
         )
     return tuple(out_indices)
 

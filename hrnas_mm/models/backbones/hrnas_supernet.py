@@ -1,20 +1,19 @@
 """The multi-branch supernet, Sec. 3.2 and 4.1, as an OpenMMLab backbone."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import torch
-from mmcv.cnn import build_activation_layer, build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ...modules import ConvNormAct, FusionModule, SearchingBlock
 from ...modules.transformer import resize
 from ...registry import MODELS, register_in
-from ...search import apply_architecture_, architecture_in
-from .arch import load_architecture, pretrained_architecture
+from ..arch import searched_
+from ..blocks import ACT_CFG, NORM_CFG, act_layer_of, block_of, norm_layer_of
 from .checks import check_frozen, check_outputs, check_stages, check_stem
+from .hrnet import check_conv_cfg, stages_of_hrnet, weights_of_hrnet
 
 STAGES = (
     dict(num_blocks=(1,), num_channels=(24,)),
@@ -28,8 +27,11 @@ STAGES = (
 class Stage(nn.Module):
     """A fusion module and the parallel module after it.
 
+    Args:
+        outputs: The branches to put out; the others are not built.
+
     Shape:
-        [(B, C_i, H_i, W_i)] -> [(B, C'_i, H'_i, W'_i)]
+        [(B, C_i, H_i, W_i)] -> {i: (B, C'_i, H'_i, W'_i)} of ``outputs``
     """
 
     def __init__(
@@ -37,19 +39,32 @@ class Stage(nn.Module):
         in_channels: Sequence[int],
         num_blocks: Sequence[int],
         num_channels: Sequence[int],
+        outputs: Sequence[int],
         block,
         act_layer,
     ) -> None:
         super().__init__()
-        self.fusion = FusionModule(in_channels, num_channels, block, act_layer)
-        self.branches = nn.ModuleList(
-            nn.Sequential(*(block(channels, channels) for _ in range(depth)))
-            for depth, channels in zip(num_blocks, num_channels)
+        self.fusion = FusionModule(
+            in_channels, num_channels, block, act_layer, outputs
+        )
+        self.branches = nn.ModuleDict(
+            {
+                str(i): nn.Sequential(
+                    *(
+                        block(num_channels[i], num_channels[i])
+                        for _ in range(num_blocks[i])
+                    )
+                )
+                for i in outputs
+            }
         )
 
-    def forward(self, branches: Sequence[Tensor]) -> list[Tensor]:
+    def forward(self, branches: Sequence[Tensor]) -> dict[int, Tensor]:
         fused = self.fusion(branches)
-        return [branch(x) for branch, x in zip(self.branches, fused)]
+        return {
+            int(i): branch(fused[int(i)])
+            for i, branch in self.branches.items()
+        }
 
 
 @register_in(MODELS)
@@ -71,16 +86,23 @@ class HRNASSupernet(BaseModule):
         token_size: s, tokens are s * s pixels.
         transformer: More arguments of
             :class:`~hrnas_mm.modules.LightweightTransformer`.
-        out_indices: Branches of the last stage to return; None for all.
+        out_indices: Branches of the last stage to return, ascending; None
+            for all. What only the others need is not built.
         fuse_channels: Return one map instead: all branches resized to the
             highest resolution, concatenated and put through one more
             searching block with so many output channels.
         arch: A searched architecture: ``{unit name: count}``, a JSON file or
             a checkpoint.
+        extra: HRNet's description of its stages, in place of ``stages``. The
+            branches get the widths of its stage4, the depth stays HR-NAS';
+            weights of an HRNet that come with it are not loaded.
+        conv_cfg: None or Conv2d; here because HRNet has it.
         norm_cfg: BN or SyncBN.
         with_cp: Recompute the blocks' activations in the backward pass.
         norm_eval: Keep normalisation in eval mode while training.
         frozen_stages: Freeze the stem (0) and so many stages; -1 for none.
+        zero_init_residual: Start with blocks that are their shortcuts.
+        multiscale_output: False for the first branch alone.
         pretrained: Deprecated in favour of ``init_cfg``.
 
     Shape:
@@ -105,34 +127,46 @@ class HRNASSupernet(BaseModule):
         out_indices: Sequence[int] | None = None,
         fuse_channels: int | None = None,
         arch: None | str | Mapping[str, int] = None,
-        norm_cfg: Mapping[str, Any] = dict(type='BN', momentum=0.01, eps=1e-3),
-        act_cfg: Mapping[str, Any] = dict(type='ReLU', inplace=True),
+        extra: Mapping[str, Any] | None = None,
+        conv_cfg: Mapping[str, Any] | None = None,
+        norm_cfg: Mapping[str, Any] = NORM_CFG,
+        act_cfg: Mapping[str, Any] = ACT_CFG,
         with_cp: bool = False,
         norm_eval: bool = False,
         frozen_stages: int = -1,
+        zero_init_residual: bool = False,
+        multiscale_output: bool = True,
         pretrained: str | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(_init_cfg(pretrained, init_cfg))
+        init_cfg = _init_cfg(pretrained, init_cfg)
+        check_conv_cfg(conv_cfg)
+        if extra is not None:
+            stages = stages_of_hrnet(extra, stages)
+            init_cfg = weights_of_hrnet(init_cfg)
+        super().__init__(init_cfg)
         check_stem(stem_channels, stem_strides)
         check_stages(stages)
-        branches = len(stages[-1]['num_channels'])
-        self.out_indices = check_outputs(out_indices, fuse_channels, branches)
+        self.out_indices = check_outputs(
+            out_indices,
+            fuse_channels,
+            multiscale_output,
+            len(stages[-1]['num_channels']),
+        )
         check_frozen(frozen_stages, len(stages))
         self.in_channels = in_channels
         self.norm_eval = norm_eval
         self.frozen_stages = frozen_stages
-        norm_layer = partial(_build_norm, dict(norm_cfg))
-        act_layer = partial(build_activation_layer, dict(act_cfg))
-        block = partial(
-            SearchingBlock,
-            kernel_sizes=kernel_sizes,
-            expand_ratio=expand_ratio,
-            num_tokens=num_tokens,
-            transformer={'token_size': token_size, **(transformer or {})},
-            norm_layer=norm_layer,
-            act_layer=act_layer,
-            with_cp=with_cp,
+        norm_layer, act_layer = norm_layer_of(norm_cfg), act_layer_of(act_cfg)
+        block = block_of(
+            norm_cfg,
+            act_cfg,
+            kernel_sizes,
+            expand_ratio,
+            num_tokens,
+            token_size,
+            transformer,
+            with_cp,
         )
         widths = [in_channels, *stem_channels]
         self.stem = nn.Sequential(
@@ -141,28 +175,15 @@ class HRNASSupernet(BaseModule):
                 for *pair, stride in zip(widths, stem_channels, stem_strides)
             )
         )
-        self.stages = nn.ModuleList()
-        channels: Sequence[int] = widths[-1:]
-        for stage in stages:
-            self.stages.append(
-                Stage(channels, **stage, block=block, act_layer=act_layer)
-            )
-            channels = stage['num_channels']
-        self.fuse = (
-            block(sum(channels), fuse_channels) if fuse_channels else None
+        self.stages = build_stages(
+            widths[-1], stages, self.out_indices, block, act_layer
         )
-        self._shape(arch)
+        joined = sum(stages[-1]['num_channels'])
+        self.fuse = block(joined, fuse_channels) if fuse_channels else None
+        if zero_init_residual:
+            zero_residuals_(self)
+        searched_(self, arch)
         self._freeze()
-
-    def _shape(self, arch: None | str | Mapping[str, int]) -> None:
-        """Take the architecture that is given, or that of the weights."""
-        architecture = (
-            pretrained_architecture(self.init_cfg, self)
-            if arch is None
-            else load_architecture(arch, self)
-        )
-        if architecture is not None:
-            apply_architecture_(self, architecture)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         if x.shape[1] != self.in_channels:
@@ -176,9 +197,9 @@ class HRNASSupernet(BaseModule):
             x = x.contiguous(memory_format=torch.channels_last)
         branches = [self.stem(x)]
         for stage in self.stages:
-            branches = stage(branches)
+            branches = list(stage(branches).values())
         if self.fuse is None:
-            return tuple(branches[i] for i in self.out_indices)
+            return tuple(branches)
         size = branches[0].shape[-2:]
         joined = [branches[0], *(resize(x, size) for x in branches[1:])]
         return (self.fuse(torch.cat(joined, dim=1)),)
@@ -200,24 +221,45 @@ class HRNASSupernet(BaseModule):
         for module in [self.stem, *self.stages[: self.frozen_stages]]:
             module.eval().requires_grad_(False)
 
-    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
-        """Take the architecture of a searched ``state_dict`` first.
 
-        So a config of the supernet and a checkpoint of a shrunk network make
-        that network, with nothing else to do. A network that is already
-        smaller cannot grow back; the usual report of sizes follows then.
-        """
-        found = architecture_in(state_dict, self, prefix)
-        if found is not None:
-            try:
-                apply_architecture_(self, found)
-            except ValueError as error:
-                args[-1].append(str(error))
-        super()._load_from_state_dict(state_dict, prefix, *args)
+def build_stages(
+    channels: int,
+    stages: Sequence[Mapping[str, Any]],
+    out_indices: Sequence[int],
+    block,
+    act_layer,
+) -> nn.ModuleList:
+    """All stages; only the last one leaves branches out.
+
+    Args:
+        channels: Of the stem.
+        out_indices: The branches that the last stage puts out.
+    """
+    built = nn.ModuleList()
+    incoming: Sequence[int] = [channels]
+    for i, stage in enumerate(stages):
+        every = range(len(stage['num_channels']))
+        outputs = out_indices if i == len(stages) - 1 else every
+        built.append(
+            Stage(
+                incoming,
+                **stage,
+                outputs=outputs,
+                block=block,
+                act_layer=act_layer,
+            )
+        )
+        incoming = stage['num_channels']
+    return built
 
 
-def _build_norm(norm_cfg: dict[str, Any], channels: int) -> nn.Module:
-    return build_norm_layer(norm_cfg, channels)[1]
+def zero_residuals_(model: nn.Module) -> None:
+    """Let every searching block start as its shortcut."""
+    for module in model.modules():
+        if isinstance(module, SearchingBlock):
+            for part in (module.mixconv, module.transformer):
+                if part is not None:
+                    nn.init.zeros_(part.norm.weight)
 
 
 def _init_cfg(

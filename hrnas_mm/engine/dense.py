@@ -1,0 +1,77 @@
+"""What of a model is counted: the part that maps one image to dense maps."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from ..search import CostModel
+from ..search.cost import run_on_meta
+from .checks import input_shape_of
+
+HEADS = ('bbox_head', 'rpn_head')
+
+
+class DensePart(nn.Module):
+    """Backbone, neck and dense head of a detector, by their own names.
+
+    A detector takes point clouds or proposals, no plain tensor. This part
+    does: an image, or the pseudo-image of PointPillars. What comes before
+    (voxels) and after (regions of interest) is not counted, as in the paper.
+
+    Shape:
+        (B, C, H, W) -> what the heads put out
+    """
+
+    def __init__(self, detector: nn.Module) -> None:
+        super().__init__()
+        for name in ('backbone', 'neck', *HEADS):
+            part = getattr(detector, name, None)
+            if part is not None:
+                self.add_module(name, part)
+
+    def forward(self, image: Tensor):
+        x = self.backbone(image)
+        if hasattr(self, 'neck'):
+            x = self.neck(x)
+        heads = [self._modules[name] for name in HEADS if hasattr(self, name)]
+        return [head(x) for head in heads] or x
+
+
+def dense_part(model: nn.Module) -> nn.Module:
+    """The model itself if it takes an image, else its dense part."""
+    detects = any(hasattr(model, name) for name in HEADS)
+    return DensePart(model) if detects else model
+
+
+def cost_model_of(
+    model: nn.Module, shape: Sequence[int] | None = None
+) -> CostModel:
+    """What a model costs, whatever framework it is from.
+
+    Args:
+        model: Has search units.
+        shape: See :func:`input_shape_of`.
+
+    Raises:
+        ValueError: If the head does not fit the backbone; says what the
+            backbone puts out.
+    """
+    shape = input_shape_of(model, shape)
+    try:
+        return CostModel(model, shape, dense_part(model))
+    except (AssertionError, IndexError, RuntimeError, TypeError) as error:
+        raise ValueError(_misfit(model, shape, error)) from error
+
+
+def _misfit(model: nn.Module, shape: Sequence[int], error: Exception) -> str:
+    try:
+        maps = run_on_meta(model.backbone, shape)
+    except Exception:
+        return f'model cannot take an input of {tuple(shape)}: {error}'
+    channels = tuple(x.shape[1] for x in maps)
+    sizes = tuple(tuple(x.shape[2:]) for x in maps)
+    return (
+        f'in_channels or in_index of the head do not fit model.backbone, '
+        f'which puts out {len(maps)} maps of {channels} channels, {sizes} '
+        f'pixels, from an input of {tuple(shape)}: {error}'
+    )

@@ -1,0 +1,132 @@
+"""Where the architecture of a registered module comes from."""
+
+import os.path as osp
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..search import (
+    apply_architecture_,
+    architecture_in,
+    architecture_of,
+    named_search_units,
+    read_architecture,
+)
+from ..search.architecture import Architecture
+
+
+def searched_(
+    module: nn.Module, arch: None | str | Mapping[str, int]
+) -> None:
+    """Give a module the architecture it is to have, now and when it loads.
+
+    So a config of the supernet and a checkpoint of a shrunk network make that
+    network, with nothing else to do. A network that is already smaller cannot
+    grow back; the usual report of sizes follows then.
+
+    Args:
+        module: At its full size.
+        arch: ``{unit name: count}``, a JSON file of them, or a checkpoint
+            ('.pth', '.pt'); of this module, or of a model that has it. None
+            for that of the weights that the module's ``init_cfg`` will load.
+
+    Raises:
+        ValueError: If a file or checkpoint is of another network.
+    """
+    found = (
+        _of_init_cfg(module)
+        if arch is None
+        else load_architecture(arch, module)
+    )
+    if found is not None:
+        apply_architecture_(module, found)
+    # The public name of this is younger than torch 2.1.
+    module._register_load_state_dict_pre_hook(_resize_before_loading, True)
+
+
+def _resize_before_loading(
+    module, state_dict, prefix, metadata, strict, missing, unexpected, errors
+) -> None:
+    found = architecture_in(state_dict, module, prefix)
+    if found is None:
+        return
+    try:
+        apply_architecture_(module, found)
+    except ValueError as error:
+        errors.append(str(error))
+
+
+def load_architecture(
+    arch: str | Mapping[str, int], module: nn.Module
+) -> Architecture:
+    """Return a module's part of an architecture.
+
+    Args:
+        arch: See :func:`searched_`.
+        module: At its full size.
+
+    Raises:
+        ValueError: If a checkpoint has no importance factors of the module.
+    """
+    if isinstance(arch, str) and not arch.endswith('.json'):
+        found = _in_checkpoint(arch, module)
+        if found is None:
+            raise ValueError(
+                f'arch={arch!r} has no importance factors of a '
+                f'{type(module).__name__}: it is a checkpoint of another '
+                'network'
+            )
+        return found
+    counts = read_architecture(arch) if isinstance(arch, str) else dict(arch)
+    prefix = _prefix(architecture_of(module), counts)
+    return {
+        name[len(prefix) :]: count
+        for name, count in counts.items()
+        if name.startswith(prefix)
+    }
+
+
+def _of_init_cfg(module: nn.Module) -> Architecture | None:
+    """The architecture of the weights that ``init_cfg`` will load.
+
+    It has to be known in the constructor: weights are initialised after
+    optimizer and averaged model were made. None if there are none, or they
+    are not in a file here.
+    """
+    init_cfg = getattr(module, 'init_cfg', None)
+    if not isinstance(init_cfg, Mapping) or init_cfg['type'] != 'Pretrained':
+        return None
+    path = init_cfg.get('checkpoint')
+    if not osp.isfile(path):
+        return None
+    found = _in_checkpoint(path, module)
+    if found is None:
+        raise ValueError(
+            f'init_cfg.checkpoint {path!r} has no importance factors of a '
+            f'{type(module).__name__}: they are weights of another network'
+        )
+    return found
+
+
+def _in_checkpoint(path: str, module: nn.Module) -> Architecture | None:
+    checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    state_dict: dict[str, Tensor] = checkpoint.get('state_dict', checkpoint)
+    names = {id(param): name for name, param in module.named_parameters()}
+    units = named_search_units(module).values()
+    alphas = [names[id(unit.alpha)] for unit in units]
+    return architecture_in(state_dict, module, _prefix(alphas, state_dict))
+
+
+def _prefix(own: Iterable[str], names: Iterable[str]) -> str:
+    """What stands before most of a module's own names in a whole model's."""
+    own = set(own)
+    found = Counter[str]()
+    for name in names:
+        parts = name.split('.')
+        for i in range(len(parts)):
+            if '.'.join(parts[i:]) in own:
+                found[''.join(part + '.' for part in parts[:i])] += 1
+    return found.most_common(1)[0][0] if found else ''

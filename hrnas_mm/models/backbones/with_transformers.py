@@ -1,0 +1,89 @@
+"""The plug-and-play Transformer inside other people's networks, Table 8."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from ...modules import LightweightTransformer
+from ...registry import MODELS, register_in
+from ...search.cost import run_on_meta
+from ..arch import searched_
+from ..blocks import NORM_CFG, norm_layer_of
+
+NAME = 'transformer'
+
+
+@register_in(MODELS)
+def with_transformers(
+    backbone: Mapping[str, Any],
+    block: str = 'InvertedResidual',
+    num_tokens: int = 8,
+    token_size: int = 8,
+    transformer: Mapping[str, Any] | None = None,
+    norm_cfg: Mapping[str, Any] = NORM_CFG,
+    arch: None | str | Mapping[str, int] = None,
+) -> nn.Module:
+    """Add a LightweightTransformer to every block of a backbone.
+
+    block(x) becomes block(x) + Transformer(x). The backbone stays what it is,
+    with the names of its weights, so that pre-trained ones load; the tokens
+    are search units.
+
+    Source: HR-NAS, Sec. 4.3 and Table 8.
+
+    Args:
+        backbone: Config of any backbone, MobileNetV2 or ShuffleNetV2 say.
+        block: The class name of its blocks; they map one tensor to one.
+        num_tokens, token_size, transformer: See
+            :class:`~hrnas_mm.models.HRNASSupernet`.
+        norm_cfg: Of the Transformers; BN or SyncBN.
+        arch: See :class:`~hrnas_mm.models.HRNASSupernet`.
+
+    Raises:
+        ValueError: If the backbone has no such block.
+    """
+    model = MODELS.build(backbone)
+    blocks = [m for m in model.modules() if type(m).__name__ == block]
+    if not blocks:
+        kinds = sorted({type(m).__name__ for m in model.modules()})
+        raise ValueError(
+            f'block must be the class name of blocks of '
+            f'{type(model).__name__}, got {block!r}; it has {kinds}'
+        )
+    for module, sizes in zip(blocks, _sizes(model, blocks)):
+        plugged = LightweightTransformer(
+            **sizes,
+            num_tokens=num_tokens,
+            token_size=token_size,
+            norm_layer=norm_layer_of(norm_cfg),
+            **(transformer or {}),
+        )
+        module.add_module(NAME, plugged)
+        module.register_forward_hook(_add)
+    searched_(model, arch)
+    return model
+
+
+def _add(block: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> Tensor:
+    return out + getattr(block, NAME)(args[0])
+
+
+def _sizes(model: nn.Module, blocks: list[nn.Module]) -> list[dict[str, int]]:
+    """Channels and stride of each block, as a small image shows them."""
+    found: dict[nn.Module, dict[str, int]] = {}
+
+    def record(block, args, out) -> None:
+        found[block] = dict(
+            in_channels=args[0].shape[1],
+            out_channels=out.shape[1],
+            stride=args[0].shape[2] // out.shape[2],
+        )
+
+    handles = [block.register_forward_hook(record) for block in blocks]
+    try:
+        run_on_meta(model, (3, 256, 256))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [found[block] for block in blocks]

@@ -1,0 +1,5 @@
+"""Necks."""
+
+from .fuse_scales import HRNASFuseScales
+
+__all__ = ['HRNASFuseScales']
