@@ -63,9 +63,12 @@ $(DONE)/mmcv: requirements/mmcv.txt $(DONE)/build
 	CFLAGS='-O2 -g0 -w' MAX_JOBS=$$(nproc) $(BIN)/python -m pip install --quiet --no-build-isolation -r $<
 	@touch $@
 
-$(DONE)/frameworks: requirements/seg.txt requirements/tests.txt $(DONE)/mmcv
-	@echo '== Set-up 4/5: mmsegmentation and test tools, about a minute.'
-	$(BIN)/python -m pip install --quiet -r requirements/seg.txt -r requirements/tests.txt
+TASKS := $(foreach task,seg pose det3d cls tests,requirements/$(task).txt)
+
+$(DONE)/frameworks: $(TASKS) requirements/nodeps.txt $(DONE)/mmcv
+	@echo '== Set-up 4/5: the frameworks and test tools, about a minute.'
+	$(BIN)/python -m pip install --quiet $(TASKS:%=-r %)
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements/nodeps.txt
 	@touch $@
 
 $(DONE)/hrnas_mm: setup.py requirements/runtime.txt $(DONE)/frameworks

@@ -33,5 +33,7 @@ setup(
     package_data={'hrnas_mm': ['py.typed']},
     python_requires='>=3.10,<3.13',
     install_requires=requirements('runtime'),
-    extras_require={'seg': requirements('seg')},
+    extras_require={
+        task: requirements(task) for task in ('seg', 'pose', 'det3d', 'cls')
+    },
 )

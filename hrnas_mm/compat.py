@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -185,3 +186,31 @@ def enlarge_onednn_cache() -> None:
     when its default grows.
     """
     os.environ.setdefault('ONEDNN_PRIMITIVE_CACHE_CAPACITY', '16384')
+
+
+def define_torchvision_ops() -> None:
+    """Let a CUDA build of torchvision be imported beside a CPU build of torch.
+
+    Its library cannot be loaded then, and the import fails where it gives
+    these two operators a meta kernel. mmpose and mmpretrain use its
+    transforms only.
+
+    Upstream: pytorch/vision, torchvision/_meta_registrations.py. Can go when
+    there is a CPU build beside every torch.
+    """
+    try:
+        build = metadata.version('torchvision')
+    except metadata.PackageNotFoundError:
+        return
+    if torch.version.cuda is not None or '+cpu' in build or _torchvision_ops:
+        return
+    library = torch.library.Library('torchvision', 'DEF')
+    for name in ('nms', 'qnms'):
+        library.define(
+            f'{name}(Tensor dets, Tensor scores, float iou_threshold) '
+            '-> Tensor'
+        )
+    _torchvision_ops.append(library)  # the operators live as long as it does
+
+
+_torchvision_ops: list[torch.library.Library] = []

@@ -3,6 +3,7 @@
 import os.path as osp
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from mmengine.config import Config, ConfigDict, DictAction
@@ -12,7 +13,16 @@ from mmengine.runner import Runner
 from torch import nn
 
 from .compat import use_gloo_
+from .compat_mmdet3d import mend_mmdet3d_
 from .nested import nested_dicts
+
+NO_DEPS = ' && pip install --no-deps {}'
+EXTRAS = dict(
+    mmseg="pip install 'hrnas_mm[seg]'",
+    mmpose="pip install 'hrnas_mm[pose]'" + NO_DEPS.format('mmpose==1.3.2'),
+    mmdet3d="pip install 'hrnas_mm[det3d]'" + NO_DEPS.format('mmdet3d==1.4.0'),
+    mmpretrain="pip install 'hrnas_mm[cls]'",
+)
 
 
 def prepare_config(
@@ -28,8 +38,12 @@ def prepare_config(
             is under the config's ``data_root``.
         work_dir: Of ``--work-dir``; else the config's, else
             ``work_dirs/<name of the config>``.
+
+    Raises:
+        ModuleNotFoundError: If the config is of a framework that is not
+            installed; names the extra that installs it.
     """
-    cfg = Config.fromfile(path)
+    cfg = _read(path)
     options = dict(options or {})
     if 'data_root' in options and 'data_root' in cfg:
         move_data_(cfg, cfg.data_root, options['data_root'])
@@ -39,6 +53,27 @@ def prepare_config(
         work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
     )
     return cfg
+
+
+def _read(path: str) -> Config:
+    try:
+        cfg = Config.fromfile(path)
+    except ModuleNotFoundError as error:
+        missing = [name for name in EXTRAS if str(error).startswith(name)]
+        if not missing:
+            raise
+        raise _not_installed(path, missing[0]) from error
+    scope = cfg.get('default_scope')
+    if scope in EXTRAS and find_spec(scope) is None:
+        raise _not_installed(path, scope)
+    return cfg
+
+
+def _not_installed(path: str, framework: str) -> ModuleNotFoundError:
+    return ModuleNotFoundError(
+        f'{path} needs {framework}, which is not installed: '
+        f'{EXTRAS[framework]}'
+    )
 
 
 def add_config_arguments(parser: ArgumentParser) -> None:
@@ -77,8 +112,22 @@ def build_runner(cfg: Config, *loaders: str) -> Runner:
     """
     check_data(cfg, *loaders)
     use_gloo_(cfg)
+    scope = cfg.get('default_scope')
+    if scope == 'mmpretrain':
+        _collate_as_mmpretrain_(cfg)
+    if scope == 'mmdet3d':
+        mend_mmdet3d_()
     build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
     return build(cfg)
+
+
+def _collate_as_mmpretrain_(cfg: Config) -> None:
+    """Its models take batches, not lists; its own train.py does this too."""
+    for split in ('train', 'val', 'test'):
+        loader = cfg.get(f'{split}_dataloader')
+        if loader is not None:
+            loader.setdefault('collate_fn', dict(type='default_collate'))
+            loader.setdefault('pin_memory', True)
 
 
 def build_model(cfg: Config) -> nn.Module:
@@ -154,14 +203,21 @@ def check_data(cfg: Config, *loaders: str) -> None:
         loaders: Names of data loaders in the config; None there is skipped.
 
     Raises:
-        FileNotFoundError: Names the folder and how to get it.
+        FileNotFoundError: Names the folder or the annotation file, and how
+            to get it.
     """
     for loader in loaders:
         for node in nested_dicts(cfg.get(loader) or {}):
             folder = node.get('data_root')
-            if folder and not osp.isdir(folder):
-                raise FileNotFoundError(
-                    f'{loader}.dataset.data_root {folder!r} does not exist. '
-                    f'{cfg.get("data_help", "")} Give another folder with '
-                    '--cfg-options data_root=...'
-                )
+            if not folder:
+                continue
+            for key, path in (
+                ('data_root', folder),
+                ('ann_file', osp.join(folder, node.get('ann_file') or '')),
+            ):
+                if not osp.exists(path):
+                    raise FileNotFoundError(
+                        f'{loader}.dataset.{key} {path!r} does not exist. '
+                        f'{cfg.get("data_help", "")} Give another folder '
+                        'with --cfg-options data_root=...'
+                    )

@@ -60,4 +60,7 @@ def test_missing_folder(tmp_path, path):
     with pytest.raises(FileNotFoundError, match=message):
         check_data(cfg, 'train_dataloader', 'val_dataloader')
     move_data_(cfg, cfg.data_root, str(tmp_path))
+    with pytest.raises(FileNotFoundError, match='ann_file .*train.json'):
+        check_data(cfg, 'train_dataloader')
+    (tmp_path / 'train.json').touch()
     check_data(cfg, 'train_dataloader', 'val_dataloader', 'absent')

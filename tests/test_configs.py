@@ -19,7 +19,7 @@ CONFIGS = sorted(
     if path.parent.name != '_base_'
 )
 SIZES = {  # multiply-adds of the supernet
-    'hrnas_8xb4-40k_cityscapes-512x1024.py': 62.3,
+    'hrnas-a_8xb4-40k_cityscapes-512x1024.py': 62.3,
     'hrnas_1xb8-1200_camvid-192x256.py': 0.92,
     'hrnas_demo_1xb8-300_cityscapes-128x256.py': 0.153,
 }

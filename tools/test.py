@@ -25,12 +25,12 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Build the runner and test."""
     args = parse_args()
-    cfg = prepare_config(args.config, args.cfg_options, args.work_dir)
-    cfg.launcher = args.launcher
-    cfg.load_from = args.checkpoint
     try:
+        cfg = prepare_config(args.config, args.cfg_options, args.work_dir)
+        cfg.launcher = args.launcher
+        cfg.load_from = args.checkpoint
         runner = build_runner(cfg, 'test_dataloader')
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ModuleNotFoundError) as error:
         sys.exit(str(error))
     runner.test()
 

@@ -65,11 +65,11 @@ def set_arguments_(cfg: Config, args: argparse.Namespace) -> None:
 def main() -> None:
     """Build the runner and train."""
     args = parse_args()
-    cfg = prepare_config(args.config, args.cfg_options, args.work_dir)
-    set_arguments_(cfg, args)
     try:
+        cfg = prepare_config(args.config, args.cfg_options, args.work_dir)
+        set_arguments_(cfg, args)
         runner = build_runner(cfg, 'train_dataloader', 'val_dataloader')
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ModuleNotFoundError) as error:
         sys.exit(str(error))
     runner.train()
 

@@ -1,5 +1,6 @@
 """What of a model is counted: the part that maps one image to dense maps."""
 
+import inspect
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -8,24 +9,26 @@ from ..search import CostModel
 from ..search.cost import run_on_meta
 from .checks import input_shape_of
 
-HEADS = ('bbox_head', 'rpn_head')
+DETECTION_HEADS = ('bbox_head', 'rpn_head')
+HEADS = (*DETECTION_HEADS, 'head')
 
 
 class DensePart(nn.Module):
-    """Backbone, neck and dense head of a detector, by their own names.
+    """Backbone, neck and head of a model, by their own names.
 
-    A detector takes point clouds or proposals, no plain tensor. This part
-    does: an image, or the pseudo-image of PointPillars. What comes before
-    (voxels) and after (regions of interest) is not counted, as in the paper.
+    A detector takes point clouds or proposals, a pose estimator wants its
+    data samples with the image. This part takes one tensor: an image, or the
+    pseudo-image of PointPillars. What comes before (voxels) and after
+    (regions of interest) is not counted, as in the paper.
 
     Shape:
         (B, C, H, W) -> what the heads put out
     """
 
-    def __init__(self, detector: nn.Module) -> None:
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
         for name in ('backbone', 'neck', *HEADS):
-            part = getattr(detector, name, None)
+            part = getattr(model, name, None)
             if part is not None:
                 self.add_module(name, part)
 
@@ -38,9 +41,20 @@ class DensePart(nn.Module):
 
 
 def dense_part(model: nn.Module) -> nn.Module:
-    """The model itself if it takes an image, else its dense part."""
-    detects = any(hasattr(model, name) for name in HEADS)
-    return DensePart(model) if detects else model
+    """The model itself if it takes an image alone, else its dense part."""
+    return model if _takes_an_image(model) else DensePart(model)
+
+
+def _takes_an_image(model: nn.Module) -> bool:
+    if any(hasattr(model, name) for name in DETECTION_HEADS):
+        return False
+    parameters = inspect.signature(model.forward).parameters.values()
+    needed = [
+        p
+        for p in parameters
+        if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
+    ]
+    return len(needed) <= 1
 
 
 def cost_model_of(

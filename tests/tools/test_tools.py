@@ -17,7 +17,7 @@ import torch
 ROOT = Path(__file__).parents[2]
 CONFIG = 'configs/mmseg/hrnas_demo_1xb8-300_cityscapes-128x256.py'
 CAMVID = 'configs/mmseg/hrnas_1xb8-1200_camvid-192x256.py'
-CITYSCAPES = 'configs/mmseg/hrnas_8xb4-40k_cityscapes-512x1024.py'
+CITYSCAPES = 'configs/mmseg/hrnas-a_8xb4-40k_cityscapes-512x1024.py'
 pytest.importorskip('mmseg')
 # As many processes as cores already: threads would only get in their way.
 ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1'}

@@ -2,7 +2,7 @@
 # of the supernet's 62.3 G multiply-adds, of which 61.8 G are convolutions. In
 # the paper, with a fixed rho of 1.4e-4: 74.26 mIoU.
 #
-#   tools/dist_train.sh configs/mmseg/hrnas_8xb4-40k_cityscapes-512x1024.py 8
+#   tools/dist_train.sh configs/mmseg/hrnas-a_8xb4-40k_cityscapes-512x1024.py 8
 _base_ = [
     '../_base_/models/hrnas_seg.py',
     'mmseg::_base_/datasets/cityscapes.py',
