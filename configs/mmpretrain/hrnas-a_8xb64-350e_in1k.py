@@ -28,14 +28,17 @@ optim_wrapper = dict(
     ),
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
 )
-warmup = 5 * iters_per_epoch
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, end=warmup, by_epoch=False),
+    dict(
+        type='LinearLR',
+        start_factor=0.01,
+        end=5 * iters_per_epoch,
+        by_epoch=False,
+    ),
     dict(
         type='StepLR',
         step_size=int(2.4 * iters_per_epoch),
         gamma=0.97,
-        begin=warmup,
         by_epoch=False,
     ),
 ]

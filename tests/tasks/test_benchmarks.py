@@ -1,0 +1,254 @@
+"""The search of every benchmark, unchanged but for its size, on a CPU.
+
+Each trains through shrinks on generated data, is evaluated by its framework's
+own evaluator, resumes, and leaves a model for its framework's own API.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import hrnas_mm  # noqa: F401  (before mmpose, see compat.py)
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1'}
+
+
+class Benchmark(NamedTuple):
+    """What of a config is made smaller, and what it has to report."""
+
+    config: str
+    layout: str
+    options: tuple[str, ...]
+    by_epoch: bool
+    metric: str
+
+
+PIPELINE = '{}_dataloader.dataset.pipeline.{}'
+
+
+def seg_size(height, width):
+    return (
+        f'{PIPELINE.format("train", 2)}.scale={width},{height}',
+        f'{PIPELINE.format("train", 3)}.crop_size={height},{width}',
+        f'{PIPELINE.format("val", 1)}.scale={width},{height}',
+        f'{PIPELINE.format("test", 1)}.scale={width},{height}',
+        f'model.data_preprocessor.size={height},{width}',
+    )
+
+
+BENCHMARKS = dict(
+    cityscapes=Benchmark(
+        'mmseg/hrnas-a_8xb4-40k_cityscapes-512x1024.py',
+        'cityscapes',
+        (*seg_size(64, 128), 'custom_hooks.1.input_shape=512,1024'),
+        by_epoch=False,
+        metric='mIoU',
+    ),
+    ade20k=Benchmark(
+        'mmseg/hrnas-b_8xb8-63k_ade20k-512x512.py',
+        'ade20k',
+        (*seg_size(64, 64), 'custom_hooks.1.input_shape=512,512'),
+        by_epoch=False,
+        metric='mIoU',
+    ),
+    coco=Benchmark(
+        'mmpose/td-hm_hrnas-a_8xb48-210e_coco-256x192.py',
+        'coco',
+        (),
+        by_epoch=True,
+        metric='coco/AP',
+    ),
+    kitti=Benchmark(
+        'mmdet3d/pointpillars_hrnas-a_8xb6-80e_kitti-3d-3class.py',
+        'kitti',
+        (
+            # Pillars of four times the size: a pseudo-image of 124x108.
+            'model.data_preprocessor.voxel_layer.voxel_size=0.64,0.64,4',
+            'model.voxel_encoder.voxel_size=0.64,0.64,4',
+            'model.middle_encoder.output_shape=124,108',
+        ),
+        by_epoch=True,
+        metric='Kitti metric/pred_instances_3d/KITTI/Overall_3D_AP40_easy',
+    ),
+    imagenet=Benchmark(
+        'mmpretrain/hrnas-a_8xb64-350e_in1k.py',
+        'imagenet',
+        (
+            f'{PIPELINE.format("train", 1)}.scale=64',
+            f'{PIPELINE.format("val", 1)}.scale=72',
+            f'{PIPELINE.format("val", 2)}.crop_size=64',
+        ),
+        by_epoch=True,
+        metric='accuracy/top1',
+    ),
+)
+
+
+def call(*args):
+    return subprocess.run(
+        [sys.executable, *map(str, args)],
+        cwd=ROOT,
+        capture_output=True,
+        env=ENVIRONMENT,
+        text=True,
+    )
+
+
+def checked(*args):
+    result = call(*args)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result
+
+
+def hook_of(benchmark):
+    """The index of the search among the config's hooks."""
+    return {'coco': 2, 'kitti': 0}.get(benchmark.layout, 1)
+
+
+def options(benchmark, data):
+    hook = f'custom_hooks.{hook_of(benchmark)}'
+    loop = (
+        ('max_epochs=4', 'val_interval=2')
+        if benchmark.by_epoch
+        else ('max_iters=8', 'val_interval=4')
+    )
+    schedule = (1, 0, 1, 3) if benchmark.by_epoch else (2, 0, 2, 6)
+    names = ('default_hooks.checkpoint.interval', f'{hook}.begin')
+    names += (f'{hook}.interval', f'{hook}.end')
+    return [
+        '--cfg-options',
+        f'data_root={data}',
+        *(f'train_cfg.{setting}' for setting in loop),
+        *(f'{split}_dataloader.num_workers=0' for split in SPLITS),
+        *(f'{split}_dataloader.persistent_workers=False' for split in SPLITS),
+        'train_dataloader.batch_size=2',
+        'val_dataloader.batch_size=1',
+        *(f'{name}={value}' for name, value in zip(names, schedule)),
+        f'{hook}.by_epoch={benchmark.by_epoch}',
+        f'{hook}.warmup=0',
+        f'{hook}.calibration_batches=1',
+        'default_hooks.logger.interval=1',
+        'randomness.seed=0',
+        *benchmark.options,
+    ]
+
+
+SPLITS = ('train', 'val', 'test')
+
+
+@pytest.fixture(scope='module', params=BENCHMARKS)
+def searched(request, tmp_path_factory):
+    """A benchmark, its data, and the folder of a finished search."""
+    benchmark = BENCHMARKS[request.param]
+    pytest.importorskip(benchmark.config.split('/')[0])
+    data = tmp_path_factory.mktemp('data')
+    work_dir = tmp_path_factory.mktemp(request.param)
+    checked(
+        'tools/make_demo_data.py', benchmark.layout, data,
+        '--train', 4, '--val', 2,
+    )  # fmt: skip
+    config = ROOT / 'configs' / benchmark.config
+    checked(
+        'tools/train.py', config, '--work-dir', work_dir,
+        *options(benchmark, data),
+    )  # fmt: skip
+    return benchmark, data, work_dir
+
+
+def architecture(work_dir):
+    return json.loads((work_dir / 'searched/architecture.json').read_text())
+
+
+def test_meets_its_budget_in_several_shrinks(searched):
+    benchmark, _, work_dir = searched
+    log = next(work_dir.glob('*/*.log')).read_text()
+    shrinks = log.count('Search:') - log.count('removed 0;')
+    assert shrinks >= 3
+    amount = dict(
+        cityscapes=1.91e9, ade20k=2.19e9, coco=0.25e9, kitti=3.22e9,
+        imagenet=267e6,
+    )[benchmark.layout]  # fmt: skip
+    assert 0.97 * amount <= architecture(work_dir)['macs'] <= amount
+
+
+def test_evaluates_with_the_frameworks_own_metric(searched):
+    benchmark, _, work_dir = searched
+    scalars = next(work_dir.glob('*/vis_data/scalars.json')).read_text()
+    rows = [json.loads(line) for line in scalars.splitlines()]
+    values = [row[benchmark.metric] for row in rows if benchmark.metric in row]
+    assert len(values) == 2 and all(np.isfinite(values))
+
+
+def test_resumes_exactly(searched, tmp_path):
+    benchmark, data, work_dir = searched
+    kind = 'epoch_{}.pth' if benchmark.by_epoch else 'iter_{}.pth'
+    middle, last = (
+        (kind.format(2), kind.format(4))
+        if benchmark.by_epoch
+        else (kind.format(4), kind.format(8))
+    )
+    checked(
+        'tools/train.py', ROOT / 'configs' / benchmark.config,
+        '--work-dir', tmp_path, '--resume', work_dir / middle,
+        '--no-validate', *options(benchmark, data),
+    )  # fmt: skip
+    assert architecture(tmp_path) == architecture(work_dir)
+    states = [
+        torch.load(folder / last, weights_only=True)['state_dict']
+        for folder in (work_dir, tmp_path)
+    ]
+    torch.testing.assert_close(*map(dict, states), rtol=0, atol=0)
+
+
+def test_searched_model_works_in_its_framework(searched):
+    benchmark, data, work_dir = searched
+    files = [str(work_dir / 'searched' / f) for f in ('config.py', 'model.pth')]
+    check = globals()[f'use_{benchmark.config.split("/")[0]}']
+    check(data, *files)
+
+
+def use_mmseg(data, config, checkpoint):
+    from mmseg.apis import inference_model, init_model
+
+    model = init_model(config, checkpoint, device='cpu')
+    result = inference_model(model, np.zeros((64, 64, 3), np.uint8))
+    assert result.pred_sem_seg.data.shape == (1, 64, 64)
+
+
+def use_mmpose(data, config, checkpoint):
+    from mmpose.apis import inference_topdown, init_model
+
+    model = init_model(config, checkpoint, device='cpu')
+    image = cv2.imread(str(next(data.glob('val2017/*.jpg'))))
+    boxes = np.array([[0, 0, 100, 150], [50, 20, 200, 180]])
+    results = inference_topdown(model, image, boxes)
+    assert [r.pred_instances.keypoints.shape for r in results] == [
+        (1, 17, 2)
+    ] * 2
+
+
+def use_mmdet3d(data, config, checkpoint):
+    from mmdet3d.apis import inference_detector, init_model
+
+    model = init_model(config, checkpoint, device='cpu')
+    points = next(data.glob('training/velodyne_reduced/*.bin'))
+    result, _ = inference_detector(model, str(points))
+    assert result.pred_instances_3d.bboxes_3d.tensor.shape[1] == 7
+
+
+def use_mmpretrain(data, config, checkpoint):
+    from mmpretrain.apis import ImageClassificationInferencer, get_model
+
+    model = get_model(config, pretrained=checkpoint, device='cpu')
+    image = str(next(data.glob('val/*/*.JPEG')))
+    (result,) = ImageClassificationInferencer(model)(image)
+    assert 0 <= result['pred_label'] < 1000
