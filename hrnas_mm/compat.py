@@ -38,6 +38,10 @@ def plain_checkpoint_(checkpoint: dict) -> None:
             if isinstance(buffer, HistoryBuffer)
         }
         hub['runtime_info'] = plain(hub['runtime_info'])
+    for state in nested_dicts(checkpoint.get('param_schedulers')):
+        # OneCycleLR saves a function that its constructor sets anyway.
+        for key in [k for k, value in state.items() if callable(value)]:
+            del state[key]
     checkpoint['meta'] = plain(checkpoint['meta'])
 
 

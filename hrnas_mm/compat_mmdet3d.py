@@ -18,7 +18,7 @@ def mend_mmdet3d_() -> None:
 
     Can go when a release has both mended.
     """
-    if not hasattr(np, 'long'):
+    if 'long' not in vars(np):
         np.long = np.int_
     if not torch.cuda.is_available():
         # Its kernels are compiled when it is imported, which needs a GPU.

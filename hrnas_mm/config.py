@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.hub import get_config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, RUNNERS, init_default_scope
 from mmengine.runner import Runner
@@ -33,7 +34,7 @@ def prepare_config(
     """Read a config and apply what the command line overrides.
 
     Args:
-        path: The config file.
+        path: The config file, or one of a framework: 'mmseg::hrnet/....py'.
         options: Of ``--cfg-options``. ``data_root`` moves every data set that
             is under the config's ``data_root``.
         work_dir: Of ``--work-dir``; else the config's, else
@@ -57,7 +58,7 @@ def prepare_config(
 
 def _read(path: str) -> Config:
     try:
-        cfg = Config.fromfile(path)
+        cfg = get_config(path) if '::' in path else Config.fromfile(path)
     except ModuleNotFoundError as error:
         missing = [name for name in EXTRAS if str(error).startswith(name)]
         if not missing:

@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.registry import PARAM_SCHEDULERS
 
 from hrnas_mm.compat import plain, plain_checkpoint_, restore_checkpoint_
 
@@ -32,6 +34,34 @@ def test_checkpoint_of_a_runner_loads_without_running_code(tmp_path):
     assert isinstance(buffer, HistoryBuffer)
     log, count = buffer.data
     assert log.tolist() == [1.5, 2.5] and count.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize('kind', ['OneCycleLR', 'ReduceOnPlateauLR'])
+def test_any_scheduler_resumes(kind, tmp_path):
+    options = dict(
+        OneCycleLR=dict(eta_max=1.0, total_steps=10),
+        ReduceOnPlateauLR=dict(monitor='loss'),
+    )[kind]
+
+    def build():
+        param = torch.nn.Parameter(torch.zeros(1))
+        optimizer = torch.optim.SGD([param], lr=0.1)
+        cfg = dict(type=kind, optimizer=optimizer, **options)
+        return PARAM_SCHEDULERS.build(cfg), optimizer
+
+    (scheduler, optimizer), (other, other_optimizer) = build(), build()
+    for _ in range(4):
+        scheduler.step(*([dict(loss=1.0)] if kind[0] == 'R' else []))
+    state = scheduler.state_dict()
+    checkpoint = dict(param_schedulers=[state], meta={})
+    plain_checkpoint_(checkpoint)
+    torch.save(checkpoint, tmp_path / 'a.pth')
+    loaded = torch.load(tmp_path / 'a.pth', weights_only=True)
+    other.load_state_dict(loaded['param_schedulers'][0])
+    other_optimizer.load_state_dict(optimizer.state_dict())
+    for each in (scheduler, other):
+        each.step(*([dict(loss=1.0)] if kind[0] == 'R' else []))
+    assert scheduler.get_last_value() == other.get_last_value()
 
 
 def test_checkpoints_of_others_are_left_alone():

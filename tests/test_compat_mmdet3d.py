@@ -80,7 +80,9 @@ def frame(rng, scores):
         rotation_y=rng.uniform(-3, 3, count),
         difficulty=np.zeros(count, int),
     )
-    return annotation | (dict(score=rng.uniform(0, 1, count)) if scores else {})
+    return annotation | (
+        dict(score=rng.uniform(0, 1, count)) if scores else {}
+    )
 
 
 def frames(rng):
@@ -93,9 +95,7 @@ def frames(rng):
         guess['bbox'] += rng.normal(0, 2, guess['bbox'].shape)
         wrong = frame(rng, scores=True)
         guess['score'] = rng.uniform(0, 1, len(guess['name']))
-        found.append(
-            {k: np.concatenate([guess[k], wrong[k]]) for k in guess}
-        )
+        found.append({k: np.concatenate([guess[k], wrong[k]]) for k in guess})
     return truth, found
 
 

@@ -89,7 +89,9 @@ def main() -> None:
     for _ in range(args.rounds + 1):  # the first warms up
         for name, part in parts.items():
             times[name].append(seconds(part, torch.device(args.device)))
-    table = Table(title=f'{args.batch} x {cost_model.input_shape} on {args.device}')
+    table = Table(
+        title=f'{args.batch} x {cost_model.input_shape} on {args.device}'
+    )
     for column in ('', 'ms, median', 'min', 'max', 'of the step'):
         table.add_column(column, justify='right' if column else 'left')
     whole = statistics.median(times['training step'][1:])

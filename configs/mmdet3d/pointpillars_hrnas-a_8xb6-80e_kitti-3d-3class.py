@@ -8,7 +8,9 @@
 # in the stem, so that the supernet's first branch is the 248x216 grid of the
 # anchors, and all branches joined there into 90 channels, as for
 # segmentation, in place of SECOND and SECONDFPN.
-_base_ = 'mmdet3d::pointpillars/pointpillars_hv_secfpn_8xb6-160e_kitti-3d-3class.py'
+_base_ = (
+    'mmdet3d::pointpillars/pointpillars_hv_secfpn_8xb6-160e_kitti-3d-3class.py'
+)
 custom_imports = dict(imports=['hrnas_mm'])
 data_help = (
     'KITTI is at https://www.cvlibs.net/datasets/kitti; then run '
@@ -29,9 +31,13 @@ model = dict(
 )
 train_pipeline = _base_.train_pipeline
 train_pipeline[2].use_ground_plane = False  # they are not part of KITTI
-train_dataloader = dict(dataset=dict(times=1, dataset=dict(pipeline=train_pipeline)))
+train_dataloader = dict(
+    dataset=dict(times=1, dataset=dict(pipeline=train_pipeline))
+)
 optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=3e-4, betas=(0.95, 0.99), weight_decay=0.01),
+    optimizer=dict(
+        type='AdamW', lr=3e-4, betas=(0.95, 0.99), weight_decay=0.01
+    ),
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
 )
 epochs, iters_per_epoch = 80, 78  # 3712 frames / 48

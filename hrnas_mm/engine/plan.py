@@ -130,7 +130,9 @@ class Search:
         self.last_shrink = -1
         own = ('target', 'rho', 'penalty', 'milestones', 'threshold', 'cost')
         settings = {name: getattr(hook, name) for name in own}
-        settings.update(asdict(self.schedule), input_shape=self.cost_model.input_shape)
+        settings.update(
+            asdict(self.schedule), input_shape=self.cost_model.input_shape
+        )
         self.settings = {name: str(value) for name, value in settings.items()}
 
     def rho(self, iteration: int) -> float:

@@ -3,7 +3,6 @@
 import os.path as osp
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +17,7 @@ from ..search import (
 from ..search.architecture import Architecture
 
 
-def searched_(
-    module: nn.Module, arch: None | str | Mapping[str, int]
-) -> None:
+def searched_(module: nn.Module, arch: None | str | Mapping[str, int]) -> None:
     """Give a module the architecture it is to have, now and when it loads.
 
     So a config of the supernet and a checkpoint of a shrunk network make that

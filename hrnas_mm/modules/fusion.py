@@ -1,6 +1,6 @@
 """The fusion module, Fig. 3 (b): branches exchange what they know."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,6 +9,7 @@ from .conv import ActLayer, relu
 from .transformer import resize
 
 Block = Callable[..., nn.Module]
+Branches = Sequence[Tensor] | Mapping[int, Tensor]
 
 
 class FusionModule(nn.Module):
@@ -22,11 +23,11 @@ class FusionModule(nn.Module):
         in_channels: Of the incoming branches, highest resolution first.
         out_channels: Of the outgoing branches; at most one more.
         block: ``block(in_channels, out_channels, stride=...)``.
-        outputs: The branches to put out, None for all; of the others only
-            the one is built that a new branch is made from.
+        outputs: The branches to put out, None for all; what only the others
+            need is not built.
 
     Shape:
-        [(B, C_i, H_i, W_i)] -> {i: (B, C'_i, H_i, W_i)}, the new branch at
+        {i: (B, C_i, H_i, W_i)} -> {i: (B, C'_i, H_i, W_i)}, the new branch at
         (ceil(H / 2), ceil(W / 2)) of the lowest
     """
 
@@ -41,8 +42,6 @@ class FusionModule(nn.Module):
         super().__init__()
         every = range(len(out_channels))
         self.outputs = tuple(every if outputs is None else outputs)
-        last = len(in_channels) - 1
-        grows = last + 1 in self.outputs
         self.fuse = nn.ModuleDict(
             {
                 str(target): nn.ModuleDict(
@@ -55,28 +54,28 @@ class FusionModule(nn.Module):
                         for source in neighbours(target, len(in_channels))
                     }
                 )
-                for target in range(len(in_channels))
-                if target in self.outputs or (grows and target == last)
+                for target in targets(self.outputs, len(in_channels))
             }
         )
         self.grow = (
             block(out_channels[-2], out_channels[-1], stride=2)
-            if grows
+            if len(in_channels) in self.outputs
             else None
         )
         self.act = act_layer()
 
-    def forward(self, branches: Sequence[Tensor]) -> dict[int, Tensor]:
+    def forward(self, branches: Branches) -> dict[int, Tensor]:
         fused = {
             int(target): self.act(self._sum(blocks, branches, int(target)))
             for target, blocks in self.fuse.items()
         }
         if self.grow is not None:
-            fused[len(branches)] = self.grow(fused[len(branches) - 1])
+            lowest = max(fused)
+            fused[lowest + 1] = self.grow(fused[lowest])
         return {i: fused[i] for i in self.outputs}
 
     def _sum(
-        self, blocks: nn.Module, branches: Sequence[Tensor], target: int
+        self, blocks: nn.Module, branches: Branches, target: int
     ) -> Tensor:
         assert isinstance(blocks, nn.ModuleDict)
         x = blocks[str(target)](branches[target])
@@ -86,6 +85,25 @@ class FusionModule(nn.Module):
             elif int(source) > target:
                 x = x + upsample(block(branches[int(source)]), x.shape[-2:])
         return x
+
+
+def targets(outputs: Sequence[int], num_branches: int) -> list[int]:
+    """The fused branches that lead to some outputs.
+
+    A new branch is made from the lowest one.
+    """
+    return sorted({min(i, num_branches - 1) for i in outputs})
+
+
+def sources(outputs: Sequence[int], num_branches: int) -> list[int]:
+    """The incoming branches that lead to some outputs."""
+    return sorted(
+        {
+            source
+            for target in targets(outputs, num_branches)
+            for source in neighbours(target, num_branches)
+        }
+    )
 
 
 def neighbours(target: int, num_branches: int) -> list[int]:

@@ -37,11 +37,11 @@ PIPELINE = '{}_dataloader.dataset.pipeline.{}'
 
 def seg_size(height, width):
     return (
-        f'{PIPELINE.format("train", 2)}.scale={width},{height}',
-        f'{PIPELINE.format("train", 3)}.crop_size={height},{width}',
-        f'{PIPELINE.format("val", 1)}.scale={width},{height}',
-        f'{PIPELINE.format("test", 1)}.scale={width},{height}',
-        f'model.data_preprocessor.size={height},{width}',
+        f'{PIPELINE.format("train", 2)}.scale=({width},{height})',
+        f'{PIPELINE.format("train", 3)}.crop_size=({height},{width})',
+        f'{PIPELINE.format("val", 1)}.scale=({width},{height})',
+        f'{PIPELINE.format("test", 1)}.scale=({width},{height})',
+        f'model.data_preprocessor.size=({height},{width})',
     )
 
 
@@ -49,14 +49,14 @@ BENCHMARKS = dict(
     cityscapes=Benchmark(
         'mmseg/hrnas-a_8xb4-40k_cityscapes-512x1024.py',
         'cityscapes',
-        (*seg_size(64, 128), 'custom_hooks.1.input_shape=512,1024'),
+        (*seg_size(64, 128), 'custom_hooks.1.input_shape=(512,1024)'),
         by_epoch=False,
         metric='mIoU',
     ),
     ade20k=Benchmark(
         'mmseg/hrnas-b_8xb8-63k_ade20k-512x512.py',
         'ade20k',
-        (*seg_size(64, 64), 'custom_hooks.1.input_shape=512,512'),
+        (*seg_size(64, 64), 'custom_hooks.1.input_shape=(512,512)'),
         by_epoch=False,
         metric='mIoU',
     ),
@@ -211,7 +211,9 @@ def test_resumes_exactly(searched, tmp_path):
 
 def test_searched_model_works_in_its_framework(searched):
     benchmark, data, work_dir = searched
-    files = [str(work_dir / 'searched' / f) for f in ('config.py', 'model.pth')]
+    files = [
+        str(work_dir / 'searched' / f) for f in ('config.py', 'model.pth')
+    ]
     check = globals()[f'use_{benchmark.config.split("/")[0]}']
     check(data, *files)
 
