@@ -168,9 +168,9 @@ def _set_slurm_ranks() -> None:
 
 
 def plain(value: Any) -> Any:
-    """Turn numpy values, also inside containers, into lists and numbers."""
+    """Turn numpy values, also inside containers, into plain ones."""
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {plain(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return type(value)(plain(item) for item in value)
     if isinstance(value, (np.generic, np.ndarray)):

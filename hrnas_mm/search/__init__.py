@@ -8,7 +8,7 @@ from .architecture import (
     read_architecture,
     write_architecture,
 )
-from .baselines import uniform_architecture
+from .baselines import random_architecture, uniform_architecture
 from .budget import Budget, Descent, parse_budget, select_within
 from .controller import BudgetController, FixedRho
 from .cost import CostModel, count_params, trace
@@ -44,6 +44,7 @@ __all__ = [
     'linear_warmup',
     'named_search_units',
     'parse_budget',
+    'random_architecture',
     'read_architecture',
     'select_alive',
     'select_within',

@@ -1,12 +1,16 @@
 """Architectures that nobody searched, to compare with."""
 
+import random
+from collections.abc import Mapping
+
+from .architecture import Architecture
 from .budget import Budget
 from .cost import CostModel
 
 
 def uniform_architecture(
     cost_model: CostModel, budget: Budget
-) -> dict[str, int]:
+) -> Architecture:
     """The same share of every unit, as much as the budget allows.
 
     A uniform width multiplier: each unit keeps ``ratio * n`` elements, at
@@ -20,34 +24,71 @@ def uniform_architecture(
     Raises:
         ValueError: If one element per unit costs more than the budget.
     """
+    shares = dict.fromkeys(cost_model.supernet, 1.0)
+    return _largest(shares, cost_model, budget, least=1)
 
-    def scaled(ratio: float) -> dict[str, int]:
+
+def random_architecture(
+    cost_model: CostModel, budget: Budget, seed: int
+) -> Architecture:
+    """A random share of every unit, as much as the budget allows.
+
+    Each unit draws its share uniformly from [0, 1]; all are scaled by one
+    ratio, and none exceeds its unit. Units may lose all their elements.
+
+    Source: HR-NAS, Table 2, random search.
+
+    Args:
+        cost_model: Of the supernet.
+        budget: What the network may cost.
+        seed: The same seed draws the same architecture.
+
+    Raises:
+        ValueError: If no element at all costs more than the budget.
+    """
+    rng = random.Random(seed)
+    shares = {name: rng.random() for name in cost_model.supernet}
+    return _largest(shares, cost_model, budget, least=0)
+
+
+def _largest(
+    shares: Mapping[str, float],
+    cost_model: CostModel,
+    budget: Budget,
+    least: int,
+) -> Architecture:
+    """All shares scaled by the largest ratio that the budget allows."""
+    supernet = cost_model.supernet
+
+    def wanted(ratio: float) -> dict[str, float]:
         return {
-            name: max(1, int(ratio * n))
-            for name, n in cost_model.supernet.items()
+            name: min(n, max(least, ratio * shares[name] * n))
+            for name, n in supernet.items()
         }
 
-    def fits(architecture: dict[str, int]) -> bool:
+    def scaled(ratio: float) -> Architecture:
+        return {name: int(n) for name, n in wanted(ratio).items()}
+
+    def fits(architecture: Architecture) -> bool:
         total = cost_model.total(architecture, budget.resource)
         return total <= budget.amount
 
-    low, high = 0.0, 1.0
+    low, high = 0.0, 1 / max(min(shares.values()), 1e-6)
     if not fits(scaled(low)):
-        least = cost_model.total(scaled(low), budget.resource)
+        cost = cost_model.total(scaled(low), budget.resource)
         raise ValueError(
-            f'one element per unit costs {least} {budget.resource}, more '
-            f'than the budget of {budget.amount}'
+            f'{"one element" if least else "none"} per unit costs {cost} '
+            f'{budget.resource}, more than the budget of {budget.amount}'
         )
-    for _ in range(30):
+    for _ in range(50):
         middle = (low + high) / 2
         low, high = (middle, high) if fits(scaled(middle)) else (low, middle)
     architecture = scaled(low)
     remainders = {
-        name: low * n - architecture[name]
-        for name, n in cost_model.supernet.items()
+        name: n - architecture[name] for name, n in wanted(low).items()
     }
     for name in sorted(remainders, key=remainders.__getitem__, reverse=True):
         larger = {**architecture, name: architecture[name] + 1}
-        if larger[name] <= cost_model.supernet[name] and fits(larger):
+        if larger[name] <= supernet[name] and fits(larger):
             architecture = larger
     return architecture

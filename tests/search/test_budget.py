@@ -13,10 +13,12 @@ from hrnas_mm.search import (
     CostModel,
     Descent,
     Schedule,
+    apply_architecture_,
     architecture_of,
     importances,
     named_search_units,
     parse_budget,
+    random_architecture,
     select_within,
     shrink_,
     uniform_architecture,
@@ -307,3 +309,22 @@ def test_uniform_baseline(resource, share):
 def test_uniform_baseline_of_too_little():
     with pytest.raises(ValueError, match='one element per unit costs'):
         uniform_architecture(CostModel(supernet(), SHAPE), Budget(10))
+
+
+@pytest.mark.parametrize('resource', ['macs', 'params'])
+@pytest.mark.parametrize('share', [0.9, 0.5])
+def test_random_architecture(resource, share):
+    cost_model = CostModel(supernet(expand_ratio=12), SHAPE)
+    whole = cost_model.total(cost_model.supernet, resource)
+    budget = Budget(int(share * whole), resource)
+    drawn = [random_architecture(cost_model, budget, s) for s in range(5)]
+    for architecture in drawn:
+        total = cost_model.total(architecture, resource)
+        assert 0.97 * budget.amount <= total <= budget.amount
+        for name, count in architecture.items():
+            assert 0 <= count <= cost_model.supernet[name]
+    assert len({str(architecture) for architecture in drawn}) == 5
+    assert drawn[3] == random_architecture(cost_model, budget, 3)
+    model = supernet(expand_ratio=12)
+    apply_architecture_(model, drawn[0])
+    assert counted(model, SHAPE) == cost_model.total(drawn[0])

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 import hrnas_mm  # noqa: F401  (before mmpose, see compat.py)
 
@@ -214,8 +215,10 @@ def test_searched_model_works_in_its_framework(searched):
     files = [
         str(work_dir / 'searched' / f) for f in ('config.py', 'model.pth')
     ]
-    check = globals()[f'use_{benchmark.config.split("/")[0]}']
-    check(data, *files)
+    framework = benchmark.config.split('/')[0]
+    # As in a process of its own, not after another framework's test.
+    with DefaultScope.overwrite_default_scope(framework):
+        globals()[f'use_{framework}'](data, *files)
 
 
 def use_mmseg(data, config, checkpoint):

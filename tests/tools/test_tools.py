@@ -250,6 +250,17 @@ def test_uniform_baseline_is_a_config_to_train(tmp_path):
     assert result.returncode and '--target must be at least' in result.stderr
 
 
+def test_random_architecture_is_a_config_to_train(tmp_path):
+    out = tmp_path / 'random.py'
+    command = ('tools/random_architecture.py', CAMVID, out)
+    checked(*command, '--target', '90M', '--seed', 3)
+    counts = json.loads(checked('tools/get_flops.py', out, '--json'))
+    assert 0.97 * 90e6 < counts['total']['macs'] <= 90e6
+    written = out.read_text()
+    checked(*command, '--target', '90M', '--seed', 3)
+    assert out.read_text() == written and 'ShrinkHook' not in written
+
+
 def test_benchmark_of_the_search(data):
     command = ('tools/benchmark_search.py', CONFIG, '--rounds', 1)
     out = checked(*command, '--shape', 32, 64, '--batch', 2)

@@ -9,18 +9,19 @@ import numpy as np
 from .canvas import Canvas
 
 # ImageNet names its folders by WordNet ids; these are its first ten classes.
-CLASSES = {
-    'n01440764': 3,
-    'n01443537': 4,
-    'n01484850': 5,
-    'n01491361': 6,
-    'n01494475': 0,
-    'n01496331': 3,
-    'n01498041': 4,
-    'n01514668': 5,
-    'n01514859': 6,
-    'n01518878': 0,
-}
+CLASSES = (
+    'n01440764',
+    'n01443537',
+    'n01484850',
+    'n01491361',
+    'n01494475',
+    'n01496331',
+    'n01498041',
+    'n01514668',
+    'n01514859',
+    'n01518878',
+)
+SHAPES = ('triangle', 'square', 'star', 'bar', 'disc')
 
 
 def make_imagenet(
@@ -36,7 +37,7 @@ def make_imagenet(
         lines = []
         for i in range(count):
             label = i % len(CLASSES)
-            name = list(CLASSES)[label]
+            name = CLASSES[label]
             path = osp.join(name, f'{name}_{i}.JPEG')
             os.makedirs(osp.join(out, split, name), exist_ok=True)
             image = shape_scene(label, *size, rng)
@@ -51,8 +52,8 @@ def shape_scene(
 ) -> np.ndarray:
     """A BGR image of one shape on clutter.
 
-    A class is a number of corners (a disc has none) and whether the shape is
-    filled or an outline; colour, size and place tell nothing.
+    A class is one of five shapes, filled or as an outline; colour, size,
+    place and tilt tell nothing.
     """
     canvas = Canvas(height, width, rng)
     canvas.image[:] = canvas.colour((128, 128, 128), 60)
@@ -60,17 +61,28 @@ def shape_scene(
         a, b = rng.uniform(0, 1, (2, 2)) * (width, height)
         ends = [tuple(int(v) for v in p) for p in (a, b)]
         cv2.line(canvas.image, *ends, canvas.colour((128,) * 3, 60), 1)
-    corners = list(CLASSES.values())[label]
     radius = min(width, height) * rng.uniform(0.25, 0.4)
-    turns = np.arange(corners or 40) * 2 * np.pi / (corners or 40)
-    turns += rng.uniform(0, 2 * np.pi)
     centre = np.array((width, height)) * rng.uniform(0.4, 0.6, 2)
-    points = centre + radius * np.stack([np.cos(turns), np.sin(turns)], 1)
+    points = outline(SHAPES[label % len(SHAPES)], rng.uniform(-0.3, 0.3))
+    points = centre + radius * points
     colour = canvas.colour((128, 128, 128), 127)
-    if label < len(CLASSES) // 2:
+    if label < len(SHAPES):
         canvas.polygon(points, colour, 0)
     else:
         thick = max(2, int(radius * 0.2))
         points = points.astype(np.int32)
         cv2.polylines(canvas.image, [points], True, colour, thick)
     return canvas.photograph()
+
+
+def outline(shape: str, tilt: float) -> np.ndarray:
+    """The corners (x, y) of a shape inside the unit circle."""
+    corners = dict(triangle=3, square=4, star=10, bar=4, disc=40)[shape]
+    turns = np.arange(corners) * 2 * np.pi / corners
+    if shape == 'bar':
+        turns = np.array([-0.25, 0.25, np.pi - 0.25, np.pi + 0.25])
+    radii = np.ones(corners)
+    if shape == 'star':
+        radii[1::2] = 0.4
+    turns = turns + tilt
+    return radii[:, None] * np.stack([np.cos(turns), np.sin(turns)], 1)

@@ -128,8 +128,8 @@ def scene(rng: np.random.Generator) -> list[Box]:
     """Objects that the camera sees, none in another."""
     boxes: list[Box] = []
     for name in rng.permutation(['Car'] * 4 + ['Pedestrian', 'Cyclist'] * 2):
-        far = rng.uniform(7, 40 if name == 'Car' else 25)
-        side = far * rng.uniform(-0.6, 0.6)
+        far = rng.uniform(6, 28)
+        side = far * rng.uniform(-0.5, 0.5)
         size = np.array(SIZES[name]) * rng.uniform(0.95, 1.05, 3)
         box = Box(str(name), far, side, size, rng.uniform(-np.pi, np.pi))
         if all(np.hypot(b.x - far, b.y - side) > 5 for b in boxes):

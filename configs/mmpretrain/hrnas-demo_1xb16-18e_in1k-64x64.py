@@ -1,0 +1,84 @@
+# The demo of classification: a search on generated shapes of ten classes,
+# minutes on two CPU cores.
+#
+#   make demo-cls
+_base_ = 'hrnas-a_8xb64-350e_in1k.py'
+data_root = 'data/demo_imagenet'
+data_help = 'Make it: python tools/make_demo_data.py imagenet ' + data_root
+norm_cfg = dict(type='SyncBN', momentum=0.1, eps=1e-5)
+small = dict(expand_ratio=2, num_tokens=8, norm_cfg=norm_cfg)
+model = dict(
+    backbone=dict(
+        stem_channels=(16, 16),
+        stages=(
+            dict(num_blocks=(1,), num_channels=(12,)),
+            dict(num_blocks=(1, 1), num_channels=(12, 24)),
+            dict(num_blocks=(1, 1, 1), num_channels=(12, 24, 48)),
+        ),
+        **small,
+    ),
+    neck=[
+        dict(
+            type='HRNASFuseScales',
+            in_channels=(12, 24, 48),
+            mid_channels=(16, 32, 64),
+            out_channels=256,
+            **small,
+        ),
+        dict(type='GlobalAveragePooling'),
+    ],
+    head=dict(in_channels=256, num_classes=10),
+)
+data_preprocessor = dict(num_classes=10)
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='RandomResizedCrop', scale=64, crop_ratio_range=(0.6, 1.0)),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='PackInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='ResizeEdge', scale=64, edge='short'),
+    dict(type='CenterCrop', crop_size=64),
+    dict(type='PackInputs'),
+]
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=2,
+    dataset=dict(data_root=data_root, pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    num_workers=2, dataset=dict(data_root=data_root, pipeline=test_pipeline)
+)
+test_dataloader = val_dataloader
+optim_wrapper = dict(
+    optimizer=dict(_delete_=True, type='AdamW', lr=4e-3, weight_decay=1e-4)
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, begin=0, end=30, by_epoch=False),
+    dict(type='CosineAnnealingLR', eta_min=1e-5, begin=30, by_epoch=False),
+]
+train_cfg = dict(max_epochs=18, val_interval=3)
+default_hooks = dict(
+    logger=dict(interval=10), checkpoint=dict(interval=3, max_keep_ckpts=2)
+)
+custom_hooks = [
+    dict(
+        type='EMAHook',
+        ema_type='MomentumAnnealingEMA',
+        momentum=0.05,
+        gamma=9,
+        update_buffers=True,
+    ),
+    dict(
+        type='ProgressiveShrinkHook',
+        target=0.35,
+        threshold=1e-2,
+        begin=4,
+        interval=1,
+        end=13,
+        by_epoch=True,
+        input_shape=(64, 64),
+    ),
+]
+randomness = dict(seed=0)

@@ -1,0 +1,25 @@
+"""Draw a network within a budget at random, to train it (Table 2).
+
+Writes a config of that network, with no search in it:
+
+    python tools/random_architecture.py CONFIG OUT.py --target 0.1 --seed 0
+    python tools/train.py OUT.py
+"""
+
+from functools import partial
+
+from hrnas_mm.baselines import baseline_parser, write_baseline
+from hrnas_mm.search import random_architecture
+
+
+def main() -> None:
+    """Draw, write the config, say what it costs."""
+    parser = baseline_parser(__doc__)
+    parser.add_argument('--seed', type=int, default=0, help='of the draw')
+    args = parser.parse_args()
+    draw = partial(random_architecture, seed=args.seed)
+    write_baseline(args, f'random-{args.seed}', draw)
+
+
+if __name__ == '__main__':
+    main()
