@@ -14,6 +14,8 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import HistoryBuffer
+from mmengine.runner import Runner
+from mmengine.runner.loops import _InfiniteDataloaderIterator
 from torch import nn
 
 from .nested import nested_dicts
@@ -57,6 +59,26 @@ def restore_checkpoint_(checkpoint: dict) -> None:
             else saved
             for name, saved in hub['log_scalars'].items()
         }
+
+
+def reseed_loading_(runner: Runner) -> None:
+    """Build the training's data loader with the seed that was resumed.
+
+    A run without a seed in its config draws one. mmengine resumes it, but
+    only after it has built the data loader with another.
+
+    Upstream: mmengine/runner/runner.py, resume. Can go when it is read before.
+    """
+    loop = runner.train_loop
+    if not isinstance(runner._train_dataloader, dict):
+        return
+    loop.dataloader = runner.build_dataloader(
+        {**runner._train_dataloader, 'dataset': loop.dataloader.dataset},
+        seed=runner.seed,
+        diff_rank_seed=runner._randomness_cfg.get('diff_rank_seed', False),
+    )
+    if hasattr(loop, 'dataloader_iterator'):
+        loop.dataloader_iterator = _InfiniteDataloaderIterator(loop.dataloader)
 
 
 def remove_after_saving_(hook: CheckpointHook) -> None:

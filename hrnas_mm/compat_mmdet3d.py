@@ -1,7 +1,10 @@
-"""Work-arounds for mmdet3d, which needs a GPU where there may be none."""
+"""Work-arounds for mmdet3d: a GPU it needs, a state it does not save."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,3 +61,45 @@ def rotate_iou(
     }
     divisor = divisors.get(criterion, torch.ones_like(intersection))
     return (intersection / divisor).numpy()
+
+
+def shuffle_samplers_(dataset: Any) -> None:
+    """Let ground-truth sampling start anew, as numpy's generator says.
+
+    ObjectSample goes through its data base in an order that it shuffles when
+    it is through; where it is, a checkpoint does not know.
+
+    Upstream: mmdet3d/datasets/transforms/dbsampler.py. Can go when its draws
+    depend on nothing but a generator.
+    """
+    for sampler in _samplers(dataset):
+        sampler._indices.sort()
+        sampler._reset()
+
+
+@contextmanager
+def own_samplers(dataset: Any) -> Iterator[None]:
+    """Sample from a new start; afterwards from where it was."""
+    before = [
+        (sampler, sampler._indices.copy(), sampler._idx)
+        for sampler in _samplers(dataset)
+    ]
+    shuffle_samplers_(dataset)
+    try:
+        yield
+    finally:
+        for sampler, indices, idx in before:
+            sampler._indices, sampler._idx = indices, idx
+
+
+def _samplers(dataset: Any) -> Iterator[Any]:
+    """The BatchSamplers of a data set and of those inside it."""
+    inner = [getattr(dataset, 'dataset', None)]
+    inner += getattr(dataset, 'datasets', [])
+    for part in inner:
+        if part is not None:
+            yield from _samplers(part)
+    pipeline = getattr(dataset, 'pipeline', None)
+    for transform in getattr(pipeline, 'transforms', []):
+        db_sampler = getattr(transform, 'db_sampler', None)
+        yield from getattr(db_sampler, 'sampler_dict', {}).values()

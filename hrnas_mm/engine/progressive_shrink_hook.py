@@ -40,7 +40,7 @@ from .plan import Search
 from .recalibration import recalibrate_runner_
 from .report import record_evaluation, report
 from .results import write_results, write_rung
-from .rng import own_generators_, set_rng_state
+from .rng import begin_epoch_, own_generators_, set_rng_state
 from .surgery import (
     apply_architecture_to_runner_,
     bare_model,
@@ -147,6 +147,7 @@ class ProgressiveShrinkHook(Hook):
         if hasattr(self, 'search'):  # a test after the training
             return
         check_runner(runner)
+        self._seed = runner.seed
         self.search = Search(self, runner)
         check_images(runner, bare_model(runner))
 
@@ -161,6 +162,8 @@ class ProgressiveShrinkHook(Hook):
         optimizer = runner.optim_wrapper.optimizer
         self._step_hook = optimizer.register_step_post_hook(self._after_step)
         guard_saving_(runner, self._prepare_checkpoint)
+        if runner.seed != self._seed:
+            compat.reseed_loading_(runner)
         own_generators_(runner)
         if self._resumed:
             self.search.resume(runner)
@@ -175,6 +178,11 @@ class ProgressiveShrinkHook(Hook):
         self.search.announce(runner)
         if not runner.iter:
             self._report(runner, architecture_of(model))
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Let an epoch's data depend on nothing that a resume forgets."""
+        if not self._advances_data(runner):
+            begin_epoch_(runner.train_dataloader, runner.seed, runner.epoch)
 
     # The penalty
 

@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ..compat_mmdet3d import own_samplers
 from ..search.cost import evaluating
 from .rng import forked_rng
 from .surgery import averaged_model, bare_model, deployed_model
@@ -51,7 +52,11 @@ def recalibrate_(
     norms = trained_norms(model)
     if not norms or not num_batches:
         return
-    with evaluating(model), forked_rng(SEED):
+    with (
+        evaluating(model),
+        forked_rng(SEED),
+        own_samplers(loader.dataset),
+    ):
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
             norm.reset_running_stats()
@@ -100,5 +105,5 @@ def same_batches(loader: DataLoader) -> Iterable:
         drop_last=len(sampler) >= batch_size,  # one image has no variance
         num_workers=loader.num_workers,
         collate_fn=loader.collate_fn,
-        worker_init_fn=loader.worker_init_fn,
+        generator=torch.Generator().manual_seed(SEED),
     )

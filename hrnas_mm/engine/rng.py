@@ -3,11 +3,16 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dist import get_world_size
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from ..compat_mmdet3d import shuffle_samplers_
 
 
 def rng_state() -> dict[str, Any]:
@@ -55,3 +60,21 @@ def own_generators_(runner: Runner) -> None:
     loops = [runner.train_loop, runner.val_loop]
     for loop in filter(None, loops):
         loop.dataloader.generator = torch.Generator().manual_seed(0)
+
+
+def begin_epoch_(loader: DataLoader, seed: int, epoch: int) -> None:
+    """Let what an epoch draws depend on the seed and the epoch alone.
+
+    Workers start anew with seeds of this epoch: those that live on, and those
+    that mmengine seeds alike in every epoch, know nothing of a resume.
+    """
+    with forked_rng(seed + epoch):
+        shuffle_samplers_(loader.dataset)
+    if not loader.num_workers:
+        return  # drawn from the global generators, which are saved
+    loader._iterator = None
+    loader.generator.manual_seed(seed + epoch)
+    init = loader.worker_init_fn
+    if isinstance(init, partial) and 'seed' in init.keywords:
+        apart = epoch * loader.num_workers * get_world_size()
+        loader.worker_init_fn = partial(init, seed=seed + apart)

@@ -3,6 +3,7 @@
 import json
 import logging
 
+import mmengine.runner.utils
 import pytest
 import tiny
 import torch
@@ -66,6 +67,69 @@ def test_search_shrinks_and_an_interrupted_one_ends_the_same(
         again.message_hub.get_info(key)[-1]
         == whole.message_hub.get_info(key)[-1]
     )
+
+
+@pytest.mark.parametrize(
+    'by_epoch, workers', [(False, 0), (False, 1), (True, 0), (True, 1)]
+)
+def test_data_is_that_of_the_uninterrupted_run(
+    tmp_path, monkeypatch, by_epoch, workers
+):
+    """Augmented in workers, and with a seed that nobody chose."""
+    loader = dict(num_workers=workers, persistent_workers=workers > 0)
+    drawn = iter([3, 3, 99])  # by the whole run, the broken, the resumed
+    monkeypatch.setattr(
+        mmengine.runner.utils, 'sync_random_seed', lambda: next(drawn)
+    )
+
+    def config(name):
+        cfg = tiny.config(tmp_path / name, by_epoch=by_epoch)
+        cfg.train_dataloader.update(loader)
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+        cfg.custom_hooks[0].calibration_batches = 0 if workers else 2
+        cfg.randomness.seed = None
+        return cfg
+
+    whole = run(config('whole'))
+    cfg = config('broken')
+    cfg.custom_hooks.append(dict(type='Stop', at=9))
+    with pytest.raises(KeyboardInterrupt):
+        run(cfg)
+    cfg.custom_hooks.pop()
+    cfg.resume = True
+    cfg.experiment_name += '-again'
+    again = run(cfg)
+    torch.testing.assert_close(
+        everything(again), everything(whole), rtol=0, atol=0
+    )
+
+
+class Draws(Hook):
+    """Notes what the epochs' first images look like."""
+
+    def __init__(self):
+        self.images = []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if batch_idx == 0:
+            self.images.append(data_batch['inputs'].clone())
+
+
+@pytest.mark.parametrize('persistent', [False, True])
+def test_epochs_are_augmented_differently(tmp_path, persistent):
+    cfg = tiny.config(tmp_path, max_iters=18, by_epoch=True)
+    cfg.train_dataloader.update(
+        num_workers=1, persistent_workers=persistent, batch_size=1
+    )
+    cfg.train_dataloader.dataset.count = 1
+    cfg.custom_hooks[0].calibration_batches = 0
+    cfg.model.backbone.norm_eval = True
+    runner = Runner.from_cfg(cfg)
+    draws = Draws()
+    runner.register_hook(draws)
+    runner.train()
+    first, second, third = draws.images
+    assert not first.equal(second) and not second.equal(third)
 
 
 @pytest.mark.parametrize('ema', EMA)
