@@ -40,7 +40,12 @@ from .plan import Search
 from .recalibration import recalibrate_runner_
 from .report import record_evaluation, report
 from .results import write_results, write_rung
-from .rng import begin_epoch_, own_generators_, set_rng_state
+from .rng import (
+    begin_epoch_,
+    own_generators_,
+    rng_state,
+    set_rng_state,
+)
 from .surgery import (
     apply_architecture_to_runner_,
     bare_model,
@@ -287,6 +292,7 @@ class ProgressiveShrinkHook(Hook):
         """Recalibrate what is going to be evaluated."""
         if _trains(runner):
             self._recalibrate(runner)
+            self._before_val = rng_state()
 
     def _prepare_checkpoint(self) -> None:
         """Recalibrate, on all ranks, what the first rank then saves."""
@@ -302,8 +308,11 @@ class ProgressiveShrinkHook(Hook):
             recalibrate_runner_(runner, self.calibration_batches)
 
     def after_val_epoch(self, runner: Runner, metrics=None) -> None:
-        """Remember the metric."""
-        if _trains(runner) and metrics:
+        """Remember the metric; a resumed run does not evaluate once more."""
+        if not _trains(runner):
+            return
+        set_rng_state(self._before_val)
+        if metrics:
             record_evaluation(runner, self.search.cost_model, metrics)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

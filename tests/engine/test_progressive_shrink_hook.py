@@ -75,7 +75,7 @@ def test_search_shrinks_and_an_interrupted_one_ends_the_same(
 def test_data_is_that_of_the_uninterrupted_run(
     tmp_path, monkeypatch, by_epoch, workers
 ):
-    """Augmented in workers, and with a seed that nobody chose."""
+    """With workers, a random evaluation, and a seed that nobody chose."""
     loader = dict(num_workers=workers, persistent_workers=workers > 0)
     drawn = iter([3, 3, 99])  # by the whole run, the broken, the resumed
     monkeypatch.setattr(
@@ -85,7 +85,7 @@ def test_data_is_that_of_the_uninterrupted_run(
     def config(name):
         cfg = tiny.config(tmp_path / name, by_epoch=by_epoch)
         cfg.train_dataloader.update(loader)
-        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+        cfg.val_dataloader.dataset.augment = True
         cfg.custom_hooks[0].calibration_batches = 0 if workers else 2
         cfg.randomness.seed = None
         return cfg
