@@ -25,6 +25,8 @@ class FusionModule(nn.Module):
         block: ``block(in_channels, out_channels, stride=...)``.
         outputs: The branches to put out, None for all; what only the others
             need is not built.
+        reach: How many resolutions away a neighbour is; with 0 the branches
+            exchange nothing.
 
     Shape:
         {i: (B, C_i, H_i, W_i)} -> {i: (B, C'_i, H_i, W_i)}, the new branch at
@@ -38,6 +40,7 @@ class FusionModule(nn.Module):
         block: Block,
         act_layer: ActLayer = relu,
         outputs: Sequence[int] | None = None,
+        reach: int = 1,
     ) -> None:
         super().__init__()
         every = range(len(out_channels))
@@ -51,7 +54,9 @@ class FusionModule(nn.Module):
                             out_channels[target],
                             stride=2 if source < target else 1,
                         )
-                        for source in neighbours(target, len(in_channels))
+                        for source in neighbours(
+                            target, len(in_channels), reach
+                        )
                     }
                 )
                 for target in targets(self.outputs, len(in_channels))
@@ -95,20 +100,22 @@ def targets(outputs: Sequence[int], num_branches: int) -> list[int]:
     return sorted({min(i, num_branches - 1) for i in outputs})
 
 
-def sources(outputs: Sequence[int], num_branches: int) -> list[int]:
+def sources(
+    outputs: Sequence[int], num_branches: int, reach: int = 1
+) -> list[int]:
     """The incoming branches that lead to some outputs."""
     return sorted(
         {
             source
             for target in targets(outputs, num_branches)
-            for source in neighbours(target, num_branches)
+            for source in neighbours(target, num_branches, reach)
         }
     )
 
 
-def neighbours(target: int, num_branches: int) -> list[int]:
+def neighbours(target: int, num_branches: int, reach: int) -> list[int]:
     """The incoming branches that an outgoing one sums."""
-    return [i for i in range(num_branches) if abs(i - target) <= 1]
+    return [i for i in range(num_branches) if abs(i - target) <= reach]
 
 
 def upsample(x: Tensor, size: Sequence[int]) -> Tensor:

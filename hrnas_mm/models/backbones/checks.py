@@ -50,9 +50,17 @@ def check_outputs(
     out_indices: Sequence[int] | None,
     fuse_channels: int | None,
     multiscale_output: bool,
+    multi_branch: bool,
     branches: int,
 ) -> tuple[int, ...]:
     """Return the branches to put out, or raise ValueError."""
+    if not multi_branch:
+        if out_indices is not None or not multiscale_output:
+            raise ValueError(
+                'multi_branch=False gives the last branch: neither '
+                'out_indices nor multiscale_output=False can be given with it'
+            )
+        return (branches - 1,)
     if not multiscale_output:
         if out_indices is not None or fuse_channels is not None:
             raise ValueError(

@@ -30,6 +30,7 @@ class Stage(nn.Module):
 
     Args:
         outputs: The branches to put out; the others are not built.
+        reach: See :class:`~hrnas_mm.modules.FusionModule`.
 
     Shape:
         [(B, C_i, H_i, W_i)] -> {i: (B, C'_i, H'_i, W'_i)} of ``outputs``
@@ -41,12 +42,13 @@ class Stage(nn.Module):
         num_blocks: Sequence[int],
         num_channels: Sequence[int],
         outputs: Sequence[int],
+        reach: int,
         block,
         act_layer,
     ) -> None:
         super().__init__()
         self.fusion = FusionModule(
-            in_channels, num_channels, block, act_layer, outputs
+            in_channels, num_channels, block, act_layer, outputs, reach
         )
         self.branches = nn.ModuleDict(
             {
@@ -89,6 +91,8 @@ class HRNASSupernet(BaseModule):
             :class:`~hrnas_mm.modules.LightweightTransformer`.
         out_indices: Branches of the last stage to return, ascending; None
             for all. What only the others need is not built.
+        multi_branch: False for a chain: each stage is its branch of the lowest
+            resolution alone, made from that of the stage before (Table 6).
         fuse_channels: Return one map instead: all branches resized to the
             highest resolution, concatenated and put through one more
             searching block with so many output channels.
@@ -126,6 +130,7 @@ class HRNASSupernet(BaseModule):
         token_size: int = 8,
         transformer: Mapping[str, Any] | None = None,
         out_indices: Sequence[int] | None = None,
+        multi_branch: bool = True,
         fuse_channels: int | None = None,
         arch: None | str | Mapping[str, int] = None,
         extra: Mapping[str, Any] | None = None,
@@ -152,6 +157,7 @@ class HRNASSupernet(BaseModule):
             out_indices,
             fuse_channels,
             multiscale_output,
+            multi_branch,
             len(stages[-1]['num_channels']),
         )
         check_frozen(frozen_stages, len(stages))
@@ -177,9 +183,14 @@ class HRNASSupernet(BaseModule):
             )
         )
         self.stages = build_stages(
-            widths[-1], stages, self.out_indices, block, act_layer
+            widths[-1],
+            stages,
+            self.out_indices,
+            int(multi_branch),
+            block,
+            act_layer,
         )
-        joined = sum(stages[-1]['num_channels'])
+        joined = sum(stages[-1]['num_channels'][i] for i in self.out_indices)
         self.fuse = block(joined, fuse_channels) if fuse_channels else None
         if zero_init_residual:
             zero_residuals_(self)
@@ -228,6 +239,7 @@ def build_stages(
     channels: int,
     stages: Sequence[Mapping[str, Any]],
     out_indices: Sequence[int],
+    reach: int,
     block,
     act_layer,
 ) -> nn.ModuleList:
@@ -236,16 +248,18 @@ def build_stages(
     Args:
         channels: Of the stem.
         out_indices: The branches that the last stage puts out.
+        reach: See :class:`~hrnas_mm.modules.FusionModule`.
     """
     widths = [(channels,), *(stage['num_channels'] for stage in stages)]
     outputs = [list(out_indices)]
     for incoming in widths[-2:0:-1]:
-        outputs.insert(0, sources(outputs[0], len(incoming)))
+        outputs.insert(0, sources(outputs[0], len(incoming), reach))
     return nn.ModuleList(
         Stage(
             incoming,
             **stage,
             outputs=put_out,
+            reach=reach,
             block=block,
             act_layer=act_layer,
         )

@@ -23,6 +23,7 @@ def with_transformers(
     transformer: Mapping[str, Any] | None = None,
     norm_cfg: Mapping[str, Any] = NORM_CFG,
     arch: None | str | Mapping[str, int] = None,
+    pretrained: str | None = None,
 ) -> nn.Module:
     """Add a LightweightTransformer to every block of a backbone.
 
@@ -39,10 +40,14 @@ def with_transformers(
             :class:`~hrnas_mm.models.HRNASSupernet`.
         norm_cfg: Of the Transformers; BN or SyncBN.
         arch: See :class:`~hrnas_mm.models.HRNASSupernet`.
+        pretrained: Weights of the backbone, where ``init_cfg`` gives none.
 
     Raises:
         ValueError: If the backbone has no such block.
     """
+    if pretrained is not None:
+        weights = dict(type='Pretrained', checkpoint=pretrained)
+        backbone = {'init_cfg': weights, **backbone}
     model = MODELS.build(backbone)
     blocks = [m for m in model.modules() if type(m).__name__ == block]
     if not blocks:
