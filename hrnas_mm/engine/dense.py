@@ -85,7 +85,7 @@ def _misfit(model: nn.Module, shape: Sequence[int], error: Exception) -> str:
     channels = tuple(x.shape[1] for x in maps)
     sizes = tuple(tuple(x.shape[2:]) for x in maps)
     return (
-        f'in_channels or in_index of the head do not fit model.backbone, '
-        f'which puts out {len(maps)} maps of {channels} channels, {sizes} '
-        f'pixels, from an input of {tuple(shape)}: {error}'
+        'in_channels, feat_channels or in_index of the head do not fit '
+        f'model.backbone, which puts out {len(maps)} maps of {channels} '
+        f'channels, {sizes} pixels, from an input of {tuple(shape)}: {error}'
     )

@@ -17,7 +17,11 @@ from ..search import (
 from ..search.architecture import Architecture
 
 
-def searched_(module: nn.Module, arch: None | str | Mapping[str, int]) -> None:
+def searched_(
+    module: nn.Module,
+    arch: None | str | Mapping[str, int],
+    plain_weights: bool = False,
+) -> None:
     """Give a module the architecture it is to have, now and when it loads.
 
     So a config of the supernet and a checkpoint of a shrunk network make that
@@ -29,12 +33,13 @@ def searched_(module: nn.Module, arch: None | str | Mapping[str, int]) -> None:
         arch: ``{unit name: count}``, a JSON file of them, or a checkpoint
             ('.pth', '.pt'); of this module, or of a model that has it. None
             for that of the weights that the module's ``init_cfg`` will load.
+        plain_weights: These may be of a network without search units.
 
     Raises:
         ValueError: If a file or checkpoint is of another network.
     """
     found = (
-        _of_init_cfg(module)
+        _of_init_cfg(module, plain_weights)
         if arch is None
         else load_architecture(arch, module)
     )
@@ -86,7 +91,9 @@ def load_architecture(
     }
 
 
-def _of_init_cfg(module: nn.Module) -> Architecture | None:
+def _of_init_cfg(
+    module: nn.Module, plain_weights: bool
+) -> Architecture | None:
     """The architecture of the weights that ``init_cfg`` will load.
 
     It has to be known in the constructor: weights are initialised after
@@ -100,7 +107,7 @@ def _of_init_cfg(module: nn.Module) -> Architecture | None:
     if not osp.isfile(path):
         return None
     found = _in_checkpoint(path, module)
-    if found is None:
+    if found is None and not plain_weights:
         raise ValueError(
             f'init_cfg.checkpoint {path!r} has no importance factors of a '
             f'{type(module).__name__}: they are weights of another network'

@@ -54,6 +54,26 @@ def test_out_indices_and_strides():
     assert out.shape == (1, 8, 8, 8)
 
 
+def test_single_branch_is_a_chain():
+    stages = (
+        dict(num_blocks=(1,), num_channels=(6,)),
+        dict(num_blocks=(1, 1), num_channels=(4, 8)),
+        dict(num_blocks=(1, 1, 2), num_channels=(4, 8, 10)),
+    )
+    model = supernet(stages=stages, multi_branch=False).eval()
+    image = torch.randn(2, 3, 64, 48)
+    x = model.stem(image)
+    for stage, source in zip(model.stages, '001'):
+        fusion, (branch,) = stage.fusion, stage.branches.values()
+        x = fusion.act(fusion.fuse[source][source](x))
+        x = branch(x if fusion.grow is None else fusion.grow(x))
+    (out,) = model(image)
+    assert out.shape == (2, 6, 4, 3)
+    torch.testing.assert_close(out, model.fuse(x), rtol=1e-3, atol=1e-3)
+    blocks = [m for m in model.modules() if isinstance(m, SearchingBlock)]
+    assert len(blocks) == (1 + 1) + (2 + 1) + (2 + 2) + 1
+
+
 def test_shrunk_weights_load_into_the_supernet():
     model, other = shrunk().eval(), supernet().eval()
     missing = other.load_state_dict(model.state_dict())
@@ -146,6 +166,7 @@ def stages(*pairs):
             'out_indices and fuse_channels must not both',
         ),
         (dict(fuse_channels=None, out_indices=(2,)), 'out_indices must be'),
+        (dict(multi_branch=False, out_indices=(0,)), 'multi_branch=False'),
         (dict(fuse_channels=0), 'fuse_channels must be positive, got 0'),
         (dict(num_tokens=-3), 'num_tokens must be 0 .* got -3'),
         (dict(kernel_sizes=(2,)), 'kernel_sizes must be odd'),

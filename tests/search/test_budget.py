@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from test_cost import counted
+from counting import counted
 from tiny import supernet
 
 from hrnas_mm.search import (
@@ -87,7 +87,7 @@ def test_bad_budgets(target, message):
 
 @pytest.mark.parametrize('seed', range(5))
 def test_parameters_are_counted_exactly(seed):
-    from test_cost import random_keep
+    from counting import random_keep
 
     torch.manual_seed(seed)
     for position in ('map2d', 'learned'):

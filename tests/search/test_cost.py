@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from counting import counted, random_keep
 from tiny import supernet
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from hrnas_mm.models import HRNASSupernet
 from hrnas_mm.modules import LightweightTransformer
@@ -16,24 +16,6 @@ from hrnas_mm.search import (
     trace,
 )
 from hrnas_mm.search.cost import attention_macs, conv_macs, strided
-
-
-def counted(model, shape):
-    """Multiply-adds as torch counts them, on the meta device."""
-    model = model.to('meta').eval().requires_grad_(False)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(torch.empty(1, *shape, device='meta'))
-    return counter.get_total_flops() // 2
-
-
-def random_keep(model, share_empty=0.2):
-    keep = {}
-    for name, unit in named_search_units(model).items():
-        count = int(torch.randint(1, len(unit) + 1, ()))
-        if torch.rand(()) < share_empty:
-            count = 0
-        keep[name] = torch.randperm(len(unit))[:count].sort()[0]
-    return keep
 
 
 def test_formulas():

@@ -66,7 +66,7 @@ def with_transformers(
         )
         module.add_module(NAME, plugged)
         module.register_forward_hook(_add)
-    searched_(model, arch)
+    searched_(model, arch, plain_weights=True)
     return model
 
 
