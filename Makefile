@@ -63,7 +63,7 @@ $(DONE)/mmcv: requirements/mmcv.txt $(DONE)/build
 	CFLAGS='-O2 -g0 -w' MAX_JOBS=$$(nproc) $(BIN)/python -m pip install --quiet --no-build-isolation -r $<
 	@touch $@
 
-TASKS := $(foreach task,seg pose det3d cls tests,requirements/$(task).txt)
+TASKS := $(foreach task,seg pose det3d cls mim tests,requirements/$(task).txt)
 
 $(DONE)/frameworks: $(TASKS) requirements/nodeps.txt $(DONE)/mmcv
 	@echo '== Set-up 4/5: the frameworks and test tools, about a minute.'

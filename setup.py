@@ -1,8 +1,10 @@
 """Packaging of hrnas_mm; torch and mmcv are the user's own."""
 
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 
@@ -21,6 +23,22 @@ def version():
     return scope['__version__']
 
 
+class BuildWithMim(build_py):
+    """Ship what mim runs; in an editable install mim finds nothing."""
+
+    def run(self):
+        super().run()
+        if self.editable_mode:
+            return
+        folder = Path(self.build_lib, 'hrnas_mm', '.mim')
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        shutil.copy(ROOT / 'model-index.yml', folder)
+        unwanted = shutil.ignore_patterns('__pycache__')
+        for name in ('tools', 'configs'):
+            shutil.copytree(ROOT / name, folder / name, ignore=unwanted)
+
+
 setup(
     name='hrnas_mm',
     version=version(),
@@ -31,6 +49,7 @@ setup(
     license='Apache-2.0',
     packages=find_packages(include=['hrnas_mm', 'hrnas_mm.*']),
     package_data={'hrnas_mm': ['py.typed']},
+    cmdclass={'build_py': BuildWithMim},
     python_requires='>=3.10,<3.13',
     install_requires=requirements('runtime'),
     extras_require={

@@ -1,0 +1,174 @@
+"""What a wheel holds, and what mim finds in it."""
+
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+from mmengine.config import Config
+
+ROOT = Path(__file__).parents[1]
+DEMO = 'hrnas_demo_1xb8-300_cityscapes-128x256'
+SHIPPED = [
+    path.relative_to(ROOT)
+    for folder in ('configs', 'tools')
+    for path in (ROOT / folder).rglob('*')
+    if path.is_file() and '__pycache__' not in path.parts
+]
+
+
+def checked(*args, cwd=ROOT, **environment):
+    result = subprocess.run(
+        [sys.executable, *map(str, args)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'OMP_NUM_THREADS': '1', **environment},
+    )
+    assert result.returncode == 0, result.stdout + result.stderr[-3000:]
+    return result.stdout
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory):
+    """A wheel from a source distribution, as a package index has them."""
+    folder = tmp_path_factory.mktemp('dist')
+    # In a copy: builds leave files behind.
+    source = folder / 'source'
+    for path in (*SHIPPED, *(p.relative_to(ROOT) for p in sources())):
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        (source / path).write_bytes((ROOT / path).read_bytes())
+    checked(
+        '-c',
+        'from setuptools import build_meta; '
+        f'build_meta.build_sdist({str(folder)!r})',
+        cwd=source,
+    )
+    (sdist,) = folder.glob('*.tar.gz')
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder / 'unpacked')
+    (unpacked,) = (folder / 'unpacked').iterdir()
+    options = ('--no-deps', '--no-build-isolation', '-q', '-w', folder)
+    checked('-m', 'pip', 'wheel', unpacked, *options)
+    (found,) = folder.glob('*.whl')
+    return found
+
+
+def sources():
+    yield from (
+        path
+        for pattern in ('*.py', '*.toml', '*.in', '*.md', '*.yml', 'LICENSE')
+        for path in ROOT.glob(pattern)
+    )
+    for folder in ('hrnas_mm', 'requirements'):
+        for path in (ROOT / folder).rglob('*'):
+            if path.suffix in ('.py', '.typed', '.txt'):
+                yield path
+
+
+def test_wheel_holds_the_package_and_what_mim_runs(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert 'hrnas_mm/py.typed' in names
+    assert 'hrnas_mm/search/shrink.py' in names
+    assert 'hrnas_mm/.mim/model-index.yml' in names
+    for path in SHIPPED:
+        assert f'hrnas_mm/.mim/{path.as_posix()}' in names, path
+    assert not any('__pycache__' in name for name in names)
+    assert not any(name.startswith('tests') for name in names)
+
+
+def test_extras_are_the_requirements_files(wheel):
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (n for n in archive.namelist() if n.endswith('/METADATA'))
+    metadata = archive.read(name).decode()
+    for extra, package in dict(
+        seg='mmsegmentation==', pose='xtcocotools', det3d='numba',
+        cls='mmpretrain==',
+    ).items():  # fmt: skip
+        assert f'Provides-Extra: {extra}' in metadata
+        lines = [
+            line
+            for line in metadata.splitlines()
+            if line.startswith(f'Requires-Dist: {package}')
+        ]
+        assert any(f'extra == "{extra}"' in line for line in lines), lines
+
+
+def test_metafiles_name_every_config_and_its_budget():
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
+    found = {}
+    for path in index['Import']:
+        metafile = yaml.safe_load((ROOT / path).read_text())
+        (collection,) = metafile['Collections']
+        assert (ROOT / collection['README']).exists()
+        for model in metafile['Models']:
+            assert model['In Collection'] == collection['Name']
+            assert model['Name'] == Path(model['Config']).stem
+            found[model['Config']] = model['Metadata']
+    assert sorted(found) == sorted(
+        str(path.relative_to(ROOT)) for path in ROOT.glob('configs/mm*/*.py')
+    )
+    for path, metadata in found.items():
+        if 'FLOPs' not in metadata:
+            continue
+        hooks = Config.fromfile(str(ROOT / path)).custom_hooks
+        (target,) = (h['target'] for h in hooks if 'target' in h)
+        suffixes = dict(M=1e6, G=1e9)
+        amount = float(target[:-1]) * suffixes[target[-1]]
+        assert metadata['FLOPs'] == round(amount)
+
+
+@pytest.fixture(scope='module')
+def mim(wheel, tmp_path_factory):
+    """Run mim on the wheel, as it is installed."""
+    pytest.importorskip('mim')
+    target = tmp_path_factory.mktemp('site')
+    options = ('--no-deps', '-q', '--target', target)
+    checked('-m', 'pip', 'install', *options, wheel)
+
+    def run(*args, cwd=target):
+        return checked('-m', 'mim', *args, cwd=cwd, PYTHONPATH=str(target))
+
+    return run
+
+
+def test_mim_search(mim):
+    found = mim('search', 'hrnas_mm')
+    for path in ROOT.glob('configs/mm*/*.py'):
+        assert f'config id: {path.stem}' in found
+    found = mim('search', 'hrnas_mm', '--config', DEMO)
+    assert found.count('config id') == 1 and 'generated' in found
+
+
+def test_mim_runs_a_tool_trains_and_tests(mim, tmp_path):
+    """By their names, in a folder that has nothing of the project."""
+    pytest.importorskip('mmseg')
+    size = ('--train', 8, '--val', 4, '--size', 64, 32)
+    mim(
+        'run', 'hrnas_mm', 'make_demo_data', 'cityscapes', 'data',
+        *size, cwd=tmp_path,
+    )  # fmt: skip
+    options = (
+        '--cfg-options', 'data_root=data', 'train_cfg.max_iters=8',
+        'train_cfg.val_interval=8', 'train_dataloader.batch_size=4',
+        'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0',
+        'train_dataloader.persistent_workers=False',
+        'val_dataloader.persistent_workers=False',
+        'test_dataloader.num_workers=0',
+        'test_dataloader.persistent_workers=False',
+        'model.data_preprocessor.size=(32,64)', 'custom_hooks.1.begin=0',
+        'custom_hooks.1.interval=2', 'custom_hooks.1.end=6',
+    )  # fmt: skip
+    mim(
+        'train', 'hrnas_mm', f'{DEMO}.py', '--gpus', 0,
+        '--work-dir', 'search', *options, cwd=tmp_path,
+    )  # fmt: skip
+    out = mim(
+        'test', 'hrnas_mm', f'{DEMO}.py', '--gpus', 0,
+        '--checkpoint', 'search/searched/model.pth', *options, cwd=tmp_path,
+    )  # fmt: skip
+    assert 'mIoU' in out
