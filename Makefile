@@ -1,8 +1,11 @@
-# make demo    search a small network on generated street scenes
-# make test    run all tests
-# make setup   only install, into .venv; both do that by themselves
-# make lint    ruff and mypy, as pre-commit runs them
-# make clean   remove .venv; data/ and work_dirs/ stay
+# make demo         search a small network on generated street scenes
+# make demo-pose    the same for keypoints of generated people
+# make demo-det3d   the same for boxes in generated lidar frames
+# make demo-cls     the same for classes of generated shapes
+# make test         run all tests
+# make setup        only install, into .venv; all of these do that by themselves
+# make lint         ruff and mypy, as pre-commit runs them
+# make clean        remove .venv; data/ and work_dirs/ stay
 #
 # PYTHON=python3.11 make demo   chooses the interpreter of .venv
 
@@ -10,20 +13,25 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DONE := $(VENV)/.done
-DEMO_CONFIG := configs/mmseg/hrnas_demo_1xb8-300_cityscapes-128x256.py
-DEMO_DATA := data/demo_cityscapes
-DEMO_DIR := work_dirs/demo
 
-.PHONY: demo test setup lint clean
+# Of each demo: its config, and the layout of its data.
+demo        := mmseg/hrnas_demo_1xb8-300_cityscapes-128x256 cityscapes
+demo-pose   := mmpose/td-hm_hrnas-demo_1xb16-8e_coco-192x144 coco
+demo-det3d  := mmdet3d/pointpillars_hrnas-demo_1xb2-12e_kitti-3d-3class kitti
+demo-cls    := mmpretrain/hrnas-demo_1xb16-18e_in1k-64x64 imagenet
+DEMOS := demo demo-pose demo-det3d demo-cls
+
+.PHONY: $(DEMOS) test setup lint clean
 .DELETE_ON_ERROR:
 
-demo: setup $(DEMO_DATA)/.done
-	@echo '== Search: 300 iterations, about 3 minutes on 2 cores.'
-	$(BIN)/python tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO_DIR)
-	@echo '== Done: the searched network is in $(DEMO_DIR)/searched, its story in $(DEMO_DIR)/*/*.log'
+.SECONDEXPANSION:
+$(DEMOS): setup data/demo_$$(lastword $$($$@))/.done
+	@echo '== Search: a few minutes on 2 cores.'
+	$(BIN)/python tools/train.py configs/$(firstword $($@)).py --work-dir work_dirs/$@
+	@echo '== Done: the searched network is in work_dirs/$@/searched, its story in work_dirs/$@/*/*.log'
 
 test: setup
-	@echo '== Tests: about 8 minutes on 2 cores.'
+	@echo '== Tests: about 15 minutes on 2 cores.'
 	$(BIN)/python -m pytest
 	@echo '== Done: all tests passed.'
 
@@ -37,9 +45,9 @@ lint: setup
 clean:
 	rm -rf $(VENV)
 
-$(DEMO_DATA)/.done: tools/make_demo_data.py | $(DONE)/hrnas_mm
-	@echo '== Data: 250 generated street scenes, seconds.'
-	$(BIN)/python tools/make_demo_data.py cityscapes $(DEMO_DATA)
+data/demo_%/.done: tools/make_demo_data.py tools/demo_data/*.py | $(DONE)/hrnas_mm
+	@echo '== Data: generated, in the layout of $*; under a minute.'
+	$(BIN)/python tools/make_demo_data.py $* $(@D)
 	@touch $@
 
 # Each stage leaves a file when it is through, so that an interrupted set-up

@@ -9,7 +9,7 @@ from hrnas_mm.engine.dense import DensePart, cost_model_of, dense_part
 CONFIGS = 'configs/'
 SEG = CONFIGS + 'mmseg/hrnas_demo_1xb8-300_cityscapes-128x256.py'
 POSE = CONFIGS + 'mmpose/td-hm_hrnas-demo_1xb16-8e_coco-192x144.py'
-DET3D = CONFIGS + 'mmdet3d/pointpillars_hrnas-demo_1xb2-10e_kitti-3d-3class.py'
+DET3D = CONFIGS + 'mmdet3d/pointpillars_hrnas-demo_1xb2-12e_kitti-3d-3class.py'
 BOTH = {
     'model.decode_head.in_channels': 90,
     'model.decode_head.channels': 90,

@@ -29,5 +29,5 @@ LAYOUTS = dict(
     ade20k=Layout(make_ade20k, 200, 50, (256, 128)),
     coco=Layout(make_coco, 400, 60, (256, 192)),
     kitti=Layout(make_kitti, 60, 12, None),
-    imagenet=Layout(make_imagenet, 600, 120, (96, 96)),
+    imagenet=Layout(make_imagenet, 800, 200, (96, 96)),
 )

@@ -55,17 +55,21 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'kitti_infos_val.pkl')
 test_evaluator = val_evaluator
-epochs = 10
+epochs = 12  # 2 to learn, 6 to shrink, 4 on the fixed network
 param_scheduler = dict(total_steps=epochs)
-train_cfg = dict(max_epochs=epochs, val_interval=5)
+train_cfg = dict(max_epochs=epochs, val_interval=4)
 default_hooks = dict(
-    logger=dict(interval=10), checkpoint=dict(interval=5, max_keep_ckpts=2)
+    logger=dict(interval=10), checkpoint=dict(interval=4, max_keep_ckpts=2)
 )
 custom_hooks = [
     dict(
         type='ProgressiveShrinkHook',
         target=0.5,
         threshold=1e-2,
+        begin=2,
+        interval=1,
+        end=8,
+        by_epoch=True,
         input_shape=(64, *grid),
     )
 ]
