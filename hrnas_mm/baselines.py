@@ -8,7 +8,7 @@ from collections.abc import Callable
 from .config import (
     add_config_arguments,
     build_model,
-    prepare_config,
+    read_config,
     search_shape,
     searched_config,
 )
@@ -52,7 +52,7 @@ def write_baseline(
         name: Of the baseline, for a file that was not named.
         draw: Returns the network's architecture.
     """
-    cfg = prepare_config(args.config, args.cfg_options)
+    cfg = read_config(args)
     model = build_model(cfg)
     target = {'params' if args.params else 'macs': args.target}
     try:

@@ -1,7 +1,8 @@
 """Configs, as the command lines read them."""
 
 import os.path as osp
-from argparse import ArgumentParser
+import sys
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -23,6 +24,7 @@ EXTRAS = dict(
     mmpose="pip install 'hrnas_mm[pose]'" + NO_DEPS.format('mmpose==1.3.2'),
     mmdet3d="pip install 'hrnas_mm[det3d]'" + NO_DEPS.format('mmdet3d==1.4.0'),
     mmpretrain="pip install 'hrnas_mm[cls]'",
+    mmdet='pip install mmdet==3.2.0',
 )
 
 
@@ -57,24 +59,25 @@ def prepare_config(
 
 
 def _read(path: str) -> Config:
+    framework = path.split('::')[0] if '::' in path else ''
+    _check_installed(path, framework)
     try:
-        cfg = get_config(path) if '::' in path else Config.fromfile(path)
-    except ModuleNotFoundError as error:
+        cfg = get_config(path) if framework else Config.fromfile(path)
+    except ModuleNotFoundError as error:  # of a _base_
         missing = [name for name in EXTRAS if str(error).startswith(name)]
-        if not missing:
-            raise
-        raise _not_installed(path, missing[0]) from error
-    scope = cfg.get('default_scope')
-    if scope in EXTRAS and find_spec(scope) is None:
-        raise _not_installed(path, scope)
+        _check_installed(path, *missing)
+        raise
+    _check_installed(path, cfg.get('default_scope'))
     return cfg
 
 
-def _not_installed(path: str, framework: str) -> ModuleNotFoundError:
-    return ModuleNotFoundError(
-        f'{path} needs {framework}, which is not installed: '
-        f'{EXTRAS[framework]}'
-    )
+def _check_installed(path: str, *frameworks: str) -> None:
+    for framework in frameworks:
+        if framework in EXTRAS and find_spec(framework) is None:
+            raise ModuleNotFoundError(
+                f'{path} needs {framework}, which is not installed: '
+                f'{EXTRAS[framework]}'
+            )
 
 
 def add_config_arguments(parser: ArgumentParser) -> None:
@@ -87,6 +90,14 @@ def add_config_arguments(parser: ArgumentParser) -> None:
         help='key=value pairs that override the config; data_root=... moves '
         'every data set that is under the data_root of the config',
     )
+
+
+def read_config(args: Namespace) -> Config:
+    """Prepare the config of a command line, or exit and say what is wrong."""
+    try:
+        return prepare_config(args.config, args.cfg_options)
+    except (FileNotFoundError, ModuleNotFoundError) as error:
+        sys.exit(str(error))
 
 
 def add_runner_arguments(parser: ArgumentParser) -> None:

@@ -1,9 +1,19 @@
 """What the command lines do to a config."""
 
+from argparse import Namespace
+from importlib.util import find_spec
+from unittest.mock import Mock
+
 import pytest
 from mmengine.config import Config
 
-from hrnas_mm.config import check_data, move_data_, prepare_config
+import hrnas_mm.config
+from hrnas_mm.config import (
+    check_data,
+    move_data_,
+    prepare_config,
+    read_config,
+)
 
 TEXT = """
 data_root = 'data/a/'
@@ -64,3 +74,38 @@ def test_missing_folder(tmp_path, path):
         check_data(cfg, 'train_dataloader')
     (tmp_path / 'train.json').touch()
     check_data(cfg, 'train_dataloader', 'val_dataloader', 'absent')
+
+
+@pytest.mark.parametrize(
+    'path, framework, command',
+    [
+        ('mmpose::x.py', 'mmpose', "'hrnas_mm.pose.' && pip .* mmpose=="),
+        ('mmpretrain::x.py', 'mmpretrain', r"'hrnas_mm\[cls\]'"),
+        ('mmdet::x.py', 'mmdet', 'pip install mmdet=='),
+        ('scope', 'mmdet3d', r"'hrnas_mm\[det3d\]'"),
+        ('base', 'mmseg', r"'hrnas_mm\[seg\]'"),
+    ],
+)
+def test_a_framework_that_is_missing(
+    tmp_path, monkeypatch, path, framework, command
+):
+    def without(name):
+        return None if name == framework else find_spec(name)
+
+    monkeypatch.setattr(hrnas_mm.config, 'find_spec', without)
+    if path == 'base':  # as mmengine puts it
+        error = ModuleNotFoundError(f'{framework} is not installed')
+        monkeypatch.setattr(Config, 'fromfile', Mock(side_effect=error))
+    if '::' not in path:
+        file = tmp_path / 'config.py'
+        file.write_text(f'default_scope = {framework!r}')
+        path = str(file)
+    message = f'{path} needs {framework}, which is not installed: .*{command}'
+    with pytest.raises(ModuleNotFoundError, match=message):
+        prepare_config(path)
+
+
+def test_a_config_that_is_missing():
+    args = Namespace(config='nowhere.py', cfg_options=None)
+    with pytest.raises(SystemExit, match='nowhere.py'):
+        read_config(args)

@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves
 from hrnas_mm.config import (
     add_config_arguments,
     build_model,
-    prepare_config,
+    read_config,
     search_shape,
 )
 from hrnas_mm.engine.checks import check_losses
@@ -74,7 +74,7 @@ def parts_of_a_step(
 def main() -> None:
     """Time the parts in turn, and print their medians."""
     args = parse_args()
-    cfg = prepare_config(args.config, args.cfg_options)
+    cfg = read_config(args)
     model = build_model(cfg).to(args.device)
     shape = args.shape or search_shape(cfg)
     cost_model = cost_model_of(model, shape)

@@ -13,7 +13,7 @@ from torch import nn
 from hrnas_mm.config import (
     add_config_arguments,
     build_model,
-    prepare_config,
+    read_config,
     search_shape,
 )
 from hrnas_mm.engine.checks import input_shape_of
@@ -115,7 +115,7 @@ def print_table(counts: dict) -> None:
 def main() -> None:
     """Build the model, load the weights, count, print."""
     args = parse_args()
-    cfg = prepare_config(args.config, args.cfg_options)
+    cfg = read_config(args)
     model = build_model(cfg)
     if args.checkpoint:
         with redirect_stdout(sys.stderr):  # mmengine prints; ours is JSON
