@@ -16,7 +16,7 @@ from torch import nn
 
 from .compat import use_gloo_
 from .compat_mmdet3d import mend_mmdet3d_
-from .nested import nested_dicts
+from .data import check_data, data_root_of, move_data_
 
 NO_DEPS = ' && pip install --no-deps {}'
 EXTRAS = dict(
@@ -38,7 +38,7 @@ def prepare_config(
     Args:
         path: The config file, or one of a framework: 'mmseg::hrnet/....py'.
         options: Of ``--cfg-options``. ``data_root`` moves every data set that
-            is under the config's ``data_root``.
+            is under the config's ``data_root``, or that of its training data.
         work_dir: Of ``--work-dir``; else the config's, else
             ``work_dirs/<name of the config>``.
 
@@ -48,8 +48,9 @@ def prepare_config(
     """
     cfg = _read(path)
     options = dict(options or {})
-    if 'data_root' in options and 'data_root' in cfg:
-        move_data_(cfg, cfg.data_root, options['data_root'])
+    old = data_root_of(cfg)
+    if 'data_root' in options and old:
+        move_data_(cfg, old, options['data_root'])
     cfg.merge_from_dict(options)
     name = osp.splitext(osp.basename(path))[0]
     cfg.work_dir = (
@@ -194,42 +195,3 @@ def _parts(model: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
             for i, item in enumerate(part):
                 if isinstance(item, dict):
                     yield f'{name}.{i}', item
-
-
-def move_data_(cfg: Config, old: str, new: str) -> None:
-    """Replace the folder ``old`` by ``new`` in all paths under it."""
-    folder = old.rstrip('/')
-    for node in nested_dicts(cfg._cfg_dict):
-        for key, value in node.items():
-            if isinstance(value, str) and (value + '/').startswith(
-                folder + '/'
-            ):
-                node[key] = new.rstrip('/') + value[len(folder) :]
-
-
-def check_data(cfg: Config, *loaders: str) -> None:
-    """Stop with a hint if a data set's folder is missing.
-
-    Args:
-        cfg: Its ``data_help`` tells where the data comes from.
-        loaders: Names of data loaders in the config; None there is skipped.
-
-    Raises:
-        FileNotFoundError: Names the folder or the annotation file, and how
-            to get it.
-    """
-    for loader in loaders:
-        for node in nested_dicts(cfg.get(loader) or {}):
-            folder = node.get('data_root')
-            if not folder:
-                continue
-            for key, path in (
-                ('data_root', folder),
-                ('ann_file', osp.join(folder, node.get('ann_file') or '')),
-            ):
-                if not osp.exists(path):
-                    raise FileNotFoundError(
-                        f'{loader}.dataset.{key} {path!r} does not exist. '
-                        f'{cfg.get("data_help", "")} Give another folder '
-                        'with --cfg-options data_root=...'
-                    )

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -77,6 +78,8 @@ def test_checkpoints_of_others_are_left_alone():
 def test_plain_keeps_containers():
     value = dict(a=[np.int64(1), (np.array([2]), 'x')], b=None)
     assert plain(value) == dict(a=[1, ([2], 'x')], b=None)
+    (key,) = plain({np.str_('DontCare'): -1})  # of KITTI's data set
+    assert type(key) is str
 
 
 def test_a_cache_size_that_the_user_set_stays():
@@ -92,3 +95,13 @@ def test_a_cache_size_that_the_user_set_stays():
             check=True,
         )
         assert result.stdout.strip() == after
+
+
+def test_torchvision_comes_after_hrnas_mm():
+    if find_spec('torchvision') is None:
+        pytest.skip('needs torchvision')
+    code = 'import hrnas_mm, torchvision.transforms'
+    result = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr

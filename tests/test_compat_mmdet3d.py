@@ -4,13 +4,22 @@ import os
 import pickle
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from hrnas_mm.compat_mmdet3d import mend_mmdet3d_, rotate_iou
+from hrnas_mm.compat_mmdet3d import (
+    mend_mmdet3d_,
+    own_samplers,
+    rotate_iou,
+    shuffle_samplers_,
+)
 
 pytest.importorskip('mmdet3d')
+mend_mmdet3d_()
+
+from mmdet3d.datasets.transforms.dbsampler import BatchSampler  # noqa: E402
 
 # Runs mmdet3d's kernels in numba's simulator of a GPU, which has to be chosen
 # before numba is imported.
@@ -140,3 +149,42 @@ def test_official_ap(case):
 def test_what_numpy_lost():
     mend_mmdet3d_()
     assert np.dtype(np.long).kind == 'i'
+
+
+class Data:
+    """A data set that samples ground truths, inside another."""
+
+    def __init__(self, sampler):
+        transform = SimpleNamespace(
+            db_sampler=SimpleNamespace(sampler_dict=dict(Car=sampler))
+        )
+        self.pipeline = SimpleNamespace(transforms=[object(), transform])
+
+
+def draws(sampler, count=7):
+    return [int(i) for _ in range(count) for i in sampler._sample(3)]
+
+
+def test_ground_truth_samplers_begin_as_the_generator_says():
+    sampler = BatchSampler(list(range(10)), 'Car')
+    repeated = SimpleNamespace(dataset=Data(sampler))
+    joined = SimpleNamespace(datasets=[repeated])
+    found = []
+    for _ in range(2):
+        np.random.seed(4)
+        shuffle_samplers_(joined)
+        found.append(draws(sampler))
+    assert found[0] == found[1]
+    np.random.seed(5)
+    shuffle_samplers_(joined)
+    assert draws(sampler) != found[0]
+
+
+def test_ground_truth_samplers_of_ones_own():
+    sampler, twin = (
+        BatchSampler(list(range(10)), 'Car', shuffle=False) for _ in range(2)
+    )
+    assert draws(sampler, 2) == draws(twin, 2)
+    with own_samplers(Data(sampler)):
+        draws(sampler)
+    assert draws(sampler, 5) == draws(twin, 5)

@@ -8,12 +8,8 @@ import pytest
 from mmengine.config import Config
 
 import hrnas_mm.config
-from hrnas_mm.config import (
-    check_data,
-    move_data_,
-    prepare_config,
-    read_config,
-)
+from hrnas_mm.config import prepare_config, read_config
+from hrnas_mm.data import SITES, check_data, move_data_
 
 TEXT = """
 data_root = 'data/a/'
@@ -40,6 +36,17 @@ def test_data_root_moves_everything_under_it(path):
     assert dataset.ann_file == 'train.json'
     assert dataset.pipeline[0].database == '/new/db.pkl'
     assert dataset.pipeline[0].other == 'data/ab/x'
+
+
+def test_data_root_of_a_config_that_has_none(tmp_path):
+    file = tmp_path / 'config.py'
+    file.write_text(
+        "train_dataloader = dict(x=dict(dataset=dict(data_root='a/b')))\n"
+        "val_dataloader = dict(dataset=dict(data_root='a/b', ann='a/b/c'))\n"
+    )
+    cfg = prepare_config(str(file), {'data_root': 'new'})
+    assert cfg.train_dataloader.x.dataset.data_root == 'new'
+    assert cfg.val_dataloader.dataset == dict(data_root='new', ann='new/c')
 
 
 def test_other_options_still_win(path):
@@ -109,3 +116,13 @@ def test_a_config_that_is_missing():
     args = Namespace(config='nowhere.py', cfg_options=None)
     with pytest.raises(SystemExit, match='nowhere.py'):
         read_config(args)
+
+
+@pytest.mark.parametrize('kind', [*SITES, 'mmseg.CityscapesDataset'])
+def test_missing_data_of_a_benchmark(kind):
+    dataset = dict(type=kind, data_root='nowhere')
+    cfg = Config(dict(train_dataloader=dict(dataset=dict(dataset=dataset))))
+    layout, _ = SITES[kind.split('.')[-1]]
+    message = rf"'nowhere' does not .* make_demo_data.py {layout} nowhere\."
+    with pytest.raises(FileNotFoundError, match=message):
+        check_data(cfg, 'train_dataloader')

@@ -12,11 +12,6 @@ _base_ = (
     'mmdet3d::pointpillars/pointpillars_hv_secfpn_8xb6-160e_kitti-3d-3class.py'
 )
 custom_imports = dict(imports=['hrnas_mm'])
-data_help = (
-    'KITTI is at https://www.cvlibs.net/datasets/kitti; then run '
-    "mmdet3d's tools/create_data.py kitti. To only try it: "
-    'python tools/make_demo_data.py kitti data/kitti'
-)
 model = dict(
     backbone=dict(
         _delete_=True,

@@ -4,7 +4,6 @@
 #   make demo-det3d
 _base_ = 'pointpillars_hrnas-a_8xb6-80e_kitti-3d-3class.py'
 data_root = 'data/demo_kitti/'
-data_help = 'Make it: python tools/make_demo_data.py kitti data/demo_kitti'
 point_cloud_range = [0, -15.36, -3, 30.72, 15.36, 1]
 grid = [192, 192]
 model = dict(

@@ -10,11 +10,6 @@ _base_ = [
 ]
 custom_imports = dict(imports=['hrnas_mm'])
 data_root = 'data/coco/'
-data_help = (
-    'COCO is at https://cocodataset.org, the detector boxes are linked from '
-    "mmpose's page of COCO. To only try it: python tools/make_demo_data.py "
-    'coco data/coco'
-)
 model = dict(
     backbone=dict(
         _delete_=True,

@@ -3,7 +3,6 @@
 #   make demo-pose
 _base_ = 'td-hm_hrnas-a_8xb48-210e_coco-256x192.py'
 data_root = 'data/demo_coco/'
-data_help = 'Make it: python tools/make_demo_data.py coco data/demo_coco'
 codec = dict(
     type='MSRAHeatmap', input_size=(144, 192), heatmap_size=(36, 48), sigma=1.5
 )

@@ -10,10 +10,6 @@ _base_ = [
     'mmpretrain::_base_/default_runtime.py',
 ]
 data_root = 'data/imagenet'
-data_help = (
-    'ImageNet is at https://www.image-net.org/challenges/LSVRC/2012. To only '
-    'try it: python tools/make_demo_data.py imagenet data/imagenet'
-)
 iters_per_epoch = 2503  # 1281167 images / 512
 optim_wrapper = dict(
     type='OptimWrapper',

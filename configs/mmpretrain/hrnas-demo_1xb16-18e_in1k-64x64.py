@@ -4,7 +4,6 @@
 #   make demo-cls
 _base_ = 'hrnas-a_8xb64-350e_in1k.py'
 data_root = 'data/demo_imagenet'
-data_help = 'Make it: python tools/make_demo_data.py imagenet ' + data_root
 norm_cfg = dict(type='SyncBN', momentum=0.1, eps=1e-5)
 small = dict(expand_ratio=2, num_tokens=8, norm_cfg=norm_cfg)
 model = dict(

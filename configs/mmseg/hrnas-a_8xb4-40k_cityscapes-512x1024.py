@@ -9,11 +9,6 @@ _base_ = [
     '../_base_/schedules/search_40k.py',
     'mmseg::_base_/default_runtime.py',
 ]
-data_help = (
-    'Cityscapes is at https://www.cityscapes-dataset.com; then run '
-    "mmseg's tools/dataset_converters/cityscapes.py. To only try "
-    'it: python tools/make_demo_data.py cityscapes data/cityscapes'
-)
 model = dict(data_preprocessor=dict(size=(512, 1024)))
 train_dataloader = dict(batch_size=4, num_workers=4)
 

@@ -9,11 +9,6 @@ _base_ = [
     '../_base_/schedules/search_40k.py',
     'mmseg::_base_/default_runtime.py',
 ]
-data_help = (
-    'ADE20K is at http://data.csail.mit.edu/places/ADEchallenge/'
-    'ADEChallengeData2016.zip. To only try it: '
-    'python tools/make_demo_data.py ade20k data/ade/ADEChallengeData2016'
-)
 model = dict(
     data_preprocessor=dict(size=(512, 512)),
     backbone=dict(fuse_channels=180),

@@ -1,9 +1,6 @@
 # Generated street scenes of 128x256 in Cityscapes' layout.
 _base_ = 'mmseg::_base_/datasets/cityscapes.py'
 data_root = 'data/demo_cityscapes/'
-data_help = (
-    'Make it: python tools/make_demo_data.py cityscapes data/demo_cityscapes'
-)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
