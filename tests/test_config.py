@@ -123,6 +123,6 @@ def test_missing_data_of_a_benchmark(kind):
     dataset = dict(type=kind, data_root='nowhere')
     cfg = Config(dict(train_dataloader=dict(dataset=dict(dataset=dataset))))
     layout, _ = SITES[kind.split('.')[-1]]
-    message = rf"'nowhere' does not .* make_demo_data.py {layout} nowhere\."
+    message = rf"'nowhere' does not .*make_demo_data.py {layout} nowhere\."
     with pytest.raises(FileNotFoundError, match=message):
         check_data(cfg, 'train_dataloader')
