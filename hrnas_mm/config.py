@@ -19,11 +19,14 @@ from .compat_mmdet3d import mend_mmdet3d_
 from .data import check_data, data_root_of, move_data_
 
 NO_DEPS = ' && pip install --no-deps {}'
+TORCHVISION = ' (and the torchvision of your torch)'
 EXTRAS = dict(
     mmseg="pip install 'hrnas_mm[seg]'",
-    mmpose="pip install 'hrnas_mm[pose]'" + NO_DEPS.format('mmpose==1.3.2'),
+    mmpose="pip install 'hrnas_mm[pose]'"
+    + NO_DEPS.format('mmpose==1.3.2')
+    + TORCHVISION,
     mmdet3d="pip install 'hrnas_mm[det3d]'" + NO_DEPS.format('mmdet3d==1.4.0'),
-    mmpretrain="pip install 'hrnas_mm[cls]'",
+    mmpretrain="pip install 'hrnas_mm[cls]'" + TORCHVISION,
     mmdet='pip install mmdet==3.2.0',
 )
 
