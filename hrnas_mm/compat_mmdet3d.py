@@ -1,5 +1,6 @@
 """Work-arounds for mmdet3d: a GPU it needs, a state it does not save."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +19,13 @@ def mend_mmdet3d_() -> None:
       Upstream: open-mmlab/mmdetection3d#2821.
     - The official KITTI AP computes the overlap of rotated boxes in
       numba.cuda. Upstream: open-mmlab/mmdetection3d#2817.
+    - The rest of it runs in numba's threads, and numba's OpenMP layer sets
+      the number of torch's threads too, so that a run goes on otherwise
+      after an evaluation than without it. Upstream: numba's threading layers.
 
-    Can go when a release has both mended.
+    Can go when a release has them mended.
     """
+    os.environ.setdefault('NUMBA_THREADING_LAYER', 'workqueue')
     if 'long' not in vars(np):
         np.long = np.int_
     if not torch.cuda.is_available():

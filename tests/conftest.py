@@ -32,3 +32,10 @@ def _unformatted_configs():
             lambda text, **_: (text, True),
         )
         yield
+
+
+def pytest_collection_modifyitems(items):
+    """Give a file to one process, where it does not group its tests itself."""
+    for item in items:
+        if item.get_closest_marker('xdist_group') is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.name))

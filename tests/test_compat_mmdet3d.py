@@ -188,3 +188,26 @@ def test_ground_truth_samplers_of_ones_own():
     with own_samplers(Data(sampler)):
         draws(sampler)
     assert draws(sampler, 5) == draws(twin, 5)
+
+
+def test_numba_leaves_torchs_threads_alone():
+    code = (
+        'import os; os.environ.pop("NUMBA_THREADING_LAYER", None)\n'
+        'from hrnas_mm.compat_mmdet3d import mend_mmdet3d_\n'
+        'mend_mmdet3d_()\n'
+        'import numba, torch\n'
+        '@numba.njit(parallel=True)\n'
+        'def count(n):\n'
+        '    total = 0\n'
+        '    for i in numba.prange(n):\n'
+        '        total += 1\n'
+        '    return total\n'
+        'threads = numba.config.NUMBA_NUM_THREADS + 1\n'
+        'torch.set_num_threads(threads)\n'
+        'assert count(99) == 99\n'
+        'assert torch.get_num_threads() == threads\n'
+    )
+    result = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr

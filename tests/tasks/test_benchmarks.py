@@ -57,7 +57,7 @@ BENCHMARKS = dict(
     cityscapes=Benchmark(
         'mmseg/hrnas-a_8xb4-40k_cityscapes-512x1024.py',
         'cityscapes',
-        (*seg_size(64, 128), 'custom_hooks.1.input_shape=(512,1024)'),
+        (*seg_size(32, 64), 'custom_hooks.1.input_shape=(512,1024)'),
         by_epoch=False,
         metric='mIoU',
         hook=1,
@@ -66,7 +66,7 @@ BENCHMARKS = dict(
     ade20k=Benchmark(
         'mmseg/hrnas-b_8xb8-63k_ade20k-512x512.py',
         'ade20k',
-        (*seg_size(64, 64), 'custom_hooks.1.input_shape=(512,512)'),
+        (*seg_size(32, 32), 'custom_hooks.1.input_shape=(512,512)'),
         by_epoch=False,
         metric='mIoU',
         hook=1,
@@ -85,10 +85,10 @@ BENCHMARKS = dict(
         'mmdet3d/pointpillars_hrnas-a_8xb6-80e_kitti-3d-3class.py',
         'kitti',
         (
-            # Pillars of four times the size: a pseudo-image of 124x108.
-            'model.data_preprocessor.voxel_layer.voxel_size=0.64,0.64,4',
-            'model.voxel_encoder.voxel_size=0.64,0.64,4',
-            'model.middle_encoder.output_shape=124,108',
+            # Pillars of eight times the size: a pseudo-image of 62x54.
+            'model.data_preprocessor.voxel_layer.voxel_size=1.28,1.28,4',
+            'model.voxel_encoder.voxel_size=1.28,1.28,4',
+            'model.middle_encoder.output_shape=62,54',
         ),
         by_epoch=True,
         metric='Kitti metric/pred_instances_3d/KITTI/Overall_3D_AP40_easy',
@@ -172,7 +172,13 @@ def options(benchmark, data):
 SPLITS = ('train', 'val', 'test')
 
 
-@pytest.fixture(scope='module', params=BENCHMARKS)
+@pytest.fixture(
+    scope='module',
+    params=[
+        pytest.param(name, marks=pytest.mark.xdist_group(name))
+        for name in BENCHMARKS
+    ],
+)
 def searched(request, tmp_path_factory):
     """A benchmark, its data, and the folder of a finished search."""
     benchmark = BENCHMARKS[request.param]
