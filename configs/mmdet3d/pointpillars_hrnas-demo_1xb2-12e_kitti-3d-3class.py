@@ -2,7 +2,10 @@
 # CPU cores. A small supernet, up to 30 m.
 #
 #   make demo-det3d
-_base_ = 'pointpillars_hrnas-a_8xb6-80e_kitti-3d-3class.py'
+_base_ = [
+    'pointpillars_hrnas-a_8xb6-80e_kitti-3d-3class.py',
+    '../_base_/models/hrnas_small.py',
+]
 data_root = 'data/demo_kitti/'
 point_cloud_range = [0, -15.36, -3, 30.72, 15.36, 1]
 grid = [192, 192]
@@ -13,14 +16,7 @@ model = dict(
     voxel_encoder=dict(point_cloud_range=point_cloud_range),
     middle_encoder=dict(output_shape=grid),
     backbone=dict(
-        stem_channels=(16, 16),
-        stages=(
-            dict(num_blocks=(1,), num_channels=(12,)),
-            dict(num_blocks=(1, 1), num_channels=(12, 24)),
-            dict(num_blocks=(1, 1, 1), num_channels=(12, 24, 48)),
-        ),
-        expand_ratio=2,
-        num_tokens=8,
+        **_base_.small,
         fuse_channels=32,
         norm_cfg=dict(momentum=0.1),
     ),

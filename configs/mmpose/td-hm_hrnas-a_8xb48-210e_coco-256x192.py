@@ -7,6 +7,7 @@
 _base_ = [
     'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
     'td-hm_hrnet-w32_8xb64-210e_coco-256x192.py',
+    '../_base_/ema.py',
 ]
 custom_imports = dict(imports=['hrnas_mm'])
 data_root = 'data/coco/'
@@ -29,14 +30,7 @@ optim_wrapper = dict(
 auto_scale_lr = dict(base_batch_size=384)
 custom_hooks = [
     dict(type='SyncBuffersHook'),
-    # The released decay 0.9999 is capped by (1 + t) / (10 + t).
-    dict(
-        type='EMAHook',
-        ema_type='MomentumAnnealingEMA',
-        momentum=1e-4,
-        gamma=9,
-        update_buffers=True,
-    ),
+    _base_.ema,
     # The released code shrinks every 30 epochs; for a target that is too
     # seldom: 4 shrinks from the supernet to 4 % of it.
     dict(

@@ -1,21 +1,17 @@
 # The demo of keypoints: a search on generated people, minutes on two CPU cores.
 #
 #   make demo-pose
-_base_ = 'td-hm_hrnas-a_8xb48-210e_coco-256x192.py'
+_base_ = [
+    'td-hm_hrnas-a_8xb48-210e_coco-256x192.py',
+    '../_base_/models/hrnas_small.py',
+]
 data_root = 'data/demo_coco/'
 codec = dict(
     type='MSRAHeatmap', input_size=(144, 192), heatmap_size=(36, 48), sigma=1.5
 )
 model = dict(
     backbone=dict(
-        stem_channels=(16, 16),
-        stages=(
-            dict(num_blocks=(1,), num_channels=(12,)),
-            dict(num_blocks=(1, 1), num_channels=(12, 24)),
-            dict(num_blocks=(1, 1, 1), num_channels=(12, 24, 48)),
-        ),
-        expand_ratio=2,
-        num_tokens=8,
+        **_base_.small,
         fuse_channels=32,
     ),
     # From scratch in minutes: a few pixels of every heatmap have to count.
@@ -71,13 +67,7 @@ default_hooks = dict(
 )
 custom_hooks = [
     dict(type='SyncBuffersHook'),
-    dict(
-        type='EMAHook',
-        ema_type='MomentumAnnealingEMA',
-        momentum=0.05,
-        gamma=9,
-        update_buffers=True,
-    ),
+    _base_.ema_of_a_short_run,
     dict(
         type='ProgressiveShrinkHook',
         target=0.35,

@@ -8,6 +8,7 @@ _base_ = [
     '../_base_/models/hrnas_cls.py',
     'mmpretrain::_base_/datasets/imagenet_bs64.py',
     'mmpretrain::_base_/default_runtime.py',
+    '../_base_/ema.py',
 ]
 data_root = 'data/imagenet'
 iters_per_epoch = 2503  # 1281167 images / 512
@@ -43,14 +44,7 @@ val_cfg = dict()
 test_cfg = dict()
 auto_scale_lr = dict(base_batch_size=512)
 custom_hooks = [
-    # The released decay 0.9999 is capped by (1 + t) / (10 + t).
-    dict(
-        type='EMAHook',
-        ema_type='MomentumAnnealingEMA',
-        momentum=1e-4,
-        gamma=9,
-        update_buffers=True,
-    ),
+    _base_.ema,
     dict(
         type='ProgressiveShrinkHook',
         target='267M',

@@ -2,19 +2,16 @@
 # minutes on two CPU cores.
 #
 #   make demo-cls
-_base_ = 'hrnas-a_8xb64-350e_in1k.py'
+_base_ = [
+    'hrnas-a_8xb64-350e_in1k.py',
+    '../_base_/models/hrnas_small.py',
+]
 data_root = 'data/demo_imagenet'
 norm_cfg = dict(type='SyncBN', momentum=0.1, eps=1e-5)
-small = dict(expand_ratio=2, num_tokens=8, norm_cfg=norm_cfg)
 model = dict(
     backbone=dict(
-        stem_channels=(16, 16),
-        stages=(
-            dict(num_blocks=(1,), num_channels=(12,)),
-            dict(num_blocks=(1, 1), num_channels=(12, 24)),
-            dict(num_blocks=(1, 1, 1), num_channels=(12, 24, 48)),
-        ),
-        **small,
+        **_base_.small,
+        norm_cfg=norm_cfg,
     ),
     neck=[
         dict(
@@ -22,7 +19,9 @@ model = dict(
             in_channels=(12, 24, 48),
             mid_channels=(16, 32, 64),
             out_channels=256,
-            **small,
+            expand_ratio=2,
+            num_tokens=8,
+            norm_cfg=norm_cfg,
         ),
         dict(type='GlobalAveragePooling'),
     ],
@@ -63,13 +62,7 @@ default_hooks = dict(
     logger=dict(interval=10), checkpoint=dict(interval=3, max_keep_ckpts=2)
 )
 custom_hooks = [
-    dict(
-        type='EMAHook',
-        ema_type='MomentumAnnealingEMA',
-        momentum=0.05,
-        gamma=9,
-        update_buffers=True,
-    ),
+    _base_.ema_of_a_short_run,
     dict(
         type='ProgressiveShrinkHook',
         target=0.35,

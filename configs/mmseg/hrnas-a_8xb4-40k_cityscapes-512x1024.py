@@ -8,20 +8,14 @@ _base_ = [
     'mmseg::_base_/datasets/cityscapes.py',
     '../_base_/schedules/search_40k.py',
     'mmseg::_base_/default_runtime.py',
+    '../_base_/ema.py',
 ]
 model = dict(data_preprocessor=dict(size=(512, 1024)))
 train_dataloader = dict(batch_size=4, num_workers=4)
 
 iters_per_epoch = 93  # 2975 images / 32
 custom_hooks = [
-    # The released decay 0.9999 is capped by (1 + t) / (10 + t).
-    dict(
-        type='EMAHook',
-        ema_type='MomentumAnnealingEMA',
-        momentum=1e-4,
-        gamma=9,
-        update_buffers=True,
-    ),
+    _base_.ema,
     dict(
         type='ProgressiveShrinkHook',
         target='1.91G',

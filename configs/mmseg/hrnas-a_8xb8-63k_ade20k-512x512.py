@@ -8,6 +8,7 @@ _base_ = [
     'mmseg::_base_/datasets/ade20k.py',
     '../_base_/schedules/search_40k.py',
     'mmseg::_base_/default_runtime.py',
+    '../_base_/ema.py',
 ]
 model = dict(
     data_preprocessor=dict(size=(512, 512)),
@@ -30,14 +31,7 @@ train_cfg = dict(max_iters=max_iters, val_interval=25 * iters_per_epoch)
 default_hooks = dict(checkpoint=dict(interval=25 * iters_per_epoch))
 auto_scale_lr = dict(base_batch_size=64)
 custom_hooks = [
-    # The released decay 0.9999 is capped by (1 + t) / (10 + t).
-    dict(
-        type='EMAHook',
-        ema_type='MomentumAnnealingEMA',
-        momentum=1e-4,
-        gamma=9,
-        update_buffers=True,
-    ),
+    _base_.ema,
     # The released code shrinks every 25 epochs; for a target that is too
     # seldom: 5 shrinks from the supernet to 4 % of it.
     dict(

@@ -6,6 +6,7 @@ _base_ = [
     '../_base_/datasets/demo_cityscapes.py',
     '../_base_/schedules/cpu_1200.py',
     'mmseg::_base_/default_runtime.py',
+    '../_base_/ema.py',
 ]
 norm_cfg = dict(type='SyncBN', momentum=0.1, eps=1e-5)
 model = dict(
@@ -40,13 +41,7 @@ param_scheduler = [
 ]
 train_cfg = dict(max_iters=max_iters, val_interval=100)
 custom_hooks = [
-    dict(
-        type='EMAHook',
-        ema_type='MomentumAnnealingEMA',
-        momentum=0.05,
-        gamma=9,
-        update_buffers=True,
-    ),
+    _base_.ema_of_a_short_run,
     dict(
         type='ProgressiveShrinkHook',
         target=0.35,
