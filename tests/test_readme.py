@@ -53,14 +53,13 @@ def test_one_line_in_an_hrnets_config(tmp_path):
         re.S,
     )
     data = str(tmp_path / 'data')
-    block = block.replace('data/demo_cityscapes', data)
+    block = block.replace('data/few_cityscapes', data)
     make, train = block.replace('\\\n', ' ').strip().splitlines()
     for line in (
-        f'{make} --train 8 --val 2',
+        make,
         f'{train} train_dataloader.num_workers=0 val_dataloader.num_workers=0 '
         'train_dataloader.persistent_workers=False '
         'val_dataloader.persistent_workers=False '
-        "val_dataloader.dataset.pipeline.1.scale='(128,64)' "
         f'work_dir={tmp_path / "work"}',
     ):
         python, *args = shlex.split(line)
