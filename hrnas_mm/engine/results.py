@@ -27,6 +27,8 @@ from .latency import latency
 from .report import EVALUATIONS, RUNGS, append
 from .surgery import deployed_model
 
+MOST_METRICS = 10  # in a table
+
 
 @master_only
 def write_network(runner: Runner, cost_model: CostModel, folder: str) -> None:
@@ -119,11 +121,7 @@ def _last_rung(runner: Runner, cost_model: CostModel) -> dict:
 
 def _ladder(rungs: list[dict], last: dict) -> Table:
     """One row for each milestone, and one for the network at the end."""
-    metrics = [
-        name
-        for name, value in rungs[0]['metrics'].items()
-        if isinstance(value, (int, float))
-    ]
+    metrics = list(_summary(rungs[0]['metrics']))
     table = Table(title='Milestones')
     for column in (
         '',
@@ -211,6 +209,15 @@ def _metric_rows(runner: Runner, full: int) -> list[tuple[str, str, str]]:
     when = '' if first['macs'] == full else f' (iteration {first["iter"]})'
     return [
         (name, f'{first["metrics"][name]:.4g}{when}', f'{value:.4g}')
-        for name, value in last['metrics'].items()
-        if isinstance(value, (int, float))
+        for name, value in _summary(last['metrics']).items()
     ]
+
+
+def _summary(metrics: Mapping) -> dict[str, float]:
+    """The numbers among metrics; of KITTI's 108 the last, which sum up."""
+    numbers = {
+        name: value
+        for name, value in metrics.items()
+        if isinstance(value, (int, float))
+    }
+    return dict(list(numbers.items())[-MOST_METRICS:])

@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from hrnas_mm.engine import ProgressiveShrinkHook
+from hrnas_mm.engine.results import _summary
 from hrnas_mm.engine.surgery import bare_model, deployed_model
 from hrnas_mm.search import CostModel, architecture_of
 
@@ -147,6 +148,12 @@ def test_what_is_evaluated_is_what_is_saved(tmp_path, ema):
         cfg.experiment_name += name
         assert Runner.from_cfg(cfg).test() == facts['metrics'], name
     assert facts['iter'] == 12
+
+
+def test_a_table_has_the_last_of_many_metrics():
+    metrics = {f'm{i}': float(i) for i in range(30)} | dict(text='a')
+    assert list(_summary(metrics)) == [f'm{i}' for i in range(20, 30)]
+    assert _summary(dict(a=1, b='x')) == dict(a=1)
 
 
 def test_results(tmp_path):
