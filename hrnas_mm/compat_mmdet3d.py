@@ -2,8 +2,10 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -22,6 +24,10 @@ def mend_mmdet3d_() -> None:
     - The rest of it runs in numba's threads, and numba's OpenMP layer sets
       the number of torch's threads too, so that a run goes on otherwise
       after an evaluation than without it. Upstream: numba's threading layers.
+    - KittiMetric fails with ``KeyError: -1`` where the last frame of a data
+      set has no DontCare and another one has, since create_data names what
+      is ignored in the last frame only. Upstream:
+      open-mmlab/mmdetection3d#2701.
 
     Can go when a release has them mended.
     """
@@ -33,6 +39,20 @@ def mend_mmdet3d_() -> None:
         name = 'mmdet3d.evaluation.functional.kitti_utils.rotate_iou'
         sys.modules[name] = ModuleType(name, rotate_iou.__doc__)
         sys.modules[name].rotate_iou_gpu_eval = rotate_iou
+    metric = import_module('mmdet3d.evaluation.metrics').KittiMetric
+    if not hasattr(metric.convert_annos_to_kitti_annos, '__wrapped__'):
+        metric.convert_annos_to_kitti_annos = _name_dont_care(
+            metric.convert_annos_to_kitti_annos
+        )
+
+
+def _name_dont_care(convert: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(convert)
+    def convert_all(self, data_infos: dict) -> Any:
+        data_infos['metainfo']['categories'].setdefault('DontCare', -1)
+        return convert(self, data_infos)
+
+    return convert_all
 
 
 def rotate_iou(

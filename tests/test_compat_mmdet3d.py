@@ -212,3 +212,24 @@ def test_numba_leaves_torchs_threads_alone():
         env={**os.environ, 'OMP_NUM_THREADS': '1', 'NUMBA_NUM_THREADS': '2'},
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_dont_care_is_known_though_the_last_frame_has_none():
+    """As create_data leaves real KITTI frames, see compat_mmdet3d.py."""
+    from mmdet3d.evaluation.metrics import KittiMetric
+
+    instance = dict(
+        truncated=-1, occluded=-1, alpha=-10, bbox=[0, 0, 1, 1],
+        bbox_3d=[0.0] * 7, score=0.0,
+    )  # fmt: skip
+    infos = dict(
+        metainfo=dict(categories=dict(Car=0)),
+        data_list=[
+            dict(instances=[dict(instance, bbox_label=label)])
+            for label in (-1, 0)
+        ],
+    )
+    metric = KittiMetric('absent.pkl')
+    frames = metric.convert_annos_to_kitti_annos(infos)
+    names = [list(frame['kitti_annos']['name']) for frame in frames]
+    assert names == [['DontCare'], ['Car']]
