@@ -4,7 +4,6 @@ import os.path as osp
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-import torch
 from torch import Tensor, nn
 
 from ..search import (
@@ -15,6 +14,7 @@ from ..search import (
     read_architecture,
 )
 from ..search.architecture import Architecture
+from ..search.files import read_checkpoint
 
 
 def searched_(
@@ -116,7 +116,7 @@ def _of_init_cfg(
 
 
 def _in_checkpoint(path: str, module: nn.Module) -> Architecture | None:
-    checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    checkpoint = read_checkpoint(path)
     state_dict: dict[str, Tensor] = checkpoint.get('state_dict', checkpoint)
     names = {id(param): name for name, param in module.named_parameters()}
     units = named_search_units(module).values()

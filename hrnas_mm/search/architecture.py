@@ -1,19 +1,24 @@
 """An architecture, {unit name: count}: read it off, apply it, store it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from .files import replacing
+from .cost import CostModel, count_params
+from .files import read_checkpoint, read_json, replacing
 from .shrink import shrink_
 from .units import join, named_search_units, named_searchables
 
 Architecture = dict[str, int]
 SCHEMA = 1
+# Beside the units, for readers: multiply-adds at an input shape, parameters,
+# and how many elements the supernet has.
+FACTS = ('macs', 'params', 'input_shape', 'supernet')
 
 
 def architecture_of(model: nn.Module) -> Architecture:
@@ -105,6 +110,11 @@ def check_architecture(
 ) -> None:
     """Raise ValueError, with the first misfit, unless it is of this model."""
     current = architecture_of(model)
+    for name in architecture:
+        if name not in current:
+            raise ValueError(
+                f'the model has no unit {name!r}{_like(name, current)}'
+            )
     for name, most in current.items():
         if name not in architecture:
             raise ValueError(
@@ -112,26 +122,34 @@ def check_architecture(
                 f'model has {most} elements there'
             )
         count = architecture[name]
-        if not isinstance(count, int) or not 0 <= count <= most:
+        if not _is_count(count) or count > most:
             raise ValueError(
                 f'{name} must have 0 to {most} elements, got {count!r}'
             )
-    for name in architecture:
-        if name not in current:
-            raise ValueError(f'the model has no unit {name!r}')
 
 
-def write_architecture(
-    path: str, architecture: Mapping[str, int], **facts: Any
-) -> None:
-    """Write an architecture as JSON; a good file is never half replaced.
+def describe_architecture(
+    model: nn.Module, cost_model: CostModel
+) -> dict[str, Any]:
+    """What a file or a checkpoint says of a model's architecture.
 
     Args:
-        path: The file.
-        architecture: {unit name: count}.
-        facts: More to tell the reader: multiply-adds, parameters, shape.
+        model: As it is now.
+        cost_model: Of the supernet.
     """
-    content = dict(schema=SCHEMA, **facts, units=dict(architecture))
+    architecture = architecture_of(model)
+    return dict(
+        schema=SCHEMA,
+        macs=cost_model.total(architecture),
+        params=count_params(model),
+        input_shape=list(cost_model.input_shape),
+        supernet=dict(cost_model.supernet),
+        units=architecture,
+    )
+
+
+def write_architecture(path: str, content: Mapping[str, Any]) -> None:
+    """Write a description as JSON; a good file is never half replaced."""
     with replacing(path) as new, open(new, 'w') as file:
         json.dump(content, file, indent=2)
         file.write('\n')
@@ -141,18 +159,73 @@ def read_architecture(path: str) -> Architecture:
     """Read the units of an architecture that was written as JSON.
 
     Raises:
-        ValueError: If the file is not such a file.
+        ValueError: See :func:`read_description`.
     """
-    with open(path) as file:
-        try:
-            content = json.load(file)
-        except json.JSONDecodeError as error:
-            raise ValueError(f'{path} is not JSON: {error}') from error
-    if not isinstance(content, dict) or content.get('schema') != SCHEMA:
+    return read_description(path)['units']
+
+
+def read_description(path: str) -> dict[str, Any]:
+    """Read all that a file says of an architecture.
+
+    Args:
+        path: JSON, or a checkpoint of a search, which holds the same.
+
+    Raises:
+        ValueError: If the file is not such a file; names what is wrong.
+    """
+    if path.endswith('.json'):
+        content = read_json(path)
+    else:
+        content = read_checkpoint(path).get('architecture')
+        if content is None:
+            raise ValueError(
+                f'{path} does not say its architecture: it is not of a search '
+                'with ProgressiveShrinkHook; tools/export_architecture.py '
+                'reads it off the weights, with --config'
+            )
+    check_description(content, path)
+    return content
+
+
+def summary(description: Mapping[str, Any]) -> str:
+    """What a network costs, in a line."""
+    return (
+        f'{description["macs"]} multiply-adds at '
+        f'{tuple(description["input_shape"])}, {description["params"]} '
+        'parameters'
+    )
+
+
+def check_description(content: Any, where: str) -> None:
+    """Raise ValueError, which says where, unless it describes one."""
+    if not isinstance(content, Mapping) or content.get('schema') != SCHEMA:
         raise ValueError(
-            f'{path} must be an architecture with "schema": {SCHEMA}'
+            f'{where} must be an architecture with "schema": {SCHEMA}'
         )
-    units = content.get('units')
-    if not isinstance(units, dict):
-        raise ValueError(f'{path} must have "units": {{name: count}}')
-    return units
+    for name in content:
+        if name not in ('schema', 'units', *FACTS):
+            raise ValueError(
+                f'{where} has an unknown field {name!r}{_like(name, FACTS)}'
+            )
+    for field in ('units', 'supernet'):
+        counts = content.get(field, None if field == 'units' else {})
+        if not isinstance(counts, Mapping):
+            raise ValueError(f'{where} must have "{field}": {{name: count}}')
+        for name, count in counts.items():
+            if not _is_count(count):
+                raise ValueError(
+                    f'{where}: {name} must have a number of elements, got '
+                    f'{count!r}'
+                )
+
+
+def _is_count(value: object) -> bool:
+    return (
+        isinstance(value, int) and not isinstance(value, bool) and (value >= 0)
+    )
+
+
+def _like(name: str, known: Iterable[str]) -> str:
+    """A guess at what a misspelt name was to be."""
+    found = get_close_matches(name, list(known), 1)
+    return f'; did you mean {found[0]!r}?' if found else ''

@@ -32,8 +32,7 @@ class Budget:
     resource: str = 'macs'
 
     def __str__(self) -> str:
-        names = dict(macs='multiply-adds', params='parameters')
-        return f'{short(self.amount)} {names[self.resource]}'
+        return f'{short(self.amount)} {RESOURCES[self.resource]}'
 
 
 def short(amount: float) -> str:
@@ -98,8 +97,14 @@ def _number(amount: Amount, name: str) -> float:
 
 
 def block_of(unit: str) -> str:
-    """The block that a unit is part of: MixConv and Transformer share one."""
-    return unit.rsplit('.', 2)[0] if unit.count('.') > 1 else ''
+    """The block that a unit is part of.
+
+    Modules that one module has as attributes, MixConv and Transformer say,
+    are one block; those that are numbered, as in a sequence, are one each.
+    """
+    module = unit.rpartition('.')[0]
+    parent, _, name = module.rpartition('.')
+    return module if name.isdigit() else parent
 
 
 def smallest(cost_model: CostModel, resource: str = 'macs') -> dict[str, int]:

@@ -21,7 +21,8 @@ from .units import (
     named_searchables,
 )
 
-RESOURCES = ('macs', 'params')
+# What can be counted, by its name in code and in texts.
+RESOURCES = dict(macs='multiply-adds', params='parameters')
 
 
 def conv_macs(

@@ -1,8 +1,12 @@
-"""Files that are never half written."""
+"""Files that are never half written, and reading that runs no code."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
+
+import torch
 
 
 @contextmanager
@@ -23,3 +27,47 @@ def replacing(path: str) -> Iterator[str]:
         with suppress(OSError):
             os.remove(temporary)
         raise
+
+
+def read_checkpoint(path: str) -> dict[str, Any]:
+    """Read a checkpoint; tensors and plain types only.
+
+    Raises:
+        ValueError: If it is none, or holds more.
+    """
+    try:
+        checkpoint = torch.load(path, 'cpu', weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # torch raises many kinds for what is no file
+        raise ValueError(
+            f'{path} is no checkpoint, or it holds Python objects, which '
+            'could run code; only tensors and plain types are loaded'
+        ) from error
+    if not isinstance(checkpoint, dict):
+        raise ValueError(
+            f'{path} must hold a dict, got {type(checkpoint).__name__}'
+        )
+    return checkpoint
+
+
+def read_json(path: str) -> Any:
+    """Read JSON in which no name of an object is there twice.
+
+    Raises:
+        ValueError: If it is none; says where.
+    """
+    with open(path) as file:
+        try:
+            return json.load(file, object_pairs_hook=_without_repeats)
+        except ValueError as error:
+            raise ValueError(f'{path} is not JSON: {error}') from error
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f'{twice!r} is there twice')
+    return content

@@ -98,10 +98,8 @@ def test_arch(form, tmp_path):
     arch = architecture_of(model)
     if form == 'json':
         arch = str(tmp_path / 'a.json')
-        write_architecture(
-            arch,
-            {f'backbone.{k}': v for k, v in architecture_of(model).items()},
-        )
+        units = {f'backbone.{k}': v for k, v in architecture_of(model).items()}
+        write_architecture(arch, dict(schema=1, units=units))
     elif form == 'checkpoint':
         arch = str(tmp_path / 'a.pth')
         torch.save(model.state_dict(), arch)

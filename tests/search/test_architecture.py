@@ -1,19 +1,21 @@
 """Architectures: read off, applied, stored, refused."""
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
-from test_cost import random_keep
+from counting import counted, random_keep
 from tiny import supernet
 
 from hrnas_mm.search import (
+    CostModel,
     apply_architecture_,
     architecture_in,
     architecture_of,
+    describe_architecture,
     named_search_units,
     read_architecture,
+    read_description,
     shrink_,
     write_architecture,
 )
@@ -21,15 +23,22 @@ from hrnas_mm.search import (
 
 def test_round_trip_through_json(tmp_path):
     model = supernet()
+    cost_model = CostModel(model, (3, 32, 48))
     shrink_(model, random_keep(model))
     path = str(tmp_path / 'architecture.json')
-    write_architecture(path, architecture_of(model), macs=1, params=2)
-    assert read_architecture(path) == architecture_of(model)
-    assert json.loads(Path(path).read_text())['macs'] == 1
+    description = describe_architecture(model, cost_model)
+    write_architecture(path, description)
     assert [p.name for p in tmp_path.iterdir()] == ['architecture.json']
+    assert read_description(path) == description
+    assert description['params'] == sum(p.numel() for p in model.parameters())
+    assert description['supernet'] == architecture_of(supernet())
+    written = Path(path).read_bytes()
+    write_architecture(path, read_description(path))
+    assert Path(path).read_bytes() == written
     other = supernet()
     apply_architecture_(other, read_architecture(path))
     other.load_state_dict(model.state_dict())
+    assert description['macs'] == counted(other, (3, 32, 48))
 
 
 def test_removed_units_count_zero():
@@ -60,6 +69,10 @@ def test_read_off_a_state_dict():
             'fuse.mixconv.k3 must have 0 to 24 elements, got 999',
         ),
         (lambda a: a.update({'fuse.mixconv.k3': 1.5}), 'got 1.5'),
+        (
+            lambda a: a.update({'fuse.mixcon.k3': 1}),
+            "'fuse.mixcon.k3'; did you mean 'fuse.mixconv.k3'",
+        ),
     ],
 )
 def test_architecture_of_another_supernet_is_refused(change, message):
@@ -79,6 +92,12 @@ def test_architecture_of_another_supernet_is_refused(change, message):
         ('[]', 'schema'),
         ('{"schema": 2, "units": {}}', 'schema'),
         ('{"schema": 1}', 'units'),
+        ('{"schema": 1, "units": {}, "mac": 3}', "'mac'; did you mean 'macs'"),
+        ('{"schema": 1, "units": {}, "x": 3}', "unknown field 'x'$"),
+        ('{"schema": 1, "units": {"a": 1, "a": 2}}', "'a' is there twice"),
+        ('{"schema": 1, "units": {"a": true}}', 'a must .* got True'),
+        ('{"schema": 1, "units": {"a": -1}}', 'a must .* got -1'),
+        ('{"schema": 1, "units": {}, "supernet": 3}', '"supernet": {name'),
     ],
 )
 def test_file_that_is_no_architecture(tmp_path, text, message):
