@@ -48,11 +48,12 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['hrnas_mm', 'hrnas_mm.*']),
-    package_data={'hrnas_mm': ['py.typed']},
+    package_data={'hrnas_mm': ['py.typed', 'visualization/*.j2']},
     cmdclass={'build_py': BuildWithMim},
     python_requires='>=3.10,<3.13',
     install_requires=requirements('runtime'),
     extras_require={
-        task: requirements(task) for task in ('seg', 'pose', 'det3d', 'cls')
+        task: requirements(task)
+        for task in ('seg', 'pose', 'det3d', 'cls', 'deploy')
     },
 )

@@ -66,7 +66,7 @@ def sources():
     )
     for folder in ('hrnas_mm', 'requirements'):
         for path in (ROOT / folder).rglob('*'):
-            if path.suffix in ('.py', '.typed', '.txt'):
+            if path.suffix in ('.py', '.typed', '.txt', '.j2'):
                 yield path
 
 
@@ -74,6 +74,7 @@ def test_wheel_holds_the_package_and_what_mim_runs(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert 'hrnas_mm/py.typed' in names
     assert 'hrnas_mm/search/shrink.py' in names
+    assert 'hrnas_mm/visualization/report.html.j2' in names
     assert 'hrnas_mm/.mim/model-index.yml' in names
     for path in SHIPPED:
         assert f'hrnas_mm/.mim/{path.as_posix()}' in names, path
@@ -87,7 +88,7 @@ def test_extras_are_the_requirements_files(wheel):
     metadata = archive.read(name).decode()
     for extra, package in dict(
         seg='mmsegmentation==', pose='xtcocotools', det3d='numba',
-        cls='mmpretrain==',
+        cls='mmpretrain==', deploy='onnxscript',
     ).items():  # fmt: skip
         assert f'Provides-Extra: {extra}' in metadata
         lines = [

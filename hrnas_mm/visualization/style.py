@@ -1,0 +1,42 @@
+"""Colours that colour-blind readers can tell apart, and names."""
+
+from collections.abc import Mapping
+
+# Source: Okabe and Ito, Color Universal Design, 2008.
+COLOURS = dict(
+    k3='#56B4E9',
+    k5='#0072B2',
+    k7='#009E73',
+    tokens='#E69F00',
+    k1='#CC79A7',
+    k9='#F0E442',
+    k11='#D55E00',
+)
+OTHER = '#000000'
+REMOVED, EMPTY, LINE = '#E4E4E4', '#B0B0B0', '#9A9A9A'
+BLUE, ORANGE = '#0072B2', '#D55E00'
+
+
+def colour_of(kind: str) -> str:
+    """The colour of a kind of unit: k3, k5, ..., tokens."""
+    return COLOURS.get(kind, OTHER)
+
+
+def label_of(kind: str) -> str:
+    """Write k3 as 3x3."""
+    size = kind[1:]
+    return f'{size}x{size}' if size.isdigit() else kind
+
+
+def kind_of(unit: str) -> str:
+    """The last part of a unit's name."""
+    return unit.rsplit('.', 1)[-1]
+
+
+def by_kind(units: Mapping[str, int]) -> dict[str, int]:
+    """Sum elements per kind of unit, kernel sizes ascending, tokens last."""
+    kinds: dict[str, int] = {}
+    for unit, count in units.items():
+        kinds[kind_of(unit)] = kinds.get(kind_of(unit), 0) + count
+    order = sorted(kinds, key=lambda k: (not k[1:].isdigit(), len(k), k))
+    return {kind: kinds[kind] for kind in order}

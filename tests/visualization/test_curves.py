@@ -1,0 +1,75 @@
+"""Curves show the numbers of the record."""
+
+import numpy as np
+import pytest
+from records import make_record
+
+from hrnas_mm.visualization import plot_pareto, plot_search
+from hrnas_mm.visualization.curves import main_metric
+
+
+def lines(axes):
+    return {line.get_label(): line.get_xydata() for line in axes.lines}
+
+
+def test_search():
+    record = make_record()
+    cost, quality, alive, rho = plot_search(record).axes
+    macs = next(
+        data for name, data in lines(cost).items() if name.startswith('multi')
+    )
+    steps = [entry['iter'] for entry in record['history']]
+    shares = [100 * e['macs'] / record['macs'] for e in record['history']]
+    np.testing.assert_allclose(macs[:-1], np.c_[steps, shares])
+    np.testing.assert_allclose(macs[-1], (40, shares[-1]))
+    assert any(name.startswith('target') for name in lines(cost))
+    (metric,) = quality.lines
+    np.testing.assert_allclose(metric.get_ydata(), [50, 49, 48, 47])
+    assert quality.get_ylabel() == 'mIoU'
+    assert len(alive.lines) == 3
+    tokens = record['history'][-1]['tokens']
+    assert f'tokens: {tokens}' in lines(alive)
+    np.testing.assert_allclose(
+        rho.lines[0].get_ydata()[:-1], [e['rho'] for e in record['history']]
+    )
+
+
+def test_search_without_target_and_evaluation():
+    record = dict(make_record(target=False), evaluations=[], rungs=[])
+    record['history'] = record['history'][:1]
+    cost, quality, *_ = plot_search(record).axes
+    assert not any(name.startswith('target') for name in lines(cost))
+    assert not quality.lines and quality.get_ylabel() == 'no evaluation'
+
+
+def test_pareto():
+    record = make_record()
+    figure = plot_pareto(dict(a=record, b=make_record(rungs=False)), 'aAcc')
+    first, second = figure.axes[0].lines
+    last, rung = record['history'][-1], record['rungs'][0]
+    expected = sorted([(last['macs'], 87.0), (rung['macs'], 89.0)])
+    np.testing.assert_allclose(first.get_xydata(), expected)
+    np.testing.assert_allclose(second.get_xydata(), [(last['macs'], 87.0)])
+    figure = plot_pareto(dict(a=record), 'aAcc', 'params')
+    assert figure.axes[0].lines[0].get_xdata()[0] == last['params']
+
+
+def test_a_network_that_was_not_evaluated_is_not_in_the_pareto_plot():
+    record = make_record(rungs=False)
+    record['evaluations'] = record['evaluations'][:-1]
+    figure = plot_pareto(dict(a=record, b=make_record()))
+    assert not len(figure.axes[0].lines[0].get_xdata())
+    with pytest.raises(ValueError, match='none of a has evaluated'):
+        plot_pareto(dict(a=record))
+
+
+def test_metric():
+    records = [make_record()]
+    assert main_metric(records) == 'mIoU'
+    assert main_metric(records, 'aAcc') == 'aAcc'
+    metrics = {'KITTI/Car_3D': 1.0, 'KITTI/Overall_3D_AP40_moderate': 2.0}
+    kitti = dict(evaluations=[dict(metrics=metrics)])
+    assert main_metric([kitti]) == 'KITTI/Overall_3D_AP40_moderate'
+    assert main_metric([dict(evaluations=[])]) == ''
+    with pytest.raises(ValueError, match='one of aAcc, mIoU, got .AP.'):
+        main_metric(records, 'AP')

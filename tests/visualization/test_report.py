@@ -1,0 +1,130 @@
+"""The page: whole, without a network, and alive in a browser."""
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+from records import write_work_dir
+
+from hrnas_mm.visualization import write_report
+
+CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
+
+
+class Page(HTMLParser):
+    """What a page loads, and which ids and tags it has."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.loads, self.ids, self.open = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.loads += [
+            attrs[key]
+            for key in ('src', 'href', 'xlink:href')
+            if key in attrs and tag not in ('a',)
+        ]
+        self.ids.append(attrs.get('id'))
+        if tag not in ('meta', 'path', 'use', 'br', 'link'):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag in self.open:
+            assert self.open.pop() == tag
+
+
+@pytest.fixture
+def work_dir(tmp_path):
+    """With a config that would end a script if it could."""
+    folder = tmp_path / 'my <search>'
+    table = dict(
+        title='At (3, 32, 32)',
+        columns=('', 'supernet', 'searched'),
+        rows=[('mIoU', '50', '47 & <more>')],
+    )
+    write_work_dir(folder, tables=[table])
+    (folder / 'searched').mkdir()
+    (folder / 'searched' / 'config.py').write_text("a = '</script><b>'\n")
+    write_report(str(folder / 'report.html'), str(folder))
+    return folder
+
+
+def test_page_is_whole_and_loads_nothing(work_dir):
+    text = (work_dir / 'report.html').read_text()
+    page = Page(text)
+    assert page.open == []
+    assert all(link.startswith('#') for link in page.loads)
+    assert not re.search(r'url\((?!#)|@import|https?://(?!www\.w3\.org)', text)
+    assert '47 &amp; &lt;more&gt;' in text
+    assert 'my &lt;search&gt;' in text and 'my <search>' not in text
+    assert '&lt;/script&gt;&lt;b&gt;' in text and '</script><b>' not in text
+    assert 'width=device-width' in text
+    blocks = json.loads(re.search(r'const blocks = (\{.*?\});', text)[1])
+    assert blocks and set(blocks) <= set(page.ids)
+    assert any(' of ' in line for line in blocks.values())
+
+
+def test_same_search_same_page(work_dir):
+    """So that a page under version control changes with the search only."""
+    text = (work_dir / 'report.html').read_text()
+    again = work_dir / 'again.html'
+    write_report(str(again), str(work_dir))
+    svgs = [
+        re.findall(r'<svg.*?</svg>', page, re.S)
+        for page in (text, again.read_text())
+    ]
+    assert len(svgs[0]) == 5 and svgs[0] == svgs[1]
+
+
+def test_no_search(tmp_path):
+    with pytest.raises(ValueError, match='no search.json: it is not the'):
+        write_report(str(tmp_path / 'report.html'), str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+SCRIPT = """
+<script>
+addEventListener('load', () => {
+  const circle = document.querySelector('[id^="block:"]');
+  const box = document.getElementById('block');
+  circle.dispatchEvent(new Event('click'));
+  const narrow = document.documentElement.scrollWidth <= innerWidth;
+  document.title = JSON.stringify({
+    expected: blocks[circle.id], found: box.textContent, narrow});
+});
+</script>
+"""
+
+
+@pytest.mark.skipif(not CHROMIUM, reason='needs chromium')
+def test_in_a_browser_as_narrow_as_a_phone(work_dir, tmp_path):
+    page = tmp_path / 'page.html'
+    page.write_text((work_dir / 'report.html').read_text() + SCRIPT)
+    # Narrower than a window may be: a frame inside a page.
+    frame = tmp_path / 'frame.html'
+    frame.write_text(
+        '<iframe src="page.html" width="360" height="700"></iframe><script>'
+        'addEventListener("load", () => setTimeout(() => document.title = '
+        'frames[0].document.title, 200))</script>'
+    )
+    result = subprocess.run(
+        [
+            CHROMIUM, '--headless', '--no-sandbox', '--disable-gpu',
+            '--no-first-run', '--disable-background-networking',
+            '--disable-component-update', '--disable-sync',
+            '--allow-file-access-from-files', '--virtual-time-budget=3000',
+            f'--user-data-dir={tmp_path / "profile"}', '--dump-dom',
+            frame.as_uri(),
+        ],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    found = re.search(r'<title>(\{.*?\})</title>', result.stdout)
+    assert found, result.stdout + result.stderr[-2000:]
+    seen = json.loads(found[1].replace('&amp;', '&'))
+    assert seen['found'] == seen['expected'] and ' of ' in seen['found']
+    assert seen['narrow']
