@@ -6,6 +6,8 @@ import mmengine.config.config
 import pytest
 import torch
 
+from hrnas_mm.engine import results
+
 SHARED = Path(__file__).parents[2] / 'shared' / 'data'
 
 
@@ -31,6 +33,14 @@ def _unformatted_configs():
             'FormatCode',
             lambda text, **_: (text, True),
         )
+        yield
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _no_reports():
+    """Leave out the page, half a second each, of hundreds of small runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, 'write_report', lambda *args: None)
         yield
 
 

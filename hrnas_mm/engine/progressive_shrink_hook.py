@@ -16,7 +16,11 @@ from mmengine.runner import Runner
 
 from .. import compat
 from ..registry import HOOKS, register_in
-from ..search import architecture_of, check_optimizer
+from ..search import (
+    architecture_of,
+    check_optimizer,
+    describe_architecture,
+)
 from ..search.budget import Target
 from ..search.controller import Importance
 from .checkpoints import (
@@ -37,6 +41,7 @@ from .checks import (
 )
 from .milestones import Milestone
 from .plan import Search
+from .progress import LiveLine
 from .recalibration import recalibrate_runner_
 from .report import record_evaluation, report
 from .results import write_results, write_rung
@@ -64,7 +69,7 @@ class ProgressiveShrinkHook(Hook):
     ``threshold`` in the raw and in the averaged weights are removed from
     model, optimizer and averaged model; BN is recalibrated before anything is
     evaluated or saved. At the end ``work_dir/searched`` has the architecture,
-    the weights and a config.
+    the weights and a config, and ``work_dir/report.html`` tells the story.
 
     Differs in: with a ``target`` instead of ``rho``, rho is adapted at every
     shrink and the network led down to that budget, see
@@ -80,7 +85,7 @@ class ProgressiveShrinkHook(Hook):
         interval: Between two shrinks, in iterations or epochs. None, with a
             target, for 20 shrinks.
         penalty: 'l1', a loss (the paper's way), or 'proximal', a step of its
-            own after the optimizer's; see docs/budget.md for a comparison.
+            own after the optimizer's; see docs/results.md for a comparison.
         milestones: More budgets, written like ``target``. Where the network
             crosses one, it is evaluated and saved to ``work_dir/rungs``.
         threshold: Elements with abs(alpha) below this are dead.
@@ -183,6 +188,7 @@ class ProgressiveShrinkHook(Hook):
         self.search.announce(runner)
         if not runner.iter:
             self._report(runner, architecture_of(model))
+        self._line = LiveLine(runner, self.search)
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Let an epoch's data depend on nothing that a resume forgets."""
@@ -248,8 +254,7 @@ class ProgressiveShrinkHook(Hook):
         return milestone
 
     def _report(self, runner: Runner, before: Mapping[str, int]) -> None:
-        search = self.search
-        report(runner, search.cost_model, before, search.controller.rho)
+        report(runner, self.search, before)
 
     def _importances(self, runner: Runner) -> Importance:
         with self._stopping(runner):
@@ -264,7 +269,7 @@ class ProgressiveShrinkHook(Hook):
                 metrics = runner.val_loop.run()
             runner.model.train()
         self._recalibrate(runner)
-        write_rung(runner, self.search.cost_model, name, metrics)
+        write_rung(runner, self.search, name, metrics)
 
     @contextmanager
     def _stopping(self, runner: Runner) -> Iterator[None]:
@@ -287,6 +292,7 @@ class ProgressiveShrinkHook(Hook):
         self._stale = True
         with self._stopping(runner):
             check_losses(outputs or {}, bare_model(runner))
+        self._line.update(runner, self.search)
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Recalibrate what is going to be evaluated."""
@@ -313,11 +319,14 @@ class ProgressiveShrinkHook(Hook):
             return
         set_rng_state(self._before_val)
         if metrics:
-            record_evaluation(runner, self.search.cost_model, metrics)
+            record_evaluation(runner, self.search, metrics)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add what mmengine leaves out; leave only tensors and plain types."""
         checkpoint.update(self._state)
+        checkpoint['architecture'] = describe_architecture(
+            bare_model(runner), self.search.cost_model
+        )
         compat.plain_checkpoint_(checkpoint)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -340,7 +349,8 @@ class ProgressiveShrinkHook(Hook):
     # The end
 
     def after_train(self, runner: Runner) -> None:
-        """Write ``work_dir/searched`` and log the tables."""
+        """Write ``work_dir/searched`` and the report; log the tables."""
+        self._line.close()
         if self.penalty == 'l1':
             del bare_model(runner).parse_losses
         self._step_hook.remove()
@@ -351,7 +361,7 @@ class ProgressiveShrinkHook(Hook):
                 f'Search: the run ended at iteration {runner.iter}, before '
                 f'the network was down to {self.search.budget}'
             )
-        write_results(runner, self.search.cost_model)
+        write_results(runner, self.search)
 
 
 def _trains(runner: Runner) -> bool:

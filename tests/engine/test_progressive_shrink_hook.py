@@ -14,8 +14,8 @@ from mmengine.runner import Runner
 from torch import nn
 
 from hrnas_mm.engine import ProgressiveShrinkHook
-from hrnas_mm.engine.results import _summary
 from hrnas_mm.engine.surgery import bare_model, deployed_model
+from hrnas_mm.engine.tables import _summary
 from hrnas_mm.search import CostModel, architecture_of
 
 EMA = dict(

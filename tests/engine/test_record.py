@@ -1,0 +1,167 @@
+"""What a run leaves for pictures: its record, its report, a live line."""
+
+import json
+
+import killing  # noqa: F401  (registers Stop)
+import pytest
+import tiny
+import torch
+from mmengine.registry import METRICS, MODELS
+from mmengine.runner import Runner
+
+import hrnas_mm.engine.progressive_shrink_hook as hook_module
+from hrnas_mm.engine import progress, results
+from hrnas_mm.engine.progress import LiveLine
+from hrnas_mm.engine.surgery import bare_model, deployed_model
+from hrnas_mm.search import (
+    apply_architecture_,
+    architecture_of,
+    read_description,
+)
+from hrnas_mm.search.record import architecture_at, read_record
+from hrnas_mm.visualization import write_report
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    """A run to a target with a milestone, resumed after two shrinks."""
+    work_dir = tmp_path_factory.mktemp('run')
+    options = dict(
+        max_iters=18, ema=dict(momentum=0.5), rho=None, interval=2, begin=2,
+        end=14, target=0.4, milestones=[0.7],
+    )  # fmt: skip
+    cfg = tiny.config(work_dir, **options)
+    cfg.custom_hooks.append(dict(type='Stop', at=9))
+    with pytest.raises(KeyboardInterrupt):
+        Runner.from_cfg(cfg).train()
+    cfg = tiny.config(work_dir, **options)
+    cfg.resume = True
+    cfg.experiment_name += '-again'
+    runner = Runner.from_cfg(cfg)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, 'write_report', write_report)
+        runner.train()
+    return runner, work_dir
+
+
+def test_record_is_that_of_the_whole_run(finished):
+    runner, work_dir = finished
+    record = read_record(str(work_dir))
+    steps = [entry['iter'] for entry in record['history']]
+    assert steps == [0, 4, 6, 8, 10, 12, 14]
+    assert architecture_at(record, 0) == record['supernet']
+    assert architecture_at(record, -1) == architecture_of(bare_model(runner))
+    costs = [entry['macs'] for entry in record['history']]
+    assert costs[0] == record['macs'] and costs == sorted(costs)[::-1]
+    assert record['history'][0]['params'] == record['params']
+    assert record['target']['amount'] >= costs[-1]
+    assert [rung['name'] for rung in record['rungs']] == ['0.7']
+    assert record['evaluations'][-1]['iter'] == record['max_iters'] == 18
+    assert 'accuracy' in record['evaluations'][-1]['metrics']
+
+
+def test_report_is_beside_searched(finished):
+    _, work_dir = finished
+    text = (work_dir / 'report.html').read_text()
+    for part in ('accuracy', 'ms per image', 'Milestones', 'model.pth'):
+        assert part in text
+
+
+def test_checkpoints_say_their_architecture(finished):
+    runner, work_dir = finished
+    record = read_record(str(work_dir))
+    at = dict(enumerate(entry['iter'] for entry in record['history']))
+    for name, iteration in (('iter_8.pth', 6), ('iter_16.pth', 14)):
+        checkpoint = torch.load(work_dir / name, weights_only=True)
+        index = next(i for i, step in at.items() if step == iteration)
+        found = checkpoint['architecture']
+        assert found['units'] == architecture_at(record, index)
+        assert found['supernet'] == record['supernet']
+    final = torch.load(work_dir / 'searched/model.pth', weights_only=True)
+    path = str(work_dir / 'searched/architecture.json')
+    assert final['architecture'] == read_description(path)
+    assert final['architecture']['units'] == architecture_of(
+        deployed_model(runner)
+    )
+
+
+class Odd(tiny.PixelAccuracy):
+    """Reports what is no number, and one more metric at the end."""
+
+    def compute_metrics(self, results):
+        self.calls = getattr(self, 'calls', 0) + 1
+        late = dict(late=1.0) if self.calls > 1 else {}
+        return dict(table=torch.ones(2), name='x', **late)
+
+
+METRICS.register_module(module=Odd)
+
+
+def test_metrics_that_are_no_numbers_or_come_late(tmp_path):
+    cfg = tiny.config(tmp_path)
+    cfg.val_evaluator = dict(type='Odd')
+    Runner.from_cfg(cfg).train()
+    record = read_record(str(tmp_path))
+    assert [e['metrics'] for e in record['evaluations']] == [{}, {'late': 1.0}]
+    assert ['late', '-', '1'] in record['tables'][0]['rows']
+    write_report(str(tmp_path / 'report.html'), str(tmp_path))
+
+
+def test_a_search_that_goes_on_from_a_network_without_tokens(tmp_path):
+    cfg = tiny.config(tmp_path, threshold=0)
+    model = MODELS.build(cfg.model)
+    arch = {
+        name: 0 if name.endswith('tokens') else count
+        for name, count in architecture_of(model).items()
+    }
+    apply_architecture_(model, arch)
+    cfg.load_from = str(tmp_path / 'rung.pth')
+    torch.save(dict(state_dict=model.state_dict()), cfg.load_from)
+    Runner.from_cfg(cfg).train()
+    record = read_record(str(tmp_path))
+    assert record['history'][0]['tokens'] == 0
+    assert sum(n for u, n in record['supernet'].items() if 'tokens' in u)
+    write_report(str(tmp_path / 'report.html'), str(tmp_path))
+
+
+class Terminal:
+    """Remembers what is written to it."""
+
+    encoding = 'utf-8'
+
+    def __init__(self, is_terminal=True):
+        self.is_terminal = is_terminal
+        self.text = ''
+
+    def isatty(self):
+        return self.is_terminal
+
+    def write(self, text):
+        self.text += text
+        return len(text)
+
+    def flush(self):
+        pass
+
+
+@pytest.mark.parametrize('is_terminal', [True, False])
+def test_live_line(tmp_path, monkeypatch, is_terminal):
+    terminal = Terminal(is_terminal)
+
+    def line(runner, search):
+        return LiveLine(runner, search, terminal)
+
+    monkeypatch.setattr(hook_module, 'LiveLine', line)
+    monkeypatch.setattr(progress, 'SECONDS', 0)
+    cfg = tiny.config(
+        tmp_path, rho=None, interval=None, target=0.5, begin=2, end=8
+    )
+    Runner.from_cfg(cfg).train()
+    if not is_terminal:
+        assert terminal.text == ''
+        return
+    record = json.loads((tmp_path / 'search.json').read_text())
+    for entry in (record['history'][0], record['history'][-1]):
+        assert f'{entry["macs"] / 1e3:.4g} K → ' in terminal.text
+    assert 'rho 0.0003' in terminal.text and '100%' in terminal.text
+    assert terminal.text.endswith('\x1b[2K')  # the line is gone
