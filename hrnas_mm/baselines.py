@@ -1,10 +1,10 @@
 """Configs of networks that nobody searched, as command lines write them."""
 
 import os.path as osp
-import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable
 
+from .command import add_force, check_new, clear_errors
 from .config import (
     add_config_arguments,
     build_model,
@@ -37,6 +37,7 @@ def baseline_parser(description: str | None) -> ArgumentParser:
     parser.add_argument(
         '--params', action='store_true', help='the target is in parameters'
     )
+    add_force(parser)
     return parser
 
 
@@ -53,16 +54,14 @@ def write_baseline(
         draw: Returns the network's architecture.
     """
     cfg = read_config(args)
-    model = build_model(cfg)
-    target = {'params' if args.params else 'macs': args.target}
-    try:
-        cost_model = cost_model_of(model, search_shape(cfg))
-        budget = parse_budget(target, cost_model, '--target')
-        architecture = draw(cost_model, budget)
-    except ValueError as error:
-        sys.exit(str(error))
     config_name = osp.splitext(osp.basename(args.config))[0]
     out = args.out or f'{config_name}_{name}.py'
+    target = {'params' if args.params else 'macs': args.target}
+    with clear_errors():
+        check_new(out, args.force)
+        cost_model = cost_model_of(build_model(cfg), search_shape(cfg))
+        budget = parse_budget(target, cost_model, '--target')
+        architecture = draw(cost_model, budget)
     cfg.pop('work_dir')  # the new config's own name gives it one
     searched_config(cfg, architecture).dump(out)
     total = cost_model.total(architecture, budget.resource)

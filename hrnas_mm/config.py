@@ -1,7 +1,6 @@
 """Configs, as the command lines read them."""
 
 import os.path as osp
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
@@ -12,11 +11,13 @@ from mmengine.hub import get_config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, RUNNERS, init_default_scope
 from mmengine.runner import Runner
-from torch import nn
+from torch import Tensor, nn
 
+from .command import clear_errors
 from .compat import use_gloo_
 from .compat_mmdet3d import mend_mmdet3d_
 from .data import check_data, data_root_of, move_data_
+from .search.files import read_checkpoint
 
 NO_DEPS = ' && pip install --no-deps {}'
 TORCHVISION = ' (and the torchvision of your torch)'
@@ -64,6 +65,11 @@ def prepare_config(
 
 def _read(path: str) -> Config:
     framework = path.split('::')[0] if '::' in path else ''
+    if framework and framework not in EXTRAS:
+        raise ValueError(
+            f'{path} must begin with one of {", ".join(EXTRAS)}, got '
+            f'{framework!r}'
+        )
     _check_installed(path, framework)
     try:
         cfg = get_config(path) if framework else Config.fromfile(path)
@@ -96,12 +102,22 @@ def add_config_arguments(parser: ArgumentParser) -> None:
     )
 
 
+def add_shape_argument(parser: ArgumentParser) -> None:
+    """Add the input shape that a command line may be given."""
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs='+',
+        metavar='N',
+        help='H W or C H W; default: the input_shape of the search, or the '
+        'size of the data_preprocessor',
+    )
+
+
 def read_config(args: Namespace) -> Config:
     """Prepare the config of a command line, or exit and say what is wrong."""
-    try:
+    with clear_errors():
         return prepare_config(args.config, args.cfg_options)
-    except (FileNotFoundError, ModuleNotFoundError) as error:
-        sys.exit(str(error))
 
 
 def add_runner_arguments(parser: ArgumentParser) -> None:
@@ -150,6 +166,43 @@ def build_model(cfg: Config) -> nn.Module:
     """Build the model of a config, for one process on any device."""
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     return revert_sync_batchnorm(MODELS.build(cfg.model))
+
+
+def load_network(cfg: Config, path: str) -> nn.Module:
+    """Build the model of a config and load weights, of a shrunk network say.
+
+    Args:
+        path: A checkpoint; loading it runs no code.
+
+    Raises:
+        ValueError: If it is no checkpoint, or of another network; names the
+            first misfit.
+    """
+    model = build_model(cfg)
+    checkpoint = read_checkpoint(path)
+    load_weights_(model, checkpoint.get('state_dict', checkpoint), path)
+    return model
+
+
+def load_weights_(
+    model: nn.Module, state_dict: dict[str, Tensor], path: str
+) -> None:
+    """Load weights into a model, in place.
+
+    Args:
+        path: Where they are from.
+
+    Raises:
+        ValueError: If they are of another network; names the first misfit.
+    """
+    try:
+        model.load_state_dict(state_dict)
+    except RuntimeError as error:
+        problem = str(error).splitlines()[1].strip()
+        raise ValueError(
+            f'{path} is of another network than that of the config: '
+            + (problem if len(problem) < 300 else f'{problem[:300]} ...')
+        ) from error
 
 
 def search_shape(cfg: Config) -> Sequence[int] | None:

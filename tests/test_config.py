@@ -112,10 +112,11 @@ def test_a_framework_that_is_missing(
         prepare_config(path)
 
 
-def test_a_config_that_is_missing():
+def test_a_config_that_is_missing(capsys):
     args = Namespace(config='nowhere.py', cfg_options=None)
-    with pytest.raises(SystemExit, match='nowhere.py'):
+    with pytest.raises(SystemExit, match='^2$'):
         read_config(args)
+    assert 'nowhere.py' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('kind', [*SITES, 'mmseg.CityscapesDataset'])

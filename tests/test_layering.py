@@ -16,13 +16,17 @@ OPENMMLAB = {
     'mmpretrain',
 }
 FRAMEWORKS = OPENMMLAB - {'mmcv', 'mmengine'}
+ABOVE = {
+    'models', 'engine', 'visualization', 'deploy', 'registry', 'compat',
+    'config',
+}  # fmt: skip
 FORBIDDEN = {
-    'search': OPENMMLAB
-    | {'modules', 'models', 'engine', 'registry', 'compat', 'config'},
-    'modules': OPENMMLAB
-    | {'models', 'engine', 'registry', 'compat', 'config'},
-    'models': FRAMEWORKS | {'engine'},
-    'engine': FRAMEWORKS | {'modules', 'models'},
+    'search': OPENMMLAB | ABOVE | {'modules'},
+    'modules': OPENMMLAB | ABOVE,
+    'visualization': (OPENMMLAB | ABOVE | {'modules'}) - {'visualization'},
+    'models': FRAMEWORKS | {'engine', 'visualization', 'deploy'},
+    'engine': FRAMEWORKS | {'modules', 'models', 'deploy'},
+    'deploy': FRAMEWORKS | {'modules', 'models', 'visualization'},
 }
 
 

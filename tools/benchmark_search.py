@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from hrnas_mm.config import (
     add_config_arguments,
+    add_shape_argument,
     build_model,
     read_config,
     search_shape,
@@ -37,7 +38,7 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_config_arguments(parser)
-    parser.add_argument('--shape', type=int, nargs='+', metavar='N')
+    add_shape_argument(parser)
     parser.add_argument('--batch', type=int, default=1, help='images')
     parser.add_argument('--rounds', type=int, default=5, help='timed steps')
     parser.add_argument(

@@ -2,17 +2,17 @@
 
 import argparse
 import json
-import sys
-from contextlib import redirect_stdout
 
-from mmengine.runner import load_checkpoint
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from hrnas_mm.command import clear_errors
 from hrnas_mm.config import (
     add_config_arguments,
+    add_shape_argument,
     build_model,
+    load_network,
     read_config,
     search_shape,
 )
@@ -28,14 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'checkpoint', nargs='?', help='weights, of a shrunk network say'
     )
-    parser.add_argument(
-        '--shape',
-        type=int,
-        nargs='+',
-        metavar='N',
-        help='H W or C H W; default: the input_shape of the search, or the '
-        'size of the data_preprocessor',
-    )
+    add_shape_argument(parser)
     parser.add_argument('--json', action='store_true', help='print JSON')
     return parser.parse_args()
 
@@ -116,14 +109,13 @@ def main() -> None:
     """Build the model, load the weights, count, print."""
     args = parse_args()
     cfg = read_config(args)
-    model = build_model(cfg)
-    if args.checkpoint:
-        with redirect_stdout(sys.stderr):  # mmengine prints; ours is JSON
-            load_checkpoint(model, args.checkpoint, 'cpu', strict=True)
-    try:
+    with clear_errors():
+        model = (
+            load_network(cfg, args.checkpoint)
+            if args.checkpoint
+            else build_model(cfg)
+        )
         shape = input_shape_of(model, args.shape or search_shape(cfg))
-    except ValueError as error:
-        sys.exit(f'{error}; give --shape')
     counts = count(model, shape)
     print(json.dumps(counts)) if args.json else print_table(counts)
 

@@ -2,8 +2,8 @@
 
 import argparse
 import os
-import sys
 
+from hrnas_mm.command import clear_errors
 from hrnas_mm.config import (
     add_runner_arguments,
     build_runner,
@@ -25,14 +25,13 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Build the runner and test."""
     args = parse_args()
-    try:
+    with clear_errors():
         cfg = prepare_config(args.config, args.cfg_options, args.work_dir)
         cfg.launcher = args.launcher
         cfg.load_from = args.checkpoint
         runner = build_runner(cfg, 'test_dataloader')
-    except (FileNotFoundError, ModuleNotFoundError) as error:
-        sys.exit(str(error))
-    runner.test()
+    with clear_errors(anyones=()):
+        runner.test()
 
 
 if __name__ == '__main__':

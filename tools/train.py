@@ -2,10 +2,10 @@
 
 import argparse
 import os
-import sys
 
 from mmengine.config import Config
 
+from hrnas_mm.command import clear_errors
 from hrnas_mm.config import (
     add_runner_arguments,
     build_runner,
@@ -51,7 +51,7 @@ def set_arguments_(cfg: Config, args: argparse.Namespace) -> None:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-            raise SystemExit(
+            raise ValueError(
                 '--auto-scale-lr needs auto_scale_lr = '
                 f'dict(base_batch_size=...) in {args.config}'
             )
@@ -65,13 +65,12 @@ def set_arguments_(cfg: Config, args: argparse.Namespace) -> None:
 def main() -> None:
     """Build the runner and train."""
     args = parse_args()
-    try:
+    with clear_errors():
         cfg = prepare_config(args.config, args.cfg_options, args.work_dir)
         set_arguments_(cfg, args)
         runner = build_runner(cfg, 'train_dataloader', 'val_dataloader')
-    except (FileNotFoundError, ModuleNotFoundError) as error:
-        sys.exit(str(error))
-    runner.train()
+    with clear_errors(anyones=()):
+        runner.train()
 
 
 if __name__ == '__main__':

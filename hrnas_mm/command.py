@@ -1,0 +1,65 @@
+"""What the command lines share: clear errors, files that stay."""
+
+import linecache
+import os.path as osp
+import sys
+import traceback
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def clear_errors(
+    anyones: tuple[type[Exception], ...] = (OSError, ModuleNotFoundError),
+) -> Iterator[None]:
+    """Turn an error in what the user gave into one line and exit code 2.
+
+    That is what this package has raised on purpose; what went wrong in any
+    other way keeps its trace.
+
+    Args:
+        anyones: Kinds of errors of which that holds whoever has raised them.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, anyones) and not _is_ours(error):
+            raise
+        print(f'error: {error}', file=sys.stderr)
+        raise SystemExit(2) from error
+
+
+def _is_ours(error: BaseException | None) -> bool:
+    """Whether a ``raise`` of ours is its origin; registries raise it anew."""
+    while error is not None:
+        *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+        module = frame.f_globals.get('__name__', '').split('.')[0]
+        text = linecache.getline(frame.f_code.co_filename, line)
+        if module in ('hrnas_mm', '__main__') and (
+            text.lstrip().startswith('raise ')
+        ):
+            return True
+        error = error.__context__
+    return False
+
+
+def add_force(parser: ArgumentParser) -> None:
+    """Add ``--force``, without which no file is overwritten."""
+    parser.add_argument(
+        '--force', action='store_true', help='overwrite what is there'
+    )
+
+
+def check_new(path: str, force: bool) -> None:
+    """Check that a file can be written, before the work is done.
+
+    Raises:
+        FileExistsError: If it is there and may not be overwritten.
+        FileNotFoundError: If there is no such folder.
+    """
+    if osp.exists(path) and not force:
+        raise FileExistsError(f'{path} exists; --force overwrites it')
+    folder = osp.dirname(osp.abspath(path))
+    if not osp.isdir(folder):
+        raise FileNotFoundError(f'{folder} does not exist, for {path}')

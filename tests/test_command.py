@@ -1,0 +1,44 @@
+"""Errors as command lines show them."""
+
+import pytest
+from mmengine.registry import Registry
+
+from hrnas_mm.command import check_new, clear_errors
+from hrnas_mm.modules.mixconv import check_kernel_sizes
+
+CALLS = Registry('call')
+
+
+@CALLS.register_module()
+def ours():
+    check_kernel_sizes([2])
+
+
+@CALLS.register_module()
+def theirs():
+    int('many')
+
+
+@pytest.mark.parametrize('through_registry', [False, True])
+def test_our_error_is_one_line(capsys, through_registry):
+    with pytest.raises(SystemExit, match='^2$'), clear_errors():
+        CALLS.build(dict(type='ours')) if through_registry else ours()
+    message = capsys.readouterr().err
+    assert message.startswith('error: ') and message.count('\n') == 1
+    assert 'kernel_sizes must be odd' in message
+
+
+def test_an_error_of_others_keeps_its_trace():
+    with pytest.raises(ValueError, match='invalid literal'), clear_errors():
+        CALLS.build(dict(type='theirs'))
+
+
+def test_a_file_is_overwritten_by_force_only(tmp_path):
+    path = tmp_path / 'out.json'
+    check_new(str(path), force=False)
+    path.touch()
+    with pytest.raises(FileExistsError, match='out.json exists; --force'):
+        check_new(str(path), force=False)
+    check_new(str(path), force=True)
+    with pytest.raises(FileNotFoundError, match='nowhere'):
+        check_new(str(tmp_path / 'nowhere' / 'out.json'), force=True)
