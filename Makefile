@@ -28,7 +28,7 @@ DEMOS := demo demo-pose demo-det3d demo-cls
 $(DEMOS): setup data/demo_$$(lastword $$($$@))/.done
 	@echo '== Search: a few minutes on 2 cores.'
 	$(BIN)/python tools/train.py configs/$(firstword $($@)).py --work-dir work_dirs/$@
-	@echo '== Done: the searched network is in work_dirs/$@/searched, its story in work_dirs/$@/*/*.log'
+	@echo '== Done: the searched network is in work_dirs/$@/searched, its story in work_dirs/$@/report.html'
 
 test: setup
 	@echo '== Tests: about 15 minutes on 2 cores.'
@@ -71,7 +71,7 @@ $(DONE)/mmcv: requirements/mmcv.txt $(DONE)/build
 	CFLAGS='-O2 -g0 -w' MAX_JOBS=$$(nproc) $(BIN)/python -m pip install --quiet --no-build-isolation -r $<
 	@touch $@
 
-TASKS := $(foreach task,seg pose det3d cls mim tests,requirements/$(task).txt)
+TASKS := $(foreach task,seg pose det3d cls deploy mim tests,requirements/$(task).txt)
 
 $(DONE)/frameworks: $(TASKS) requirements/nodeps.txt $(DONE)/mmcv
 	@echo '== Set-up 4/5: the frameworks and test tools, about a minute.'

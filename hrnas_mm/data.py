@@ -2,8 +2,13 @@
 
 import os.path as osp
 
+import torch
 from mmengine.config import Config
+from mmengine.dataset import default_collate, pseudo_collate
+from mmengine.registry import DATASETS
+from torch import Tensor, nn
 
+from .compat_mmdet3d import mend_mmdet3d_
 from .nested import nested_dicts
 
 SITES = dict(
@@ -91,3 +96,47 @@ def _help(cfg: Config, dataset: dict) -> str:
         f'{site}To only try it: python tools/make_demo_data.py {layout} '
         f'{dataset["data_root"]}.'
     )
+
+
+@torch.no_grad()
+def first_input(cfg: Config, model: nn.Module) -> Tensor:
+    """What a model's backbone gets of the first test sample.
+
+    Args:
+        cfg: Has the ``test_dataloader``.
+        model: Of the config.
+
+    Returns:
+        (B, C, H, W), an image or a pseudo-image.
+
+    Raises:
+        FileNotFoundError: If the data is not there.
+    """
+    if not cfg.get('test_dataloader'):
+        raise FileNotFoundError('the config has no test_dataloader')
+    check_data(cfg, 'test_dataloader')
+    if cfg.get('default_scope') == 'mmdet3d':
+        mend_mmdet3d_()
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    is_mmpretrain = cfg.get('default_scope') == 'mmpretrain'
+    collate = default_collate if is_mmpretrain else pseudo_collate
+    handle = model.backbone.register_forward_pre_hook(_stop)
+    try:
+        model.eval().test_step(collate([dataset[0]]))
+    except _Stopped as stopped:
+        return stopped.image
+    finally:
+        handle.remove()
+    raise FileNotFoundError('the first test sample did not reach the backbone')
+
+
+class _Stopped(Exception):
+    """What comes after the backbone's input does not matter."""
+
+    def __init__(self, image: Tensor) -> None:
+        super().__init__()
+        self.image = image
+
+
+def _stop(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+    raise _Stopped(args[0])

@@ -1,7 +1,7 @@
 """Convolution, normalisation and activation, and what may be left of them."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -53,12 +53,16 @@ class ConvNormAct(nn.Module):
             groups=groups,
             bias=False,
         )
-        self.norm = build_batch_norm(norm_layer, out_channels)
+        self.norm: nn.Module = build_batch_norm(norm_layer, out_channels)
         self.act = act_layer() if act_layer else nn.Identity()
         init_conv_(self.conv)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.act(self.norm(self.conv(x)))
+
+    def fold_norm_(self) -> None:
+        """Fold the norm into the convolution, for deployment."""
+        self.norm = fold_norm_(self.norm, [self.conv])
 
 
 class Constant(nn.Module):
@@ -113,6 +117,29 @@ def affine(norm: nn.Module) -> tuple[nn.Parameter, nn.Parameter]:
     assert isinstance(scale, nn.Parameter)
     assert isinstance(bias, nn.Parameter)
     return scale, bias
+
+
+@torch.no_grad()
+def fold_norm_(norm: nn.Module, convs: Sequence[nn.Conv2d]) -> nn.Module:
+    """Fold a norm in eval mode into the convolutions whose sum it takes.
+
+    Args:
+        norm: A batch normalisation.
+        convs: Without biases; the first gets one.
+
+    Returns:
+        What takes the place of the norm.
+    """
+    assert isinstance(norm, _BatchNorm)
+    mean, variance = norm.running_mean, norm.running_var
+    assert mean is not None
+    assert variance is not None
+    weight, bias = affine(norm)
+    scale = weight / (variance + norm.eps).sqrt()
+    for conv in convs:
+        conv.weight *= scale[:, None, None, None]
+    convs[0].bias = nn.Parameter(bias - mean * scale)
+    return nn.Identity()
 
 
 def init_conv_(conv: nn.Conv2d) -> None:

@@ -16,6 +16,7 @@ from .conv import (
     affine,
     batch_norm,
     build_batch_norm,
+    fold_norm_,
     init_conv_,
     norm_axes,
     relu,
@@ -182,6 +183,16 @@ class MixConv(nn.Module):
                 del self.paths[name]
         if not self.paths and not isinstance(self.norm, Constant):
             self.norm = Constant(affine(self.norm)[1])
+
+    def fold_norm_(self) -> None:
+        """Fold the norm into the projections, for deployment."""
+        if not isinstance(self.norm, Constant):
+            projections = [
+                path.project
+                for path in self.paths.values()
+                if isinstance(path, MixConvPath)
+            ]
+            self.norm = fold_norm_(self.norm, projections)
 
 
 def check_kernel_sizes(kernel_sizes: Sequence[int]) -> None:

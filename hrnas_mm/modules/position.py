@@ -27,7 +27,7 @@ class Map2d(nn.Module):
         position = torch.stack(
             [rows[:, None].expand(size), columns[None].expand(size)]
         )
-        return position.expand(len(x), -1, -1, -1)
+        return position.expand(x.shape[0], -1, -1, -1)
 
     def _axis(self, x: Tensor, pixels: int) -> Tensor:
         """I / h where bilinear interpolation from h to s would look."""
@@ -57,7 +57,7 @@ class Sinusoidal(nn.Module):
         self.register_buffer('map', self._map(token_size), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.map.to(x.dtype).expand(len(x), -1, -1, -1)
+        return self.map.to(x.dtype).expand(x.shape[0], -1, -1, -1)
 
     def _map(self, token_size: int) -> Tensor:
         waves = self.channels // 4
@@ -86,7 +86,7 @@ class Learned(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.map.to(x.dtype).expand(len(x), -1, -1, -1)
+        return self.map.to(x.dtype).expand(x.shape[0], -1, -1, -1)
 
 
 class NoPosition(nn.Module):
@@ -103,7 +103,7 @@ class NoPosition(nn.Module):
         self.token_size = token_size
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.new_empty(len(x), 0, self.token_size, self.token_size)
+        return x.new_empty(x.shape[0], 0, self.token_size, self.token_size)
 
 
 Position = Map2d | Sinusoidal | Learned | NoPosition

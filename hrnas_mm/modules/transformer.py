@@ -18,6 +18,7 @@ from .conv import (
     affine,
     batch_norm,
     build_batch_norm,
+    fold_norm_,
     init_conv_,
     norm_axes,
 )
@@ -146,7 +147,7 @@ class LightweightTransformer(nn.Module):
     def _decode(self, memory: Tensor, position: Tensor) -> Tensor:
         """Decoder and inverse projection: (B, n, s^2) -> (B, C_out, s, s)."""
         map_size = (self.token_size, self.token_size)
-        queries = self.queries.expand(len(memory), -1, -1)
+        queries = self.queries.expand(memory.shape[0], -1, -1)
         if self.project_position is None:
             tokens = self.decoder(queries, memory)
             return self.project_out(tokens.unflatten(2, map_size))
@@ -185,6 +186,12 @@ class LightweightTransformer(nn.Module):
             delattr(self, name)
         del self.queries
         self.norm = Constant(bias)
+
+    def fold_norm_(self) -> None:
+        """Fold the norm into the inverse projection, for deployment."""
+        if not isinstance(self.norm, Constant):
+            convs = [self.project_out, self.project_position]
+            self.norm = fold_norm_(self.norm, [c for c in convs if c])
 
 
 def transformer_macs(

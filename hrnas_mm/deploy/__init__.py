@@ -1,0 +1,12 @@
+"""From a trained model to what is deployed."""
+
+from .deployable import DeployableModel
+from .onnx import OPSETS, check_installed, check_onnx, export_onnx
+
+__all__ = [
+    'OPSETS',
+    'DeployableModel',
+    'check_installed',
+    'check_onnx',
+    'export_onnx',
+]

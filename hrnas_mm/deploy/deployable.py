@@ -1,0 +1,49 @@
+"""A model as others run it: one image in, tensors out, no batch norms."""
+
+from copy import deepcopy
+
+from mmcv.cnn import ConvModule, fuse_conv_bn
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from ..engine.dense import dense_part
+
+
+class DeployableModel(nn.Module):
+    """The dense part of a model with its batch norms folded away.
+
+    What is not dense stays outside: normalising the image, making a
+    pseudo-image of points, and what turns maps into boxes, keypoints or a
+    label map; so do heads that only training has.
+
+    Args:
+        model: Trained, of any framework; it is copied.
+
+    Shape:
+        (B, C, H, W) -> the heads' tensors, one after the other
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = folded(dense_part(model))
+        self.model._modules.pop('auxiliary_head', None)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        return tuple(tree_leaves(self.model(image)))
+
+
+def folded(model: nn.Module) -> nn.Module:
+    """A copy in eval mode without the batch norms that can be folded.
+
+    Our blocks know how to fold theirs, mmcv folds its ConvModules'; a norm
+    anywhere else stays, as it may not follow the convolution beside it.
+    """
+    model = deepcopy(model).eval().requires_grad_(False)
+    for module in model.modules():
+        if hasattr(module, 'fold_norm_'):
+            module.fold_norm_()
+        elif isinstance(module, ConvModule) and (
+            module.order[:2] == ('conv', 'norm')
+        ):
+            fuse_conv_bn(module)
+    return model

@@ -1,0 +1,145 @@
+"""A model as an ONNX file, and the proof that it computes the same."""
+
+import inspect
+import warnings
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from ..engine.dense import DETECTION_HEADS, dense_part
+from ..search.cost import evaluating
+from ..search.files import replacing
+from .deployable import DeployableModel
+
+# What torch's exporter writes; older sets lack LayerNormalization and Resize
+# as the network uses them.
+OPSETS = range(18, 24)
+TOLERANCE = 1e-3
+INPUT = 'image'
+
+
+def check_installed() -> None:
+    """Raise ModuleNotFoundError unless files can be written and run."""
+    for package in ('onnx', 'onnxscript', 'onnxruntime'):
+        if find_spec(package) is None:
+            raise ModuleNotFoundError(
+                f'ONNX needs {package}, which is not installed: '
+                "pip install 'hrnas_mm[deploy]'"
+            )
+
+
+def export_onnx(
+    model: nn.Module,
+    input_shape: Sequence[int],
+    path: str,
+    dynamic_batch: bool = False,
+    opset: int = OPSETS[0],
+) -> None:
+    """Write a :class:`DeployableModel` as one ONNX file.
+
+    Args:
+        model: Of any framework, with its weights.
+        input_shape: (C, H, W) of an image or a pseudo-image.
+        path: The file.
+        dynamic_batch: Whether any batch size fits, or 1 only.
+        opset: Version of the ONNX operators, one of :data:`OPSETS`.
+
+    Raises:
+        ModuleNotFoundError: If what writes it is not installed.
+        ValueError: If the opset is none that can be written.
+    """
+    check_installed()
+    if opset not in OPSETS:
+        raise ValueError(
+            f'opset must be {OPSETS[0]} to {OPSETS[-1]}, got {opset}'
+        )
+    deployable = DeployableModel(model).cpu()
+    # The exporter would take a batch of one for a constant.
+    image = torch.zeros(2 if dynamic_batch else 1, *input_shape)
+    batch = {0: torch.export.Dim('batch')} if dynamic_batch else {}
+    with torch.no_grad():
+        count = len(deployable(image))
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of the exporter's own workings
+        program = torch.onnx.export(
+            deployable,
+            (image,),
+            dynamo=True,
+            dynamic_shapes=(batch,),
+            input_names=[INPUT],
+            output_names=output_names(model, count),
+            opset_version=opset,
+            verbose=False,
+        )
+    _forget_sources_(program.model)
+    with replacing(path) as new:
+        program.save(new, external_data=False)
+
+
+def output_names(model: nn.Module, count: int) -> list[str]:
+    """Names for the tensors that a model puts out.
+
+    Args:
+        model: A detection head's are those of the arguments of its loss.
+        count: The number of tensors.
+    """
+    for name in DETECTION_HEADS:
+        loss = getattr(getattr(model, name, None), 'loss_by_feat', None)
+        if loss is not None:
+            names = list(inspect.signature(loss).parameters)
+            names = [n for n in names if not n.startswith('batch_')][:count]
+            if len(names) == count:
+                return names
+    return ['output'] if count == 1 else [f'output_{i}' for i in range(count)]
+
+
+def _forget_sources_(graph_model) -> None:
+    """Drop what the exporter notes of source lines, a megabyte of it."""
+    graphs = [graph_model.graph, *graph_model.functions.values()]
+    for graph in graphs:
+        for node in graph:
+            node.metadata_props.clear()
+            node.doc_string = None
+            for value in node.outputs:
+                value.metadata_props.clear()
+        for value in getattr(graph, 'initializers', {}).values():
+            value.metadata_props.clear()
+    graph_model.metadata_props.clear()
+
+
+def check_onnx(path: str, model: nn.Module, images: Tensor) -> float:
+    """Compare an ONNX file with the model that it was made of.
+
+    Args:
+        path: The file, run by onnxruntime on the CPU.
+        model: As it is trained, its batch norms in their places.
+        images: (B, C, H, W).
+
+    Returns:
+        The largest absolute difference of any output.
+
+    Raises:
+        ValueError: If it is above :data:`TOLERANCE`.
+    """
+    import onnxruntime  # an extra: only deployment needs it
+
+    session = onnxruntime.InferenceSession(
+        path, providers=['CPUExecutionProvider']
+    )
+    found = session.run(None, {INPUT: images.numpy()})
+    dense = dense_part(model).cpu()
+    with torch.no_grad(), evaluating(dense):
+        expected = tree_leaves(dense(images))
+    worst = max(
+        (torch.from_numpy(a) - b).abs().max().item()
+        for a, b in zip(found, expected, strict=True)
+    )
+    if not worst <= TOLERANCE:
+        raise ValueError(
+            f'the ONNX file differs from torch by {worst:.2g}, more than '
+            f'{TOLERANCE}'
+        )
+    return worst

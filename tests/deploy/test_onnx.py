@@ -1,0 +1,166 @@
+"""Searched networks of all four kinds of model, in torch and in ONNX."""
+
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import torch
+from counting import random_keep
+from test_folding import with_statistics
+
+from hrnas_mm.compat_mmdet3d import mend_mmdet3d_
+from hrnas_mm.config import build_model, prepare_config
+from hrnas_mm.deploy import DeployableModel, check_onnx, export_onnx
+from hrnas_mm.search import count_params, named_search_units, shrink_
+
+onnx = pytest.importorskip('onnx')
+pytest.importorskip('onnxruntime')
+CONFIGS = Path(__file__).parents[2] / 'configs'
+# One input size that the strides divide, and one that they do not.
+MODELS = dict(
+    segmentation=(
+        'mmseg/hrnas_demo_1xb8-300_cityscapes-128x256.py',
+        [(3, 64, 96), (3, 50, 70)],
+        ['output'],
+    ),
+    pose=(
+        'mmpose/td-hm_hrnas-demo_1xb16-8e_coco-192x144.py',
+        [(3, 64, 48), (3, 90, 70)],
+        ['output'],
+    ),
+    classification=(
+        'mmpretrain/hrnas-demo_1xb16-18e_in1k-64x64.py',
+        [(3, 64, 64), (3, 50, 70)],
+        ['output'],
+    ),
+    pointpillars=(
+        'mmdet3d/pointpillars_hrnas-demo_1xb2-12e_kitti-3d-3class.py',
+        [(64, 48, 32), (64, 30, 44)],
+        ['cls_scores', 'bbox_preds', 'dir_cls_preds'],
+    ),
+)
+
+
+# Two branches are enough, and export in half the time of three.
+STAGES = (
+    dict(num_blocks=(1,), num_channels=(12,)),
+    dict(num_blocks=(1, 1), num_channels=(12, 24)),
+)
+SMALLER = {
+    'model.backbone.stages': STAGES,
+    'model.neck.0.in_channels': (12, 24),
+    'model.neck.0.mid_channels': (24, 48),
+}
+
+
+def searched(kind, **options):
+    """A network as a search leaves it: paths and whole blocks are gone."""
+    config, *_ = MODELS[kind]
+    smaller = {
+        name: value
+        for name, value in SMALLER.items()
+        if kind == 'classification' or 'neck' not in name
+    }
+    pytest.importorskip(config.split('/')[0])
+    if kind == 'pointpillars':
+        mend_mmdet3d_()
+    cfg = prepare_config(str(CONFIGS / config), {**smaller, **options})
+    model = build_model(cfg)
+    keep = random_keep(model, share_empty=0.3)
+    empty = next(name for name in keep if '.branches.' in name)
+    for name in keep:
+        if name.rsplit('.', 2)[0] == empty.rsplit('.', 2)[0]:
+            keep[name] = keep[name][:0]
+    shrink_(model, keep)
+    return with_statistics(model)
+
+
+@pytest.mark.parametrize('kind', MODELS)
+def test_export(kind, tmp_path):
+    model = searched(kind)
+    _, shapes, names = MODELS[kind]
+    for shape in shapes:
+        path = str(tmp_path / 'model.onnx')
+        export_onnx(model, shape, path, dynamic_batch=True)
+        for batch_size in (1, 3):
+            images = torch.randn(batch_size, *shape)
+            assert check_onnx(path, model, images) < 1e-3
+        graph = onnx.load(path).graph
+        assert [output.name for output in graph.output] == names
+        assert not any(n.op_type == 'BatchNormalization' for n in graph.node)
+    deployable = DeployableModel(model)
+    traced = torch.jit.trace(deployable, images, check_trace=False)
+    torch.testing.assert_close(traced(images), deployable(images))
+    program = torch.export.export(deployable, (images,))
+    torch.testing.assert_close(program.module()(images), deployable(images))
+    check_against_the_frameworks_parts(model.double().eval(), images.double())
+
+
+def check_against_the_frameworks_parts(model, images):
+    feats = model.backbone(images)
+    if getattr(model, 'neck', None) is not None:
+        feats = model.neck(feats)
+    heads = ('decode_head', 'bbox_head', 'head')
+    head = next(getattr(model, h) for h in heads if hasattr(model, h))
+    expected = head(feats)
+    if isinstance(expected, torch.Tensor):
+        expected = [[expected]]
+    torch.testing.assert_close(
+        list(DeployableModel(model)(images)), [x for (x,) in expected]
+    )
+
+
+@pytest.fixture(scope='module')
+def exported(tmp_path_factory):
+    """A network and its file."""
+    # Without Transformers, most of whose parameters no token owns.
+    model = searched('pose', **{'model.backbone.num_tokens': 0})
+    path = tmp_path_factory.mktemp('onnx') / 'model.onnx'
+    export_onnx(model, (3, 64, 48), str(path))
+    return model, path
+
+
+def test_file_is_as_small_as_its_parameters(exported, tmp_path):
+    model, path = exported
+    smaller = deepcopy(model)
+    half = {
+        name: torch.arange((len(unit) + 1) // 2)
+        for name, unit in named_search_units(smaller).items()
+    }
+    shrink_(smaller, half)
+    other_path = tmp_path / 'smaller.onnx'
+    export_onnx(smaller, (3, 64, 48), str(other_path))
+    params, other_params = (
+        count_params(DeployableModel(network)) for network in (model, smaller)
+    )
+    assert other_params < 0.7 * params
+    # What is left over is the graph, which is the same in both.
+    graph, other_graph = (
+        file.stat().st_size - 4 * count
+        for file, count in ((path, params), (other_path, other_params))
+    )
+    assert 0.9 * graph < other_graph <= graph
+
+
+def test_batch_of_one_where_no_other_is_asked_for(exported):
+    model, path = exported
+    images = torch.randn(2, 3, 64, 48)
+    assert check_onnx(str(path), model, images[:1]) < 1e-3
+    with pytest.raises(Exception, match='invalid dimensions'):
+        check_onnx(str(path), model, images)
+
+
+def test_a_file_that_differs_is_an_error(exported):
+    model, path = exported
+    other = deepcopy(model)
+    other.head.final_layer.bias.data += 0.01
+    with pytest.raises(ValueError, match='differs from torch by 0.01'):
+        check_onnx(str(path), other, torch.randn(1, 3, 64, 48))
+
+
+@pytest.mark.parametrize('opset', [11, 99])
+def test_an_opset_that_cannot_be_written(opset, tmp_path):
+    path = tmp_path / 'model.onnx'
+    with pytest.raises(ValueError, match=f'18 to 23, got {opset}'):
+        export_onnx(torch.nn.Identity(), (3, 8, 8), str(path), opset=opset)
+    assert not path.exists()

@@ -1,0 +1,92 @@
+"""Export a model to ONNX, and compare the file with torch.
+
+    python tools/export_onnx.py CONFIG CHECKPOINT OUT.onnx --shape 512 1024
+
+Of detectors the dense part, of PointPillars from the pseudo-image to what the
+heads put out. The image is normalised as the data_preprocessor does it; the
+outputs are the heads' maps or scores, before any post-processing.
+"""
+
+import argparse
+import os
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hrnas_mm.command import add_force, check_new, clear_errors
+from hrnas_mm.config import (
+    add_config_arguments,
+    add_shape_argument,
+    load_network,
+    read_config,
+    search_shape,
+)
+from hrnas_mm.data import first_input
+from hrnas_mm.deploy import OPSETS, check_onnx, export_onnx
+from hrnas_mm.engine.checks import input_shape_of
+from hrnas_mm.search.files import replacing
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_config_arguments(parser)
+    parser.add_argument('checkpoint', help='weights, of a shrunk network say')
+    parser.add_argument('out', help='the ONNX file to write')
+    add_shape_argument(parser)
+    parser.add_argument(
+        '--dynamic-batch', action='store_true', help='any batch size'
+    )
+    parser.add_argument(
+        '--opset',
+        type=int,
+        default=OPSETS[0],
+        help=f'{OPSETS[0]} (default) to {OPSETS[-1]}',
+    )
+    add_force(parser)
+    return parser.parse_args()
+
+
+def inputs_to_check(
+    cfg, model: nn.Module, shape, batch_size: int
+) -> dict[str, Tensor]:
+    """Random input, and what the model gets of the test data if it is here."""
+    inputs = dict(random=torch.randn(batch_size, *shape))
+    try:
+        image = first_input(cfg, model)
+    except FileNotFoundError as error:
+        print(f'Not compared on real input: {error}')
+    else:
+        image = F.interpolate(image[:1], tuple(shape[1:]), mode='bilinear')
+        inputs['real'] = image.repeat(batch_size, 1, 1, 1)
+    return inputs
+
+
+def main() -> None:
+    """Load, export, compare."""
+    args = parse_args()
+    cfg = read_config(args)
+    with clear_errors():
+        check_new(args.out, args.force)
+        model = load_network(cfg, args.checkpoint)
+        shape = input_shape_of(model, args.shape or search_shape(cfg))
+        batch_size = 2 if args.dynamic_batch else 1
+        with replacing(args.out) as new:
+            export_onnx(model, shape, new, args.dynamic_batch, args.opset)
+            for name, images in inputs_to_check(
+                cfg, model, shape, batch_size
+            ).items():
+                worst = check_onnx(new, model, images)
+                print(f'{name} input: largest difference to torch {worst:.2g}')
+    print(
+        f'{args.out}: {os.path.getsize(args.out) / 1e6:.2f} MB, input '
+        f'{"B" if args.dynamic_batch else 1} x {tuple(shape)}'
+    )
+
+
+if __name__ == '__main__':
+    main()
