@@ -1,0 +1,239 @@
+"""Time models side by side: in torch, compiled, and in onnxruntime.
+
+    python tools/benchmark.py CONFIG[:CHECKPOINT] ... --shape 512 1024
+
+Models take turns, so that a machine that slows down slows all down; what is
+timed is the dense part, without what prepares images and post-processes maps.
+Other people's configs work too: mmseg::ddrnet/ddrnet_23-slim_....py.
+"""
+
+import argparse
+import os
+import os.path as osp
+import re
+import statistics
+import tempfile
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from functools import partial
+from typing import NamedTuple
+
+# Torch's profiler, which measures the memory, announces itself otherwise.
+os.environ.setdefault('KINETO_LOG_LEVEL', '99')
+
+import torch  # noqa: E402
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from hrnas_mm.command import clear_errors
+from hrnas_mm.config import (
+    add_shape_argument,
+    build_model,
+    load_network,
+    prepare_config,
+    search_shape,
+)
+from hrnas_mm.deploy import check_installed, export_onnx
+from hrnas_mm.engine.checks import input_shape_of
+from hrnas_mm.engine.dense import dense_part
+from hrnas_mm.engine.latency import interleaved, peak_memory
+from hrnas_mm.search import count_params, trace
+
+
+class Candidate(NamedTuple):
+    """A model, and what it costs.
+
+    Attributes:
+        name: Of the config, and of the checkpoint.
+        model: In eval mode.
+        shape: (C, H, W) of its input.
+        macs: Multiply-adds at the shape; None where torch cannot count them.
+    """
+
+    name: str
+    model: nn.Module
+    shape: tuple[int, ...]
+    macs: int | None
+
+
+class Result(NamedTuple):
+    """How one candidate did on one backend.
+
+    Attributes:
+        candidate: The model.
+        backend: One of :data:`BACKENDS`.
+        times: Seconds, one per turn.
+        peak: Bytes, None where they were not measured.
+    """
+
+    candidate: Candidate
+    backend: str
+    times: list[float]
+    peak: int | None
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        'models', nargs='+', metavar='CONFIG[:CHECKPOINT]', help='to compare'
+    )
+    add_shape_argument(parser)
+    parser.add_argument('--batch', type=int, default=1, help='images')
+    parser.add_argument('--rounds', type=int, default=20, help='timed turns')
+    parser.add_argument(
+        '--backends',
+        nargs='+',
+        choices=list(BACKENDS),
+        default=['eager', 'channels_last', 'onnxruntime'],
+        help='default: all but compile, which takes minutes to begin',
+    )
+    parser.add_argument('--threads', type=int, help="default: torch's")
+    parser.add_argument(
+        '--device', default='cuda' if torch.cuda.is_available() else 'cpu'
+    )
+    args = parser.parse_args()
+    if args.rounds < 2:
+        parser.error(f'--rounds must be at least 2, got {args.rounds}')
+    return args
+
+
+def candidate(text: str, shape: Sequence[int] | None) -> Candidate:
+    """Read CONFIG[:CHECKPOINT]; a framework's name has two colons."""
+    match = re.fullmatch(r'(.+?\.py)(?::(.+))?', text)
+    if match is None:
+        raise ValueError(
+            f'a model must be CONFIG.py or CONFIG.py:CHECKPOINT, got {text!r}'
+        )
+    path, checkpoint = match.groups()
+    cfg = prepare_config(path)
+    model = load_network(cfg, checkpoint) if checkpoint else build_model(cfg)
+    shape = input_shape_of(model, shape or search_shape(cfg))
+    try:
+        macs = trace(dense_part(model), shape).macs['']
+    except (RuntimeError, NotImplementedError):  # an operator without meta
+        macs = None
+    name = osp.splitext(osp.basename(path))[0]
+    if checkpoint:
+        name += ':' + '/'.join(osp.abspath(checkpoint).split('/')[-2:])
+    return Candidate(name, model.eval(), shape, macs)
+
+
+def eager(model: nn.Module, image: Tensor) -> Callable[[], object]:
+    """The model as it is trained."""
+    return partial(dense_part(model), image)
+
+
+def channels_last(model: nn.Module, image: Tensor) -> Callable[[], object]:
+    """Weights and image with the channels innermost."""
+    model = deepcopy(model).to(memory_format=torch.channels_last)
+    image = image.contiguous(memory_format=torch.channels_last)
+    return partial(dense_part(model), image)
+
+
+def compiled(model: nn.Module, image: Tensor) -> Callable[[], object]:
+    """Through torch.compile, for this input size alone."""
+    return partial(torch.compile(dense_part(model), dynamic=False), image)
+
+
+def in_onnxruntime(model: nn.Module, image: Tensor) -> Callable[[], object]:
+    """Exported, with folded batch norms, on the CPU."""
+    import onnxruntime
+
+    batched = image.shape[0] > 1
+    with tempfile.TemporaryDirectory() as folder:
+        path = osp.join(folder, 'model.onnx')
+        export_onnx(model, tuple(image.shape[1:]), path, batched)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        session = onnxruntime.InferenceSession(
+            path, options, providers=['CPUExecutionProvider']
+        )
+    (argument,) = session.get_inputs()
+    feed = {argument.name: image.cpu().numpy()}
+    return partial(session.run, None, feed)
+
+
+BACKENDS = dict(
+    eager=eager,
+    channels_last=channels_last,
+    compile=compiled,
+    onnxruntime=in_onnxruntime,
+)
+
+
+@torch.no_grad()
+def measure(args: argparse.Namespace, found: list[Candidate]) -> list[Result]:
+    """Time all candidates on all backends, in turns."""
+    device = torch.device(args.device)
+    calls, memory = {}, {}
+    for i, (_, model, shape, _) in enumerate(found):
+        image = torch.randn(args.batch, *shape, device=device)
+        for backend in args.backends:
+            call = BACKENDS[backend](model.to(device), image)
+            call()
+            calls[i, backend] = call
+            # What onnxruntime allocates torch does not see.
+            memory[i, backend] = (
+                None if backend == 'onnxruntime' else peak_memory(call, device)
+            )
+    times = interleaved(calls, device, args.rounds)
+    return [
+        Result(found[i], backend, times[i, backend], memory[i, backend])
+        for i, backend in calls
+    ]
+
+
+def table_of(args: argparse.Namespace, results: list[Result]) -> Table:
+    """A row for each candidate on each backend."""
+    table = Table(
+        title=f'Batches of {args.batch} on {args.device}, '
+        f'{torch.get_num_threads()} threads, {args.rounds} turns',
+        caption='Parameters: of the whole model. Peak: what a forward pass '
+        'allocates beside the weights. onnxruntime: on the CPU.',
+    )
+    table.add_column('model', overflow='fold')
+    for column in (
+        '', 'input', 'multiply-adds', 'parameters', 'ms, median', '10-90 %',
+        'images/s', 'peak MB',
+    ):  # fmt: skip
+        justify = 'right' if column not in ('', 'input') else 'left'
+        table.add_column(column, justify=justify)
+    for (name, model, shape, macs), backend, times, peak in results:
+        taken = [1000 * t for t in times]
+        median = statistics.median(taken)
+        low, *_, high = statistics.quantiles(taken, n=10, method='inclusive')
+        table.add_row(
+            name,
+            backend,
+            'x'.join(map(str, shape)),
+            '-' if macs is None else f'{macs / 1e9:.4f} G',
+            f'{count_params(model) / 1e6:.3f} M',
+            f'{median:.2f}',
+            f'{low:.2f}-{high:.2f}',
+            f'{1000 * args.batch / median:.2f}',
+            '-' if peak is None else f'{peak / 1e6:.1f}',
+        )
+    return table
+
+
+def main() -> None:
+    """Read the models, take turns, print."""
+    args = parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    # All models share the code of one forward(): each is a compilation of it.
+    torch._dynamo.config.recompile_limit = 8 + len(args.models)
+    with clear_errors():
+        if 'onnxruntime' in args.backends:
+            check_installed()
+        found = [candidate(text, args.shape) for text in args.models]
+    Console(width=140).print(table_of(args, measure(args, found)))
+
+
+if __name__ == '__main__':
+    main()
