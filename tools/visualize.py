@@ -1,83 +1,159 @@
-"""Draw what a search did: ``search WORK_DIR OUT`` plots the descent."""
+"""Draw searches: what they found, how they got there, what it gives.
+
+architecture: Fig. 4 of the paper, every searching block as a pie. Of the
+work_dir of a search, an architecture.json or a checkpoint; several are drawn
+one below the other. A picture named .gif is the descent of one work_dir.
+
+search: cost, metric, alive elements and rho over iterations.
+
+pareto: metric against cost, for several runs and the milestones on their way.
+
+report: the page that every search ends with, once more.
+"""
 
 import argparse
-import json
-import sys
-from pathlib import Path
+import os
+import os.path as osp
+from collections.abc import Callable
 
-import matplotlib
+from matplotlib.backend_bases import FigureCanvasBase
 
-matplotlib.use('Agg')
-from matplotlib import pyplot as plt  # noqa: E402
+from hrnas_mm.command import add_force, check_new, clear_errors
+from hrnas_mm.search import read_description
+from hrnas_mm.search.record import read_record
+from hrnas_mm.visualization import (
+    Network,
+    animate_search,
+    draw_architectures,
+    plot_pareto,
+    plot_search,
+    write_report,
+)
+from hrnas_mm.visualization.architecture import network_at
 
-BLUE, ORANGE = '#0072B2', '#D55E00'  # told apart by colour-blind readers
+Write = Callable[[str], None]
 
 
-def read_scalars(work_dir: Path) -> list[dict]:
-    """All scalars that a run and its resumed parts wrote, in order.
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest='command', required=True)
+    for name, argument, several, text in (
+        (
+            'architecture',
+            'source',
+            True,
+            'the blocks as pies, Fig. 4; of a work_dir as an animation, if '
+            'the picture is a .gif',
+        ),
+        ('search', 'work_dir', False, 'the descent over iterations'),
+        ('pareto', 'work_dir', True, 'metric against cost, several runs'),
+        ('report', 'work_dir', False, 'the page of a run once more'),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument(
+            argument,
+            nargs='+' if several else 1,
+            help='work_dir of a search'
+            + (
+                ', architecture.json or checkpoint of one'
+                if argument == 'source'
+                else ''
+            ),
+        )
+        suffix = 'html' if name == 'report' else 'png'
+        command.add_argument(
+            '--out',
+            help=f'default: {name}.{suffix} in the work_dir, or here for '
+            'several or a file',
+        )
+        if name in ('search', 'pareto'):
+            command.add_argument('--metric', help='default: mIoU, AP, ...')
+        if name == 'pareto':
+            command.add_argument(
+                '--params', action='store_true', help='cost in parameters'
+            )
+        command.set_defaults(suffix=suffix)
+        add_force(command)
+    args = parser.parse_args()
+    args.sources = getattr(args, 'source', None) or args.work_dir
+    return args
+
+
+def name_of(source: str) -> str:
+    """A run's folder, or a file with its folder."""
+    parts = osp.abspath(source).split(os.sep)
+    return parts[-1] if osp.isdir(source) else '/'.join(parts[-2:])
+
+
+def network_of(source: str) -> Network:
+    """Read a network from a work_dir, an architecture.json or a checkpoint.
 
     Raises:
-        FileNotFoundError: If there are none.
+        ValueError: If there is none, or its supernet is not known.
     """
-    files = sorted(work_dir.glob('*/vis_data/scalars.json'))
-    if not files:
-        raise FileNotFoundError(f'{work_dir} has no */vis_data/scalars.json')
-    lines = [line for f in files for line in f.read_text().splitlines()]
-    return [json.loads(line) for line in lines]
-
-
-def series(scalars: list[dict], key: str) -> tuple[list[int], list[float]]:
-    """Steps and values of one scalar; the last value of a step counts."""
-    values = {row['step']: row[key] for row in scalars if key in row}
-    return list(values), list(values.values())
-
-
-def plot_search(scalars: list[dict], metric: str, out: Path) -> None:
-    """Plot multiply-adds and the metric over iterations."""
-    figure, left = plt.subplots(figsize=(7, 3.2), layout='constrained')
-    steps, macs = series(scalars, 'search/macs')
-    last = max(row['step'] for row in scalars if 'step' in row)
-    left.step(
-        [*steps, last],
-        [m / 1e9 for m in [*macs, macs[-1]]],
-        where='post',
-        color=BLUE,
-    )
-    left.set(xlabel='iteration', xlim=(0, last * 1.05))
-    left.set_ylim(0, max(macs) / 1e9 * 1.25)
-    left.set_ylabel('multiply-adds (G)', color=BLUE)
-    right = left.twinx()
-    steps, values = series(scalars, metric)
-    right.plot(steps, values, 'o--', color=ORANGE)
-    right.set_ylim(0, max(values) * 1.25)
-    right.set_ylabel(metric, color=ORANGE)
-    for step, value in zip(steps, values):
-        right.annotate(
-            f'{value:.1f}',
-            (step, value),
-            xytext=(0, 8),
-            textcoords='offset points',
-            ha='center',
-            color=ORANGE,
+    if osp.isdir(source):
+        return network_at(read_record(source), -1, name_of(source))
+    content = read_description(source)
+    if 'supernet' not in content:
+        raise ValueError(
+            f'{source} does not say what the supernet had: it has no '
+            '"supernet": {name: count}'
         )
-    figure.savefig(out, dpi=150)
+    return Network(
+        name_of(source),
+        content['supernet'],
+        content['units'],
+        content.get('macs'),
+        content.get('params'),
+    )
+
+
+def picture_of(args: argparse.Namespace, out: str) -> Write:
+    """Read what is to be drawn; what is returned writes it."""
+    sources = args.sources
+    if args.command == 'architecture':
+        if out.endswith('.gif'):
+            if len(sources) > 1 or not osp.isdir(sources[0]):
+                raise ValueError('an animation is of the work_dir of a search')
+            record = read_record(sources[0])
+            name = name_of(sources[0])
+            return lambda path: animate_search(record, name, path)
+        figure = draw_architectures(list(map(network_of, sources)))
+    elif args.command == 'search':
+        figure = plot_search(read_record(sources[0]), args.metric)
+    elif args.command == 'pareto':
+        records = {source: read_record(source) for source in sources}
+        resource = 'params' if args.params else 'macs'
+        figure = plot_pareto(records, args.metric, resource)
+    else:
+        read_record(sources[0])
+        return lambda path: write_report(path, sources[0])
+    suffixes = FigureCanvasBase.get_supported_filetypes()
+    if out.rsplit('.')[-1] not in suffixes:
+        raise ValueError(f'--out must end in one of .{", .".join(suffixes)}')
+    return lambda path: figure.savefig(path, dpi=150)
+
+
+def default_out(args: argparse.Namespace) -> str:
+    """In the work_dir of the one run, else in this folder."""
+    name = f'{args.command}.{args.suffix}'
+    alone = len(args.sources) == 1 and osp.isdir(args.sources[0])
+    return osp.join(args.sources[0], name) if alone else name
 
 
 def main() -> None:
     """Read the command line and draw."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    commands = parser.add_subparsers(dest='command', required=True)
-    search = commands.add_parser('search', help='multiply-adds and metric')
-    search.add_argument('work_dir', type=Path, help='of the run')
-    search.add_argument('out', type=Path, help='the picture to write')
-    search.add_argument('--metric', default='mIoU', help='default: mIoU')
-    args = parser.parse_args()
-    try:
-        scalars = read_scalars(args.work_dir)
-    except FileNotFoundError as error:
-        sys.exit(str(error))
-    plot_search(scalars, args.metric, args.out)
-    print(f'The plot is in {args.out}')
+    args = parse_args()
+    out = args.out or default_out(args)
+    with clear_errors():
+        write = picture_of(args, out)
+        check_new(out, args.force)
+        write(out)
+    print(f'The picture is in {out}')
 
 
 if __name__ == '__main__':

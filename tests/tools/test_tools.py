@@ -188,12 +188,38 @@ def test_get_flops_of_the_searched_network(searched):
     assert sum(p['macs'] for p in counts['parts'].values()) == written['macs']
 
 
-def test_plot_of_the_search(searched, tmp_path):
-    picture = tmp_path / 'search.png'
-    checked('tools/visualize.py', 'search', searched, picture)
-    assert cv2.imread(str(picture)).std() > 10
-    result = call('tools/visualize.py', 'search', tmp_path, picture)
-    assert result.returncode and 'has no */vis_data' in result.stderr
+def test_pictures_of_the_search(searched, tmp_path):
+    for command in ('search', 'architecture', 'pareto'):
+        picture = tmp_path / f'{command}.png'
+        checked('tools/visualize.py', command, searched, '--out', picture)
+        assert cv2.imread(str(picture)).std() > 10
+    page = (searched / 'report.html').read_text()
+    assert 'mIoU' in page and f'{searched}/searched/config.py' in page
+
+
+def test_fine_tuning_with_other_classes(data, searched, tmp_path):
+    """As with any mmseg checkpoint: the head starts anew, the rest does not.
+
+    With a learning rate of 0, so that what was loaded is what is saved.
+    """
+    model = searched / 'searched/model.pth'
+    printed = checked(
+        'tools/train.py', searched / 'searched/config.py',
+        '--work-dir', tmp_path, *options(data)[:-5], f'load_from={model}',
+        'model.decode_head.num_classes=21', 'train_cfg.max_iters=2',
+        'train_cfg.val_interval=2', 'optim_wrapper.optimizer.lr=0',
+        'default_hooks.checkpoint.interval=2',
+    )  # fmt: skip
+    before, after = (
+        torch.load(path, weights_only=False)['state_dict']
+        for path in (model, tmp_path / 'iter_2.pth')
+    )
+    assert after['decode_head.conv_seg.weight'].shape[0] == 21
+    weights = [n for n in before if n.endswith(('weight', 'bias'))]
+    for name in weights:
+        if not name.startswith('decode_head'):
+            torch.testing.assert_close(after[name], before[name])
+    assert 'size mismatch for decode_head.conv_seg.weight' in printed
 
 
 def test_get_flops_of_the_paper():
@@ -214,7 +240,7 @@ def test_missing_data_names_folder_and_remedy():
     result = call(
         'tools/train.py', CONFIG, '--cfg-options', 'data_root=/nowhere'
     )
-    assert result.returncode != 0
+    assert result.returncode == 2
     assert re.search(
         r"data_root '/nowhere/' does not exist.*"
         r'tools/make_demo_data.py cityscapes',
@@ -246,8 +272,11 @@ def test_uniform_baseline_is_a_config_to_train(tmp_path):
     counts = json.loads(checked('tools/get_flops.py', out, '--json'))
     assert 0.97 * 91_870_000 < counts['total']['macs'] <= 91_870_000
     assert 'ProgressiveShrinkHook' not in out.read_text()
-    result = call('tools/uniform_baseline.py', CAMVID, out, '--target', '9T')
-    assert result.returncode and '--target must be at least' in result.stderr
+    command = ('tools/uniform_baseline.py', CAMVID, out, '--force')
+    result = call(*command, '--target', '9T')
+    assert (
+        result.returncode == 2 and '--target must be at least' in result.stderr
+    )
 
 
 def test_random_architecture_is_a_config_to_train(tmp_path):
@@ -257,7 +286,8 @@ def test_random_architecture_is_a_config_to_train(tmp_path):
     counts = json.loads(checked('tools/get_flops.py', out, '--json'))
     assert 0.97 * 90e6 < counts['total']['macs'] <= 90e6
     written = out.read_text()
-    checked(*command, '--target', '90M', '--seed', 3)
+    assert call(*command, '--target', '90M').returncode == 2
+    checked(*command, '--target', '90M', '--seed', 3, '--force')
     assert out.read_text() == written and 'ShrinkHook' not in written
 
 

@@ -1,0 +1,334 @@
+"""The command lines for what a search gives: export, convert, draw, time."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import pytest
+import torch
+from counting import random_keep
+
+import hrnas_mm.deploy
+from hrnas_mm.config import build_model, prepare_config
+from hrnas_mm.engine.dense import cost_model_of
+from hrnas_mm.search import (
+    architecture_of,
+    describe_architecture,
+    read_description,
+    shrink_,
+)
+from hrnas_mm.search.record import RECORD, write_record
+
+ROOT = Path(__file__).parents[2]
+CONFIG = 'configs/mmseg/hrnas_demo_1xb8-300_cityscapes-128x256.py'
+pytest.importorskip('mmseg')
+
+
+@pytest.fixture
+def tool(monkeypatch, capsys):
+    """Run a command line in this process."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.syspath_prepend(ROOT / 'tools')
+
+    def run(name, *args):
+        path = f'tools/{name}.py'
+        monkeypatch.setattr(sys, 'argv', [path, *map(str, args)])
+        code = 0
+        try:
+            runpy.run_path(path, run_name='__main__')
+        except SystemExit as stopped:
+            code = stopped.code
+        out, err = capsys.readouterr()
+        return SimpleNamespace(code=code, out=out, err=err)
+
+    return run
+
+
+@pytest.fixture(scope='module')
+def network(tmp_path_factory):
+    """A searched network of the demo's supernet, and its checkpoint."""
+    torch.manual_seed(0)
+    model = build_model(prepare_config(str(ROOT / CONFIG)))
+    cost_model = cost_model_of(model, (64, 96))
+    shrink_(model, random_keep(model))
+    path = tmp_path_factory.mktemp('network') / 'model.pth'
+    description = describe_architecture(model, cost_model)
+    checkpoint = dict(state_dict=model.state_dict(), architecture=description)
+    torch.save(checkpoint, path)
+    return model, path
+
+
+def assert_refused(result, message, *files):
+    """One line, exit code 2, and no file written."""
+    assert result.code == 2
+    (line,) = [x for x in result.err.splitlines() if x.startswith('error: ')]
+    assert message in line
+    assert not any(Path(file).exists() for file in files)
+
+
+def test_export_architecture(tool, network, tmp_path):
+    model, path = network
+    out = tmp_path / 'a.json'
+    result = tool('export_architecture', path, out)
+    assert result.code == 0 and 'multiply-adds at (3, 64, 96)' in result.out
+    assert read_description(str(out))['units'] == architecture_of(model)
+    written = out.read_text()
+    result = tool('export_architecture', path, out)
+    assert result.code == 2 and '--force overwrites it' in result.err
+    assert out.read_text() == written
+    # Raw weights that say nothing of themselves: the config tells.
+    bare = tmp_path / 'bare.pth'
+    torch.save(model.state_dict(), bare)
+    out.unlink()
+    assert_refused(
+        tool('export_architecture', bare, out), 'with --config', out
+    )
+    tool('export_architecture', bare, out, '--config', CONFIG)
+    assert read_description(str(out))['units'] == architecture_of(model)
+
+
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        (b'nothing', 'is no checkpoint'),
+        (dict(state_dict={'conv.weight': torch.ones(1)}), 'another network'),
+    ],
+)
+def test_a_checkpoint_of_something_else(tool, tmp_path, content, message):
+    path, out = tmp_path / 'other.pth', tmp_path / 'out'
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    for name, args in (
+        ('export_architecture', (path, out, '--config', CONFIG)),
+        ('export_onnx', (CONFIG, path, out, '--shape', 32, 64)),
+        ('get_flops', (CONFIG, path)),
+        ('benchmark', (f'{CONFIG}:{path}', '--shape', 32, 64)),
+    ):
+        assert_refused(tool(name, *args), message, out)
+
+
+def test_an_architecture_with_a_typo(tool, network, tmp_path):
+    _, path = network
+    out = tmp_path / 'a.json'
+    tool('export_architecture', path, out)
+    content = json.loads(out.read_text())
+    name = next(n for n in content['units'] if n.endswith('tokens'))
+    content['units'][name.replace('tokens', 'token')] = 1
+    out.write_text(json.dumps(content))
+    arch = f'model.backbone.arch={out}'
+    result = tool('get_flops', CONFIG, '--cfg-options', arch)
+    assert_refused(result, "tokens'?")
+    result = tool('visualize', 'architecture', tmp_path / 'nowhere.json')
+    assert_refused(result, 'nowhere.json')
+
+
+def test_export_onnx(tool, network, tmp_path, monkeypatch):
+    _, path = network
+    out = tmp_path / 'model.onnx'
+    command = ('export_onnx', CONFIG, path, out, '--shape', 32, 64)
+    assert_refused(tool(*command, '--opset', 11), 'opset must be 18', out)
+    result = tool(*command, '--cfg-options', 'data_root=nowhere')
+    assert result.code == 0, result.err
+    assert 'random input: largest difference' in result.out
+    assert 'Not compared on real input: test_dataloader.dataset.data_root' in (
+        result.out
+    )
+    assert 'input 1 x (3, 32, 64)' in result.out
+    result = tool(*command)
+    assert result.code == 2 and 'exists; --force' in result.err
+    written = out.read_bytes()
+
+    # A file that does not compute the same never takes the place of one.
+    def differ(*args):
+        raise ValueError('it differs')
+
+    monkeypatch.setattr(hrnas_mm.deploy, 'check_onnx', differ)
+    with pytest.raises(ValueError, match='it differs'):
+        tool(*command, '--force')
+    assert out.read_bytes() == written
+    assert [p.name for p in tmp_path.iterdir()] == ['model.onnx']
+
+
+def test_export_onnx_compares_on_real_input(tool, network, tmp_path):
+    _, path = network
+    data, out = tmp_path / 'data', tmp_path / 'model.onnx'
+    tool(
+        'make_demo_data', 'cityscapes', data, '--train', 1, '--val', 1,
+        '--size', 64, 32,
+    )  # fmt: skip
+    result = tool(
+        'export_onnx', CONFIG, path, out, '--shape', 32, 64, '--dynamic-batch',
+        '--cfg-options', f'data_root={data}',
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    assert 'real input: largest difference' in result.out
+    assert 'input B x (3, 32, 64)' in result.out
+
+
+def test_benchmark(tool, network):
+    _, path = network
+    ddrnet = (
+        'mmseg::ddrnet/'
+        'ddrnet_23-slim_in1k-pre_2xb6-120k_cityscapes-1024x1024.py'
+    )
+    result = tool(
+        'benchmark', f'{CONFIG}:{path}', ddrnet, '--shape', 64, 64,
+        '--rounds', 2, '--batch', 2, '--threads', 1,
+        '--backends', 'eager', 'channels_last',
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    rows = [x.split('│') for x in result.out.splitlines() if 'x64x64' in x]
+    assert [row[2].strip() for row in rows] == ['eager', 'channels_last'] * 2
+    for row in rows:
+        macs, params, median, _, images, peak = (c.strip() for c in row[4:10])
+        assert float(macs.rstrip(' G')) > 0 and float(params.rstrip(' M')) > 0
+        assert float(images) == pytest.approx(2000 / float(median), rel=0.02)
+        assert float(peak) > 0
+
+
+def test_benchmark_of_an_unknown_model(tool):
+    result = tool('benchmark', 'mmseg::no/such.py', '--shape', 64, 64)
+    assert_refused(result, 'no/such.py')
+    result = tool('benchmark', 'mmfoo::x.py', '--shape', 64, 64)
+    assert_refused(result, "got 'mmfoo'")
+    result = tool('benchmark', 'ddrnet', '--shape', 64, 64)
+    assert_refused(result, "must be CONFIG.py or CONFIG.py:CHECKPOINT, got 'd")
+
+
+@pytest.fixture
+def work_dir(network, tmp_path):
+    """What a search of one shrink would leave."""
+    model, path = network
+    found = torch.load(path, weights_only=True)['architecture']
+    supernet = found['supernet']
+    kinds = dict(k3=3, k5=5, k7=7, tokens=1)
+    history = [
+        dict(
+            iter=10 * i, macs=macs, params=params, rho=1e-3,
+            counts=list(units.values()), **kinds,
+        )
+        for i, (macs, params, units) in enumerate(
+            [(9e9, 5e6, supernet), (1e9, 1e6, found['units'])]
+        )
+    ]  # fmt: skip
+    folder = tmp_path / 'run'
+    folder.mkdir()
+    record = dict(
+        supernet=supernet, input_shape=[3, 64, 96], macs=9e9, params=5e6,
+        target=None, begin=0, end=10, max_iters=20, history=history,
+        evaluations=[dict(iter=20, macs=1e9, metrics=dict(mIoU=50.0))],
+        rungs=[],
+    )  # fmt: skip
+    write_record(str(folder), record)
+    return folder
+
+
+@pytest.mark.parametrize(
+    'command, name',
+    [
+        ('architecture', 'architecture.png'),
+        ('search', 'search.png'),
+        ('pareto', 'pareto.png'),
+        ('report', 'report.html'),
+    ],
+)
+def test_visualize_in_the_work_dir(tool, work_dir, command, name):
+    result = tool('visualize', command, work_dir)
+    assert result.code == 0 and f'is in {work_dir / name}' in result.out
+    if name.endswith('.png'):
+        assert cv2.imread(str(work_dir / name)).std() > 10
+    refused = tool('visualize', command, work_dir)
+    assert refused.code == 2 and '--force' in refused.err
+    assert tool('visualize', command, work_dir, '--force').code == 0
+    (work_dir / name).unlink()
+    for text, message in (('[', 'is not JSON'), ('[]', 'not the record')):
+        (work_dir / RECORD).write_text(text)
+        result = tool('visualize', command, work_dir)
+        assert_refused(result, message, work_dir / name)
+    (work_dir / RECORD).unlink()
+    result = tool('visualize', command, work_dir)
+    assert_refused(result, 'is not the work_dir of a search', work_dir / name)
+
+
+def test_visualize_from_files_and_as_an_animation(
+    tool, network, work_dir, tmp_path
+):
+    _, path = network
+    architecture, out = tmp_path / 'a.json', tmp_path / 'three.png'
+    tool('export_architecture', path, architecture)
+    sources = (architecture, path, work_dir)
+    result = tool('visualize', 'architecture', *sources, '--out', out)
+    assert result.code == 0, result.err
+    alone = tmp_path / 'one.png'
+    tool('visualize', 'architecture', path, '--out', alone)
+    one, three = (cv2.imread(str(p)).shape[0] for p in (alone, out))
+    assert 2.5 * one < three + one < 4 * one
+    gif = tmp_path / 'descent.gif'
+    assert tool('visualize', 'architecture', work_dir, '--out', gif).code == 0
+    assert gif.read_bytes().startswith(b'GIF89a')
+    gif.unlink()
+    result = tool('visualize', 'architecture', path, '--out', gif)
+    assert_refused(result, 'an animation is of the work_dir', gif)
+    odd = tmp_path / 'picture.odd'
+    result = tool('visualize', 'architecture', path, '--out', odd)
+    assert_refused(result, '--out must end in one of', odd)
+    result = tool('visualize', 'pareto', work_dir, '--metric', 'AP')
+    assert_refused(result, '--metric must be one of mIoU')
+
+
+def test_convert_official_of_something_else(tool, tmp_path):
+    source, out = tmp_path / 'checkpoint.json', tmp_path / 'a.json'
+    source.write_text('[]')
+    result = tool('convert_official', CONFIG, source, out)
+    assert_refused(result, 'has 0 blocks, the model of the config has 15', out)
+    for text, message in (('{', 'is not JSON'), ('{}', 'a list of blocks')):
+        source.write_text(text)
+        result = tool('convert_official', CONFIG, source, out)
+        assert_refused(result, message, out)
+    source.write_text('[]')
+    weights = tmp_path / 'weights.pth'
+    torch.save(dict(model={'a.weight': torch.ones(1)}), weights)
+    result = tool('convert_official', CONFIG, weights, tmp_path / 'm.pth')
+    assert_refused(result, 'no block features.0', tmp_path / 'm.pth')
+    other = (
+        'mmseg::ddrnet/ddrnet_23_in1k-pre_2xb6-120k_cityscapes-1024x1024.py'
+    )
+    result = tool('convert_official', other, source, out)
+    assert_refused(result, 'must be an HRNASSupernet, got DDRNet', out)
+
+
+def test_convert_official_of_the_released_files(tool, shared_data, tmp_path):
+    pytest.importorskip('mmpretrain')
+    config = 'configs/mmpretrain/hrnas-a_8xb64-350e_in1k.py'
+    source = shared_data / 'official/checkpoint.json'
+    out = tmp_path / 'a.json'
+    no_tokens = ('model.backbone.num_tokens=0', 'model.neck.0.num_tokens=0')
+    result = tool(
+        'convert_official', config, source, out, '--cfg-options', *no_tokens
+    )
+    assert '259232935 multiply-adds at (3, 224, 224), 3893918' in result.out
+    arch = [f'model.{part}.arch={out}' for part in ('backbone', 'neck.0')]
+    result = tool(
+        'get_flops', config, '--json', '--cfg-options', *no_tokens, *arch
+    )
+    assert json.loads(result.out)['total']['macs'] == 259232935
+
+
+@pytest.mark.parametrize('form', ['json', 'pth'])
+def test_the_architecture_in_another_framework(tool, network, tmp_path, form):
+    """Of a segmentation, in a pose estimator of another input size."""
+    pytest.importorskip('mmpose')
+    model, arch = network
+    if form == 'json':
+        arch = tmp_path / 'a.json'
+        tool('export_architecture', network[1], arch)
+    pose = 'configs/mmpose/td-hm_hrnas-demo_1xb16-8e_coco-192x144.py'
+    cfg = prepare_config(pose, {'model.backbone.arch': str(arch)})
+    other = build_model(cfg)
+    assert architecture_of(other) == architecture_of(model)
+    assert other.backbone(torch.zeros(1, 3, 192, 144))[0].shape[-1] == 36

@@ -1,0 +1,114 @@
+"""Convert a network of the authors' released code.
+
+    python tools/convert_official.py CONFIG checkpoint.json architecture.json
+    python tools/convert_official.py CONFIG weights.pth model.pth
+
+CONFIG is ours, with the supernet that the network was searched in. From the
+list of blocks in their checkpoint.json an architecture comes for ``arch=...``,
+from their weights a checkpoint that the config loads as it is.
+"""
+
+import argparse
+
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from hrnas_mm.command import add_force, check_new, clear_errors
+from hrnas_mm.config import (
+    add_config_arguments,
+    add_shape_argument,
+    build_model,
+    load_weights_,
+    read_config,
+    search_shape,
+)
+from hrnas_mm.engine.dense import cost_model_of
+from hrnas_mm.official import (
+    convert_state_dict,
+    official_architecture,
+    unused_params,
+)
+from hrnas_mm.search import (
+    apply_architecture_,
+    architecture_in,
+    describe_architecture,
+    write_architecture,
+)
+from hrnas_mm.search.architecture import summary
+from hrnas_mm.search.files import read_checkpoint, read_json, replacing
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_config_arguments(parser)
+    parser.add_argument('source', help='checkpoint.json, or weights')
+    parser.add_argument('out', help='the .json or .pth to write')
+    add_shape_argument(parser)
+    add_force(parser)
+    return parser.parse_args()
+
+
+def shrunk(model: nn.Module, architecture, cfg: Config, shape) -> dict:
+    """Shrink the model; describe its architecture."""
+    cost_model = cost_model_of(model, shape or search_shape(cfg))
+    apply_architecture_(model, architecture)
+    return describe_architecture(model, cost_model)
+
+
+def weights_in(path: str) -> dict:
+    """The weights of a checkpoint of the released code."""
+    checkpoint = read_checkpoint(path)
+    for key in ('state_dict', 'model'):
+        if isinstance(checkpoint.get(key), dict):
+            return checkpoint[key]
+    return checkpoint
+
+
+def convert(args: argparse.Namespace) -> dict:
+    """Write what comes of the source; return what it is."""
+    check_new(args.out, args.force)
+    cfg = read_config(args)
+    model = build_model(cfg)
+    if args.source.endswith('.json'):
+        architecture = official_architecture(read_json(args.source), model)
+        description = shrunk(model, architecture, cfg, args.shape)
+        write_architecture(args.out, description)
+        return description
+    theirs = weights_in(args.source)
+    state_dict = convert_state_dict(theirs, model)
+    architecture = architecture_in(state_dict, model)
+    description = shrunk(model, architecture, cfg, args.shape)
+    load_weights_(model, state_dict, args.source)
+    with replacing(args.out) as new:
+        torch.save(
+            dict(
+                meta={},
+                state_dict=model.state_dict(),
+                architecture=description,
+            ),
+            new,
+        )
+    kept = unused_params(theirs)
+    if kept:
+        print(
+            f'{description["params"] + kept} parameters there: of empty '
+            f'blocks it keeps {kept} that it does not use'
+        )
+    return description
+
+
+def main() -> None:
+    """Convert, and say what came out."""
+    args = parse_args()
+    with clear_errors():
+        description = convert(args)
+    print(f'{args.out}: {summary(description)}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,75 @@
+"""Export the architecture of a checkpoint as JSON, to train it elsewhere.
+
+    python tools/export_architecture.py CHECKPOINT OUT.json
+    backbone=dict(type='HRNASSupernet', arch='OUT.json', ...)
+
+Checkpoints of a search say it themselves, whichever weights they hold. For
+any other, of a network that was retrained say, ``--config`` gives its config.
+"""
+
+import argparse
+
+from hrnas_mm.command import add_force, check_new, clear_errors
+from hrnas_mm.config import (
+    build_model,
+    prepare_config,
+    search_shape,
+)
+from hrnas_mm.engine.checkpoints import check_fits
+from hrnas_mm.engine.dense import cost_model_of
+from hrnas_mm.search import (
+    apply_architecture_,
+    describe_architecture,
+    read_description,
+    write_architecture,
+)
+from hrnas_mm.search.architecture import summary
+from hrnas_mm.search.files import read_checkpoint
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('checkpoint', help='of a run, or its model.pth')
+    parser.add_argument('out', help='the JSON file to write')
+    parser.add_argument(
+        '--config', help='for a checkpoint that does not say it itself'
+    )
+    add_force(parser)
+    return parser.parse_args()
+
+
+def description_in(path: str, config: str | None) -> dict:
+    """What a checkpoint, or its tensors, say of its architecture.
+
+    Raises:
+        ValueError: If it says nothing, or is not of the config.
+    """
+    if config is None:
+        return read_description(path)
+    cfg = prepare_config(config)
+    model = build_model(cfg)
+    cost_model = cost_model_of(model, search_shape(cfg))
+    try:
+        architecture = check_fits(read_checkpoint(path), model)
+    except ValueError as error:
+        raise ValueError(f'{path} does not fit {config}: {error}') from error
+    apply_architecture_(model, architecture)
+    return describe_architecture(model, cost_model)
+
+
+def main() -> None:
+    """Read, write, say what it costs."""
+    args = parse_args()
+    with clear_errors():
+        check_new(args.out, args.force)
+        description = description_in(args.checkpoint, args.config)
+        write_architecture(args.out, description)
+    print(f'{args.out}: {summary(description)}')
+
+
+if __name__ == '__main__':
+    main()
