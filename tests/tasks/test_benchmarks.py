@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -173,7 +174,6 @@ SPLITS = ('train', 'val', 'test')
 
 
 @pytest.fixture(
-    scope='module',
     params=[
         pytest.param(name, marks=pytest.mark.xdist_group(name))
         for name in BENCHMARKS
@@ -183,8 +183,15 @@ def searched(request, tmp_path_factory):
     """A benchmark, its data, and the folder of a finished search."""
     benchmark = BENCHMARKS[request.param]
     pytest.importorskip(benchmark.config.split('/')[0])
+    return search(benchmark, tmp_path_factory)
+
+
+# Not a fixture of the module: other processes' tests in between would have it
+# made anew.
+@cache
+def search(benchmark, tmp_path_factory):
     data = tmp_path_factory.mktemp('data')
-    work_dir = tmp_path_factory.mktemp(request.param)
+    work_dir = tmp_path_factory.mktemp(benchmark.layout)
     checked(
         'tools/make_demo_data.py', benchmark.layout, data,
         '--train', 4, '--val', 2,
