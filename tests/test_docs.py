@@ -1,0 +1,211 @@
+"""The documents say what the code does."""
+
+import ast
+import inspect
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hrnas_mm.engine import ProgressiveShrinkHook
+from hrnas_mm.models import HRNASSupernet
+from hrnas_mm.models.backbones.with_transformers import with_transformers
+from hrnas_mm.models.necks import HRNASFuseScales
+from hrnas_mm.modules import LightweightTransformer
+
+ROOT = Path(__file__).parents[1]
+DOCS = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+# What a section does not list, since another one does.
+OF_THE_SUPERNET = {
+    'kernel_sizes', 'expand_ratio', 'num_tokens', 'token_size', 'transformer',
+    'arch', 'norm_cfg', 'act_cfg', 'with_cp', 'init_cfg',
+}  # fmt: skip
+SET_AROUND_IT = {
+    'in_channels', 'out_channels', 'stride', 'num_tokens', 'token_size',
+    'norm_layer',
+}  # fmt: skip
+OPTIONS = [
+    (ProgressiveShrinkHook, set()),
+    (HRNASSupernet, set()),
+    (HRNASFuseScales, OF_THE_SUPERNET),
+    (with_transformers, set()),
+    (LightweightTransformer, SET_AROUND_IT),
+]
+
+
+def section(name):
+    text = (ROOT / 'docs/options.md').read_text()
+    return re.search(rf'^## {name}$(.*?)(?=^## |\Z)', text, re.M | re.S)[1]
+
+
+@pytest.mark.parametrize('owner, left_out', OPTIONS)
+def test_options_and_their_defaults(owner, left_out):
+    rows = [
+        [cell.strip(' `') for cell in line.split('|')[1:4]]
+        for line in section(owner.__name__).splitlines()
+        if line.startswith('| `')
+    ]
+    listed = {name: default for name, default, _ in rows}
+    parameters = inspect.signature(owner).parameters
+    assert set(listed) == set(parameters) - left_out
+    for name, default in listed.items():
+        found = parameters[name].default
+        if default.isupper() and default != 'None':
+            module = inspect.getmodule(owner)
+            assert found is getattr(module, default)
+        elif default:
+            assert found == ast.literal_eval(default), name
+        else:
+            assert found is inspect.Parameter.empty, name
+
+
+def sources():
+    for folder in ('hrnas_mm', 'tools'):
+        for path in (ROOT / folder).rglob('*.py'):
+            yield ast.parse(path.read_text())
+
+
+def raised():
+    """The messages of all errors, '...' for what varies."""
+    for tree in sources():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+                text = ''.join(map(template, node.exc.args[:1]))
+                if len(text.replace('...', '').strip()) > 8:
+                    yield re.sub(r'\s+', ' ', text)
+
+
+def texts():
+    """All texts in the code: messages are sometimes made elsewhere."""
+    for tree in sources():
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.Constant, ast.JoinedStr, ast.BinOp)):
+                yield re.sub(r'\s+', ' ', template(node)).replace('{}', '...')
+
+
+def template(node):
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return ''.join(map(template, node.values))
+    if isinstance(node, ast.BinOp):
+        return template(node.left) + template(node.right)
+    return '...'
+
+
+def parts(text):
+    return [part.strip() for part in text.split('...') if part.strip()]
+
+
+# Of an option that is out of range; a row for it alone would be too much.
+ANY_OPTION = '... must be ..., got ...'
+
+
+def is_about(row, message):
+    """Whether all parts of a row stand in a message, in their order."""
+    if row == ANY_OPTION:
+        return message == row
+    start = 0
+    for part in parts(row):
+        found = message.find(part, start)
+        if found < 0:
+            return False
+        start = found + len(part)
+    return True
+
+
+def messages():
+    text = (ROOT / 'docs/troubleshooting.md').read_text()
+    return re.findall(r'^\| `(.*?)` \|', text, re.M)
+
+
+def test_every_error_is_in_the_troubleshooting():
+    rows = messages()
+    missing = [m for m in raised() if not any(is_about(r, m) for r in rows)]
+    assert not missing
+
+
+def test_the_troubleshooting_is_about_errors_that_exist():
+    found = list(texts())
+    gone = [r for r in messages() if not any(is_about(r, m) for m in found)]
+    assert not gone
+
+
+def blocks(kind):
+    for path in DOCS:
+        for block in re.findall(
+            rf'```{kind}\n(.*?)```', path.read_text(), re.S
+        ):
+            yield path.name, block
+
+
+def test_commands_name_tools_and_configs_that_exist():
+    for name, block in blocks('bash'):
+        for line in block.replace('\\\n', ' ').splitlines():
+            for word in shlex.split(line, comments=True):
+                if re.match(r'(tools|configs)/[^:{}]*\.(py|sh)$', word):
+                    assert (ROOT / word).exists(), (name, word)
+
+
+def test_links_lead_somewhere():
+    for path in DOCS:
+        for link in re.findall(r'\]\(([^)#]+)(?:#[^)]*)?\)', path.read_text()):
+            if '://' not in link:
+                assert (path.parent / link).exists(), (path.name, link)
+
+
+def write_files(text, folder):
+    """Write the Python blocks that begin with their file's name."""
+    for name, code in re.findall(
+        r'```python\n# (\w+\.py)\n(.*?)```', text, re.S
+    ):
+        (folder / name).write_text(code)
+
+
+def run(command, folder):
+    binaries = Path(sys.executable).parent
+    return subprocess.run(
+        ['bash', '-euo', 'pipefail', '-c', command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            'PATH': f'{binaries}:{os.environ["PATH"]}',
+            'OMP_NUM_THREADS': '1',
+        },
+    )
+
+
+@pytest.mark.xdist_group('tutorial')
+def test_tutorial(tmp_path):
+    pytest.importorskip('mmseg')
+    pytest.importorskip('onnxruntime')
+    text = (ROOT / 'docs/tutorial.md').read_text()
+    write_files(text, tmp_path)
+    (tmp_path / 'tools').symlink_to(ROOT / 'tools')
+    printed = {}
+    for command in re.findall(r'```bash\n(.*?)```', text, re.S):
+        result = run(command, tmp_path)
+        assert result.returncode == 0, command + result.stderr[-3000:]
+        printed[command.split()[1]] = result.stdout + result.stderr
+    work_dir = tmp_path / 'work_dirs/my_search'
+    for name in (
+        'report.html', 'search.png', 'architecture.png', 'pareto.png',
+        'rungs/0.7/model.pth', 'searched/architecture.json',
+    ):  # fmt: skip
+        assert (work_dir / name).exists(), name
+    assert 'real input: largest diff' in printed['tools/export_onnx.py']
+    assert printed['tools/benchmark.py'].count('onnxruntime') == 3
+
+
+def test_extending(tmp_path):
+    text = (ROOT / 'docs/extend.md').read_text()
+    write_files(text, tmp_path)
+    (expected,) = re.findall(r'```text\n(.*?)```', text, re.S)
+    result = run('python use.py', tmp_path)
+    assert result.stdout == expected, result.stderr
