@@ -200,7 +200,7 @@ def test_tutorial(tmp_path):
     ):  # fmt: skip
         assert (work_dir / name).exists(), name
     assert 'real input: largest diff' in printed['tools/export_onnx.py']
-    assert printed['tools/benchmark.py'].count('onnxruntime') == 3
+    assert printed['tools/benchmark.py'].count('│ onnxruntime') == 3
 
 
 def test_extending(tmp_path):

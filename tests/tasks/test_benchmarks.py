@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -179,17 +179,20 @@ SPLITS = ('train', 'val', 'test')
         for name in BENCHMARKS
     ],
 )
-def searched(request, tmp_path_factory):
+def searched(request, search):
     """A benchmark, its data, and the folder of a finished search."""
     benchmark = BENCHMARKS[request.param]
     pytest.importorskip(benchmark.config.split('/')[0])
-    return search(benchmark, tmp_path_factory)
+    return search(benchmark)
 
 
-# Not a fixture of the module: other processes' tests in between would have it
-# made anew.
-@cache
-def search(benchmark, tmp_path_factory):
+@pytest.fixture(scope='session')
+def search(tmp_path_factory):
+    """Searches a benchmark, once for all its tests."""
+    return cache(partial(run_search, tmp_path_factory))
+
+
+def run_search(tmp_path_factory, benchmark):
     data = tmp_path_factory.mktemp('data')
     work_dir = tmp_path_factory.mktemp(benchmark.layout)
     checked(
