@@ -44,6 +44,7 @@ def _no_reports():
         yield
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in this hook too
 def pytest_collection_modifyitems(items):
     """Give a file to one process, where it does not group its tests itself."""
     for item in items:
