@@ -117,13 +117,14 @@ def _place_rest(
 ) -> None:
     """Place what comes after the stages: a neck, or the joined branches."""
     widened, joined = end + 1, end + 2
+    x, ends = end, [(end, float(y)) for y in rows]
     for name in names:
         match = _NECK.match(name)
         if match is None:
-            layout.places[name] = Place(end + FUSION, 0, LARGE)
-            layout.lines.extend(
-                ((end, float(y)), (end + FUSION, 0.0)) for y in rows
-            )
+            x += FUSION
+            layout.places[name] = Place(x, 0, LARGE)
+            layout.lines.extend((start, (x, 0.0)) for start in ends)
+            ends = [(x, 0.0)]
         elif match['kind'] == 'widen':
             row = float(match['index'])
             layout.places[name] = Place(widened, row, LARGE)

@@ -87,7 +87,12 @@ def test_neck_and_other_networks_have_places_too():
     names = ['backbone.stages.0.fusion.fuse.0.0']
     names += [f'neck.0.widen.{i}' for i in range(4)]
     names += [f'neck.0.down.{i}' for i in range(3)]
-    for blocks in (names, [f'backbone.layer{i}.0' for i in range(30)]):
+    first, *_ = names
+    for blocks in (
+        names,
+        [first, 'backbone.fuse', 'head.one', 'head.two'],
+        [f'backbone.layer{i}.0' for i in range(30)],
+    ):
         layout = lay_out(blocks)
         assert set(layout.places) == set(blocks)
         assert min(gaps(layout.places.values())) > 0
