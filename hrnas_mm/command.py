@@ -33,13 +33,14 @@ def clear_errors(
 def _is_ours(error: BaseException | None) -> bool:
     """Whether a ``raise`` of ours is its origin; registries raise it anew."""
     while error is not None:
-        *_, (frame, line) = traceback.walk_tb(error.__traceback__)
-        module = frame.f_globals.get('__name__', '').split('.')[0]
-        text = linecache.getline(frame.f_code.co_filename, line)
-        if module in ('hrnas_mm', '__main__') and (
-            text.lstrip().startswith('raise ')
-        ):
-            return True
+        # The last frame; an error that was never raised has none.
+        for frame, line in list(traceback.walk_tb(error.__traceback__))[-1:]:
+            module = frame.f_globals.get('__name__', '').split('.')[0]
+            text = linecache.getline(frame.f_code.co_filename, line)
+            if module in ('hrnas_mm', '__main__') and (
+                text.lstrip().startswith('raise ')
+            ):
+                return True
         error = error.__context__
     return False
 

@@ -43,7 +43,7 @@ from .milestones import Milestone
 from .plan import Search
 from .progress import LiveLine
 from .recalibration import recalibrate_runner_
-from .report import record_evaluation, report
+from .report import HISTORY, record_evaluation, report
 from .results import write_results, write_rung
 from .rng import (
     begin_epoch_,
@@ -186,7 +186,7 @@ class ProgressiveShrinkHook(Hook):
             self._rng_state = None
         self.search.remember(runner)
         self.search.announce(runner)
-        if not runner.iter:
+        if not runner.iter or not runner.message_hub.runtime_info.get(HISTORY):
             self._report(runner, architecture_of(model))
         self._line = LiveLine(runner, self.search)
 

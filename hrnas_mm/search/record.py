@@ -44,7 +44,8 @@ def read_record(work_dir: str) -> dict[str, Any]:
             'with ProgressiveShrinkHook'
         )
     record = read_json(path)
-    if not isinstance(record, dict) or record.get('schema') != SCHEMA:
+    is_record = isinstance(record, dict) and record.get('schema') == SCHEMA
+    if not is_record or not record.get('history'):
         raise ValueError(f'{path} is not the record of a search')
     return record
 

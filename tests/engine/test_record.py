@@ -10,6 +10,7 @@ from mmengine.registry import METRICS, MODELS
 from mmengine.runner import Runner
 
 import hrnas_mm.engine.progressive_shrink_hook as hook_module
+from hrnas_mm.compat import plain_checkpoint_
 from hrnas_mm.engine import progress, results
 from hrnas_mm.engine.progress import LiveLine
 from hrnas_mm.engine.surgery import bare_model, deployed_model
@@ -121,6 +122,26 @@ def test_a_search_that_goes_on_from_a_network_without_tokens(tmp_path):
     record = read_record(str(tmp_path))
     assert record['history'][0]['tokens'] == 0
     assert sum(n for u, n in record['supernet'].items() if 'tokens' in u)
+    write_report(str(tmp_path / 'report.html'), str(tmp_path))
+
+
+def test_the_search_of_a_run_that_began_without_one(tmp_path):
+    """Its checkpoint has no history: that begins where it is resumed."""
+    cfg = tiny.config(tmp_path)
+    hooks = cfg.pop('custom_hooks')
+    cfg.train_cfg.max_iters = 8
+    Runner.from_cfg(cfg).train()
+    path = tmp_path / 'iter_8.pth'
+    checkpoint = torch.load(path, weights_only=False)
+    plain_checkpoint_(checkpoint)
+    torch.save(checkpoint, path)
+    cfg = tiny.config(tmp_path, interval=2)
+    cfg.resume = True
+    cfg.custom_hooks = hooks
+    cfg.experiment_name += '-again'
+    Runner.from_cfg(cfg).train()
+    record = read_record(str(tmp_path))
+    assert record['history'][0]['iter'] == 8
     write_report(str(tmp_path / 'report.html'), str(tmp_path))
 
 
