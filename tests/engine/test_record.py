@@ -128,16 +128,15 @@ def test_a_search_that_goes_on_from_a_network_without_tokens(tmp_path):
 def test_the_search_of_a_run_that_began_without_one(tmp_path):
     """Its checkpoint has no history: that begins where it is resumed."""
     cfg = tiny.config(tmp_path)
-    hooks = cfg.pop('custom_hooks')
+    cfg.pop('custom_hooks')
     cfg.train_cfg.max_iters = 8
     Runner.from_cfg(cfg).train()
     path = tmp_path / 'iter_8.pth'
     checkpoint = torch.load(path, weights_only=False)
     plain_checkpoint_(checkpoint)
     torch.save(checkpoint, path)
-    cfg = tiny.config(tmp_path, interval=2)
+    cfg = tiny.config(tmp_path, begin=9, interval=2)
     cfg.resume = True
-    cfg.custom_hooks = hooks
     cfg.experiment_name += '-again'
     Runner.from_cfg(cfg).train()
     record = read_record(str(tmp_path))
