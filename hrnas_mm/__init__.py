@@ -1,10 +1,18 @@
-"""HR-NAS (Ding et al., CVPR 2021) for OpenMMLab."""
+"""HR-NAS (Ding et al., CVPR 2021) for OpenMMLab.
 
-from . import engine, models
-from .compat import define_torchvision_ops, enlarge_onednn_cache
+``hrnas_mm.search`` and ``hrnas_mm.modules`` are plain torch, and work without
+OpenMMLab; all else is imported where mmengine and mmcv are there.
+"""
+
+from importlib.util import find_spec
+
+from .compat_torch import define_torchvision_ops, enlarge_onednn_cache
 from .version import __version__
 
 define_torchvision_ops()
 enlarge_onednn_cache()
 
-__all__ = ['__version__', 'engine', 'models']
+if find_spec('mmengine') and find_spec('mmcv'):
+    from . import engine, models, resume  # noqa: F401  (they register)
+
+__all__ = ['__version__']

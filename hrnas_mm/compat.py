@@ -4,61 +4,17 @@ import os
 import subprocess
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from importlib import metadata
 from typing import Any
 
-import numpy as np
-import torch
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.hooks import CheckpointHook
-from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from torch import nn
 
 from .nested import nested_dicts
-
-
-def plain_checkpoint_(checkpoint: dict) -> None:
-    """Make a Runner's checkpoint loadable with ``weights_only=True``.
-
-    torch >= 2.6 loads with ``weights_only=True``, but mmengine pickles
-    HistoryBuffer objects, and then cannot load any checkpoint of its own.
-    Tensors and plain types instead also mean that loading runs no code.
-
-    Upstream: open-mmlab/mmengine#1655. Can go when mmengine saves plain types.
-    """
-    hub = checkpoint.get('message_hub')
-    if hub:
-        hub['log_scalars'] = {
-            name: dict(
-                zip(('log', 'count'), map(torch.as_tensor, buffer.data))
-            )
-            for name, buffer in hub['log_scalars'].items()
-            if isinstance(buffer, HistoryBuffer)
-        }
-        hub['runtime_info'] = plain(hub['runtime_info'])
-    for state in nested_dicts(checkpoint.get('param_schedulers')):
-        # OneCycleLR saves a function that its constructor sets anyway.
-        for key in [k for k, value in state.items() if callable(value)]:
-            del state[key]
-    checkpoint['meta'] = plain(checkpoint['meta'])
-
-
-def restore_checkpoint_(checkpoint: dict) -> None:
-    """Undo :func:`plain_checkpoint_`; leaves any other checkpoint alone."""
-    hub = checkpoint.get('message_hub')
-    if hub:
-        hub['log_scalars'] = {
-            name: HistoryBuffer(
-                saved['log'].cpu().numpy(), saved['count'].cpu().numpy()
-            )
-            if isinstance(saved, dict)
-            else saved
-            for name, saved in hub['log_scalars'].items()
-        }
 
 
 def reseed_loading_(runner: Runner) -> None:
@@ -97,8 +53,9 @@ def remove_after_saving_(hook: CheckpointHook) -> None:
 def _remove_after(
     hook: CheckpointHook, save: Callable[..., None]
 ) -> Callable[..., None]:
-    def save_then_remove(*args, **kwargs) -> None:
-        backend, old = hook.file_backend, []
+    def save_then_remove(*args: Any, **kwargs: Any) -> None:
+        backend = hook.file_backend
+        old: list[str] = []
         hook.file_backend = _Keeping(backend, old)
         try:
             save(*args, **kwargs)
@@ -134,11 +91,11 @@ def sync_first_iteration_(model: nn.Module) -> None:
     if not getattr(model, 'static_graph', False):
         return
 
-    def first() -> AbstractContextManager:
-        del model.no_sync
+    def first() -> AbstractContextManager[None]:
+        del vars(model)['no_sync']
         return nullcontext()
 
-    model.no_sync = first
+    vars(model)['no_sync'] = first
 
 
 def use_gloo_(cfg: Config) -> None:
@@ -187,56 +144,3 @@ def _set_slurm_ranks() -> None:
         os.environ['MASTER_ADDR'] = hosts[0]
     os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
     os.environ.setdefault('MASTER_PORT', '29500')
-
-
-def plain(value: Any) -> Any:
-    """Turn numpy values, also inside containers, into plain ones."""
-    if isinstance(value, dict):
-        return {plain(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(plain(item) for item in value)
-    if isinstance(value, (np.generic, np.ndarray)):
-        return value.tolist()
-    return value
-
-
-def enlarge_onednn_cache() -> None:
-    """Let oneDNN keep the kernels of all convolutions of a supernet.
-
-    It compiles a kernel per shape and keeps 1024 of them; forward and
-    backward of one supernet need more, and every step then compiles them all
-    again: on two cores a training step took 1.6 to 2.2 times as long. Takes
-    effect before the first convolution; a value set by the user stays.
-
-    Upstream: uxlfoundation/oneDNN, ONEDNN_PRIMITIVE_CACHE_CAPACITY. Can go
-    when its default grows.
-    """
-    os.environ.setdefault('ONEDNN_PRIMITIVE_CACHE_CAPACITY', '16384')
-
-
-def define_torchvision_ops() -> None:
-    """Let a CUDA build of torchvision be imported beside a CPU build of torch.
-
-    Its library cannot be loaded then, and the import fails where it gives
-    these two operators a meta kernel. mmpose and mmpretrain use its
-    transforms only.
-
-    Upstream: pytorch/vision, torchvision/_meta_registrations.py. Can go when
-    there is a CPU build beside every torch.
-    """
-    try:
-        build = metadata.version('torchvision')
-    except metadata.PackageNotFoundError:
-        return
-    if torch.version.cuda is not None or '+cpu' in build or _torchvision_ops:
-        return
-    library = torch.library.Library('torchvision', 'DEF')
-    for name in ('nms', 'qnms'):
-        library.define(
-            f'{name}(Tensor dets, Tensor scores, float iou_threshold) '
-            '-> Tensor'
-        )
-    _torchvision_ops.append(library)  # the operators live as long as it does
-
-
-_torchvision_ops: list[torch.library.Library] = []

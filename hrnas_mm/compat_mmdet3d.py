@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmcv.ops import box_iou_rotated
 
 
 def mend_mmdet3d_() -> None:
@@ -33,12 +32,13 @@ def mend_mmdet3d_() -> None:
     """
     os.environ.setdefault('NUMBA_THREADING_LAYER', 'workqueue')
     if 'long' not in vars(np):
-        np.long = np.int_
+        vars(np)['long'] = np.int_
     if not torch.cuda.is_available():
         # Its kernels are compiled when it is imported, which needs a GPU.
         name = 'mmdet3d.evaluation.functional.kitti_utils.rotate_iou'
-        sys.modules[name] = ModuleType(name, rotate_iou.__doc__)
-        sys.modules[name].rotate_iou_gpu_eval = rotate_iou
+        module = ModuleType(name, rotate_iou.__doc__)
+        vars(module)['rotate_iou_gpu_eval'] = rotate_iou
+        sys.modules[name] = module
     metric = import_module('mmdet3d.evaluation.metrics').KittiMetric
     if not hasattr(metric.convert_annos_to_kitti_annos, '__wrapped__'):
         metric.convert_annos_to_kitti_annos = _name_dont_care(
@@ -48,7 +48,7 @@ def mend_mmdet3d_() -> None:
 
 def _name_dont_care(convert: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(convert)
-    def convert_all(self, data_infos: dict) -> Any:
+    def convert_all(self: Any, data_infos: dict[str, Any]) -> Any:
         data_infos['metainfo']['categories'].setdefault('DontCare', -1)
         return convert(self, data_infos)
 
@@ -73,6 +73,8 @@ def rotate_iou(
     Returns:
         (N, K), float32.
     """
+    from mmcv.ops import box_iou_rotated  # compiled; only KITTI needs it
+
     tensors = [
         torch.as_tensor(b.astype(np.float32)) for b in (boxes, query_boxes)
     ]

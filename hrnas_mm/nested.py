@@ -1,14 +1,27 @@
-"""Walking through nested containers, as configs are."""
+"""Walking through nested containers, as configs and checkpoints are."""
 
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 
 def nested_dicts(node: Any) -> Iterator[dict[str, Any]]:
-    """All dicts in a config, from the outside in."""
+    """Yield all dicts in a config, from the outside in."""
     if isinstance(node, dict):
         yield node
         node = list(node.values())
     if isinstance(node, (list, tuple)):
         for item in node:
             yield from nested_dicts(item)
+
+
+def plain(value: Any) -> Any:
+    """Return numpy values, also inside containers, as plain ones."""
+    if isinstance(value, dict):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(plain, value))
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    return value

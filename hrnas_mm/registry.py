@@ -6,7 +6,12 @@ mmseg, mmpose, mmdet3d and mmpretrain alike. ``type='hrnas_mm.HRNASSupernet'``
 finds the child and imports it without ``custom_imports``.
 """
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 from mmengine import registry as root
+
+Registered = TypeVar('Registered', bound=Callable[..., Any])
 
 MODELS = root.Registry(
     'model',
@@ -15,14 +20,19 @@ MODELS = root.Registry(
     locations=['hrnas_mm.models'],
 )
 HOOKS = root.Registry(
-    'hook', parent=root.HOOKS, scope='hrnas_mm', locations=['hrnas_mm.engine']
+    'hook',
+    parent=root.HOOKS,
+    scope='hrnas_mm',
+    locations=['hrnas_mm.engine', 'hrnas_mm.resume'],
 )
 
 
-def register_in(child: root.Registry):
+def register_in(
+    child: root.Registry,
+) -> Callable[[Registered], Registered]:
     """Decorate a class: register it in a child registry and in the root."""
 
-    def register(cls):
+    def register(cls: Registered) -> Registered:
         child.register_module(module=cls)
         child.parent.register_module(module=cls)
         return cls

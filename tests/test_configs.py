@@ -8,9 +8,10 @@ from mmengine.config import Config
 from mmengine.registry import HOOKS
 
 import hrnas_mm  # noqa: F401  (before mmpose, see compat.py)
-from hrnas_mm.config import build_model, search_shape
+from hrnas_mm.building import build_model
+from hrnas_mm.cli.config import search_shape
 from hrnas_mm.engine import ProgressiveShrinkHook
-from hrnas_mm.engine.dense import cost_model_of
+from hrnas_mm.measure import cost_model_of
 from hrnas_mm.search import parse_budget
 
 ROOT = Path(__file__).parents[1] / 'configs'

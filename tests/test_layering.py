@@ -1,65 +1,132 @@
-"""The arrows of the design: who may import whom."""
+"""The arrows of the design: no more than CONTRIBUTING.md's table has."""
 
 import ast
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / 'hrnas_mm'
-OPENMMLAB = {
-    'mmcv',
-    'mmengine',
-    'mmseg',
-    'mmpose',
-    'mmdet',
-    'mmdet3d',
-    'mmpretrain',
-}
-FRAMEWORKS = OPENMMLAB - {'mmcv', 'mmengine'}
-ABOVE = {
-    'models', 'engine', 'visualization', 'deploy', 'registry', 'compat',
-    'config',
-}  # fmt: skip
-FORBIDDEN = {
-    'search': OPENMMLAB | ABOVE | {'modules'},
-    'modules': OPENMMLAB | ABOVE,
-    'visualization': (OPENMMLAB | ABOVE | {'modules'}) - {'visualization'},
-    'models': FRAMEWORKS | {'engine', 'visualization', 'deploy'},
-    'engine': FRAMEWORKS | {'modules', 'models', 'deploy'},
-    'deploy': FRAMEWORKS | {'modules', 'models', 'visualization'},
-}
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / 'hrnas_mm'
+FRAMEWORKS = {'mmseg', 'mmpose', 'mmdet', 'mmdet3d', 'mmpretrain'}
+
+
+def allowed():
+    """What each room may import, rooms and packages, as the table says."""
+    text = (ROOT / 'CONTRIBUTING.md').read_text()
+    rows = re.findall(r'^\| `(\w+)` \|.*\|(.*)\|(.*)\|$', text, re.M)
+    return {
+        room: tuple(set(re.findall(r'`(\w+)`', cell)) for cell in cells)
+        for room, *cells in rows
+    }
+
+
+ALLOWED = allowed()
+
+
+def room_of(path):
+    return path.relative_to(PACKAGE).with_suffix('').parts[0]
 
 
 def imported(path):
-    """Top-level packages, and of hrnas_mm the layer, that a file imports."""
+    """Rooms of hrnas_mm, and other packages, that a file imports."""
+    depth = len(path.relative_to(PACKAGE).parts)
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name.split('.')[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            parts = (node.module or '').split('.')
-            if node.level == 0 and parts[0] != 'hrnas_mm':
-                yield parts[0]
-            elif node.level == 0:
-                yield from parts[1:2]
-            elif node.level == len(path.relative_to(PACKAGE).parts):
-                yield from (
-                    parts if parts[0] else (alias.name for alias in node.names)
+            yield from (('', a.name.split('.')[0]) for a in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == depth:
+            # from .. import room, or from ..room.file import name
+            names = [node.module] if node.module else []
+            names = names or [alias.name for alias in node.names]
+            yield from (('hrnas_mm', name.split('.')[0]) for name in names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            package, *rest = node.module.split('.')
+            yield (
+                ('hrnas_mm', rest[0])
+                if rest and package == 'hrnas_mm'
+                else (
+                    '',
+                    package,
                 )
+            )
 
 
-@pytest.mark.parametrize('layer', FORBIDDEN)
-def test_layer_imports_only_what_is_below(layer):
-    for path in (PACKAGE / layer).rglob('*.py'):
-        assert not set(imported(path)) & FORBIDDEN[layer], path
+def test_every_room_is_in_the_table():
+    found = {room_of(path) for path in PACKAGE.rglob('*.py')}
+    assert found - {'__init__', 'version'} == set(ALLOWED)
 
 
-def test_modules_use_units_and_cost_of_search_only():
-    for path in (PACKAGE / 'modules').rglob('*.py'):
-        text = path.read_text()
-        for part in ('shrink', 'penalty', 'architecture'):
-            assert f'search.{part}' not in text, path
-
-
-def test_no_framework_is_imported_with_the_package():
+@pytest.mark.parametrize('room', ALLOWED)
+def test_a_room_imports_what_the_table_says(room):
+    rooms, packages = ALLOWED[room]
+    used = set()
     for path in PACKAGE.rglob('*.py'):
-        assert not set(imported(path)) & FRAMEWORKS, path
+        if room_of(path) != room:
+            continue
+        for package, name in imported(path):
+            if package == 'hrnas_mm':
+                assert name in rooms | {room, 'version'}, path
+                used.add(name)
+            elif name not in sys.stdlib_module_names:
+                assert name in packages, (path, name)
+                used.add(name)
+    # And the table says no more than there is.
+    assert rooms | packages <= used
+
+
+def test_no_arrow_points_up():
+    """Each room stands below those that it imports: so there is no circle."""
+    order = list(ALLOWED)
+    for room, (rooms, packages) in ALLOWED.items():
+        assert all(order.index(r) < order.index(room) for r in rooms), room
+        assert not packages & FRAMEWORKS
+
+
+def test_no_circle_inside_a_room():
+    """Between files, type hints included."""
+    for folder in {path.parent for path in PACKAGE.rglob('*.py')}:
+        arrows = {path.stem: siblings(path) for path in folder.glob('*.py')}
+        arrows.pop('__init__', None)
+        while arrows:
+            free = [f for f, to in arrows.items() if not to & arrows.keys()]
+            assert free, (folder, arrows)
+            for name in free:
+                del arrows[name]
+
+
+def siblings(path):
+    return {
+        name.split('.')[0]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.level == 1
+        for name in ([node.module] if node.module else [])
+    }
+
+
+IMPORT = """
+import sys
+for name in ('mmcv._ext', 'mmcv.ops', *{frameworks}):
+    sys.modules[name] = None
+import hrnas_mm
+from mmengine.registry import HOOKS, MODELS
+assert 'HRNASSupernet' in MODELS
+assert {{'ProgressiveShrinkHook', 'ExactResumeHook'}} <= set(HOOKS.module_dict)
+"""
+
+
+def test_importing_needs_no_framework_and_no_compiled_mmcv():
+    code = IMPORT.format(frameworks=sorted(FRAMEWORKS))
+    subprocess.run([sys.executable, '-c', code], check=True)
+
+
+@pytest.mark.parametrize(
+    'hook', ["'ProgressiveShrinkHook', interval=1, rho=0", "'ExactResumeHook'"]
+)
+def test_the_child_registry_imports_by_itself(hook):
+    hook = hook.replace("'", "'hrnas_mm.", 1)
+    code = (
+        f'from mmengine.registry import HOOKS; HOOKS.build(dict(type={hook}))'
+    )
+    subprocess.run([sys.executable, '-c', code], check=True)

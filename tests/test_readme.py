@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from mmengine.registry import HOOKS
 
-from hrnas_mm.config import build_model, prepare_config, search_shape
+from hrnas_mm.building import build_model
+from hrnas_mm.cli.config import prepare_config, search_shape
 from hrnas_mm.engine import ProgressiveShrinkHook
-from hrnas_mm.engine.dense import cost_model_of
+from hrnas_mm.measure import cost_model_of
 from hrnas_mm.search import parse_budget
 
 ROOT = Path(__file__).parents[1]
@@ -42,7 +43,7 @@ def test_config(name, tmp_path):
     shape = search_shape(cfg) or (512, 1024)
     cost_model = cost_model_of(model, shape)
     for hook in found:
-        assert parse_budget(hook.target, cost_model).amount > 0
+        assert parse_budget(hook.options.target, cost_model).amount > 0
 
 
 def test_one_line_in_an_hrnets_config(tmp_path):

@@ -95,6 +95,17 @@ class PixelAccuracy(BaseMetric):
 METRICS.register_module(module=PixelAccuracy)
 
 
+def search_of(runner):
+    (hook,) = [h for h in runner.hooks if hasattr(h, 'search')]
+    return hook.search
+
+
+def history_of(runner):
+    """The shrinks of a search, what each left costing among the facts."""
+    shrinks = search_of(runner).history.shrinks
+    return [{**facts, **facts['costs']} for facts in shrinks]
+
+
 def config(work_dir, max_iters=12, by_epoch=False, ema=None, **hook):
     """A whole search in a Runner: three shrinks, four checkpoints."""
     loader = dict(

@@ -26,18 +26,16 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from hrnas_mm.command import clear_errors
-from hrnas_mm.config import (
+from hrnas_mm.building import build_model, load_network
+from hrnas_mm.cli.config import (
     add_shape_argument,
-    build_model,
-    load_network,
     prepare_config,
     search_shape,
 )
+from hrnas_mm.cli.errors import clear_errors
 from hrnas_mm.deploy import check_installed, export_onnx
-from hrnas_mm.engine.checks import input_shape_of
-from hrnas_mm.engine.dense import dense_part
-from hrnas_mm.engine.latency import interleaved, peak_memory
+from hrnas_mm.deploy.dense import dense_part
+from hrnas_mm.measure import input_shape_of, interleaved, peak_memory
 from hrnas_mm.search import count_params, trace
 
 

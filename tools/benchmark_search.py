@@ -18,16 +18,16 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from hrnas_mm.config import (
+from hrnas_mm.building import build_model
+from hrnas_mm.cli.config import (
     add_config_arguments,
     add_shape_argument,
-    build_model,
     read_config,
     search_shape,
 )
+from hrnas_mm.deploy.dense import dense_part
 from hrnas_mm.engine.checks import check_losses
-from hrnas_mm.engine.dense import cost_model_of, dense_part
-from hrnas_mm.engine.latency import seconds
+from hrnas_mm.measure import cost_model_of, seconds
 from hrnas_mm.search import CostModel, ResourcePenalty
 
 
@@ -51,8 +51,7 @@ def parts_of_a_step(
     model: nn.Module, images: Tensor, optimizer, cost_model: CostModel
 ) -> dict[str, Callable[[], None]]:
     """The training step, and all that the hook adds to it."""
-    penalty = ResourcePenalty(cost_model)
-    penalty.bind_(model)
+    penalty = ResourcePenalty(cost_model, model)
     losses = dict(loss=torch.ones((), device=images.device))
 
     def step() -> None:

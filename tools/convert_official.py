@@ -14,17 +14,17 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from hrnas_mm.command import add_force, check_new, clear_errors
-from hrnas_mm.config import (
+from hrnas_mm.building import build_model, load_weights_
+from hrnas_mm.cli.config import (
     add_config_arguments,
     add_shape_argument,
-    build_model,
-    load_weights_,
     read_config,
     search_shape,
 )
-from hrnas_mm.engine.dense import cost_model_of
-from hrnas_mm.official import (
+from hrnas_mm.cli.errors import add_force, check_new, clear_errors
+from hrnas_mm.files import read_checkpoint, read_json, replacing
+from hrnas_mm.measure import cost_model_of
+from hrnas_mm.models.official import (
     convert_state_dict,
     official_architecture,
     unused_params,
@@ -35,8 +35,7 @@ from hrnas_mm.search import (
     describe_architecture,
     write_architecture,
 )
-from hrnas_mm.search.architecture import summary
-from hrnas_mm.search.files import read_checkpoint, read_json, replacing
+from hrnas_mm.search.description import summary
 
 
 def parse_args() -> argparse.Namespace:
@@ -95,9 +94,10 @@ def convert(args: argparse.Namespace) -> dict:
         )
     kept = unused_params(theirs)
     if kept:
+        params = description['costs']['params'] + kept
         print(
-            f'{description["params"] + kept} parameters there: of empty '
-            f'blocks it keeps {kept} that it does not use'
+            f'{params} parameters there: of empty blocks it keeps {kept} that '
+            'it does not use'
         )
     return description
 

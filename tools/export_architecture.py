@@ -9,22 +9,19 @@ any other, of a network that was retrained say, ``--config`` gives its config.
 
 import argparse
 
-from hrnas_mm.command import add_force, check_new, clear_errors
-from hrnas_mm.config import (
-    build_model,
-    prepare_config,
-    search_shape,
-)
-from hrnas_mm.engine.checkpoints import check_fits
-from hrnas_mm.engine.dense import cost_model_of
+from hrnas_mm.building import build_model
+from hrnas_mm.cli.config import prepare_config, search_shape
+from hrnas_mm.cli.errors import add_force, check_new, clear_errors
+from hrnas_mm.files import read_checkpoint
+from hrnas_mm.measure import cost_model_of
 from hrnas_mm.search import (
     apply_architecture_,
     describe_architecture,
+    fitting_architecture,
     read_description,
     write_architecture,
 )
-from hrnas_mm.search.architecture import summary
-from hrnas_mm.search.files import read_checkpoint
+from hrnas_mm.search.description import summary
 
 
 def parse_args() -> argparse.Namespace:
@@ -54,7 +51,9 @@ def description_in(path: str, config: str | None) -> dict:
     model = build_model(cfg)
     cost_model = cost_model_of(model, search_shape(cfg))
     try:
-        architecture = check_fits(read_checkpoint(path), model)
+        checkpoint = read_checkpoint(path)
+        state_dict = checkpoint.get('state_dict', checkpoint)
+        architecture = fitting_architecture(state_dict, model)
     except ValueError as error:
         raise ValueError(f'{path} does not fit {config}: {error}') from error
     apply_architecture_(model, architecture)

@@ -14,18 +14,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hrnas_mm.command import add_force, check_new, clear_errors
-from hrnas_mm.config import (
+from hrnas_mm.building import first_input, load_network
+from hrnas_mm.cli.config import (
     add_config_arguments,
     add_shape_argument,
-    load_network,
     read_config,
     search_shape,
 )
-from hrnas_mm.data import first_input
+from hrnas_mm.cli.errors import add_force, check_new, clear_errors
 from hrnas_mm.deploy import OPSETS, check_onnx, export_onnx
-from hrnas_mm.engine.checks import input_shape_of
-from hrnas_mm.search.files import replacing
+from hrnas_mm.files import replacing
+from hrnas_mm.measure import input_shape_of
 
 
 def parse_args() -> argparse.Namespace:

@@ -7,18 +7,22 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from hrnas_mm.command import clear_errors
-from hrnas_mm.config import (
+from hrnas_mm.building import build_model, load_network
+from hrnas_mm.cli.config import (
     add_config_arguments,
     add_shape_argument,
-    build_model,
-    load_network,
     read_config,
     search_shape,
 )
-from hrnas_mm.engine.checks import input_shape_of
-from hrnas_mm.engine.dense import dense_part
-from hrnas_mm.search import architecture_of, count_params, trace
+from hrnas_mm.cli.errors import clear_errors
+from hrnas_mm.deploy.dense import dense_part
+from hrnas_mm.measure import input_shape_of
+from hrnas_mm.search import (
+    SearchUnit,
+    count_params,
+    named_search_units,
+    trace,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -52,30 +56,30 @@ def part_names(model: nn.Module) -> list[str]:
 def count(model: nn.Module, shape) -> dict:
     """Multiply-adds, parameters and alive elements, in all and by part."""
     macs = trace(dense_part(model), shape).macs
-    architecture = architecture_of(model)
+    units = named_search_units(model)
     parts = {
         name: dict(
             macs=macs.get(name, 0),  # not of what makes a pseudo-image
             params=count_params(model.get_submodule(name)),
-            **elements(architecture, name + '.'),
+            **elements(units, name + '.'),
         )
         for name in part_names(model)
     }
     total = dict(
         macs=macs[''],
         params=count_params(model),
-        **elements(architecture, ''),
+        **elements(units, ''),
     )
     return dict(input_shape=list(shape), total=total, parts=parts)
 
 
-def elements(architecture: dict[str, int], prefix: str) -> dict[str, int]:
+def elements(units: dict[str, SearchUnit], prefix: str) -> dict[str, int]:
     """Alive channels and tokens under a prefix."""
     alive = dict(channels=0, tokens=0)
-    for name, n in architecture.items():
+    for name, unit in units.items():
         if name.startswith(prefix):
-            kind = 'tokens' if name.endswith('.tokens') else 'channels'
-            alive[kind] += n
+            kind = 'tokens' if unit.kind == 'tokens' else 'channels'
+            alive[kind] += len(unit)
     return alive
 
 

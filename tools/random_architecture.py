@@ -8,7 +8,7 @@ Writes a config of that network, with no search in it:
 
 from functools import partial
 
-from hrnas_mm.baselines import baseline_parser, write_baseline
+from hrnas_mm.cli.baseline import baseline_parser, write_baseline
 from hrnas_mm.search import random_architecture
 
 

@@ -3,12 +3,9 @@
 import argparse
 import os
 
-from hrnas_mm.command import clear_errors
-from hrnas_mm.config import (
-    add_runner_arguments,
-    build_runner,
-    prepare_config,
-)
+from hrnas_mm.building import build_runner
+from hrnas_mm.cli.config import add_runner_arguments, prepare_config
+from hrnas_mm.cli.errors import clear_errors
 
 
 def parse_args() -> argparse.Namespace:

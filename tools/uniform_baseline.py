@@ -6,7 +6,7 @@ Writes a config of that network, with no search in it:
     python tools/train.py OUT.py
 """
 
-from hrnas_mm.baselines import baseline_parser, write_baseline
+from hrnas_mm.cli.baseline import baseline_parser, write_baseline
 from hrnas_mm.search import uniform_architecture
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from matplotlib.backend_bases import FigureCanvasBase
 
-from hrnas_mm.command import add_force, check_new, clear_errors
+from hrnas_mm.cli.errors import add_force, check_new, clear_errors
 from hrnas_mm.search import read_description
 from hrnas_mm.search.record import read_record
 from hrnas_mm.visualization import (
@@ -74,7 +74,7 @@ def parse_args() -> argparse.Namespace:
             command.add_argument('--metric', help='default: mIoU, AP, ...')
         if name == 'pareto':
             command.add_argument(
-                '--params', action='store_true', help='cost in parameters'
+                '--cost', help='macs, params, ...; default: as the target'
             )
         command.set_defaults(suffix=suffix)
         add_force(command)
@@ -101,14 +101,13 @@ def network_of(source: str) -> Network:
     if 'supernet' not in content:
         raise ValueError(
             f'{source} does not say what the supernet had: it has no '
-            '"supernet": {name: count}'
+            '"supernet": {name: ...}'
         )
     return Network(
         name_of(source),
         content['supernet'],
         content['units'],
-        content.get('macs'),
-        content.get('params'),
+        content.get('costs', {}),
     )
 
 
@@ -127,8 +126,7 @@ def picture_of(args: argparse.Namespace, out: str) -> Write:
         figure = plot_search(read_record(sources[0]), args.metric)
     elif args.command == 'pareto':
         records = {source: read_record(source) for source in sources}
-        resource = 'params' if args.params else 'macs'
-        figure = plot_pareto(records, args.metric, resource)
+        figure = plot_pareto(records, args.metric, args.cost)
     else:
         read_record(sources[0])
         return lambda path: write_report(path, sources[0])

@@ -6,7 +6,7 @@ from mmcv.cnn import ConvModule, fuse_conv_bn
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from ..engine.dense import dense_part
+from .dense import dense_part
 
 
 class DeployableModel(nn.Module):
@@ -40,8 +40,9 @@ def folded(model: nn.Module) -> nn.Module:
     """
     model = deepcopy(model).eval().requires_grad_(False)
     for module in model.modules():
-        if hasattr(module, 'fold_norm_'):
-            module.fold_norm_()
+        fold_norm_ = getattr(module, 'fold_norm_', None)
+        if fold_norm_ is not None:
+            fold_norm_()
         elif isinstance(module, ConvModule) and (
             module.order[:2] == ('conv', 'norm')
         ):

@@ -4,14 +4,16 @@ import inspect
 import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from ..engine.dense import DETECTION_HEADS, dense_part
-from ..search.cost import evaluating
-from ..search.files import replacing
+from ..files import replacing
+from ..frameworks import DETECTION_HEADS
+from ..search.trace import evaluating
+from .dense import dense_part
 from .deployable import DeployableModel
 
 # What torch's exporter writes; older sets lack LayerNormalization and Resize
@@ -74,6 +76,7 @@ def export_onnx(
             opset_version=opset,
             verbose=False,
         )
+    assert program is not None  # it is, with dynamo
     _forget_sources_(program.model)
     with replacing(path) as new:
         program.save(new, external_data=False)
@@ -96,7 +99,7 @@ def output_names(model: nn.Module, count: int) -> list[str]:
     return ['output'] if count == 1 else [f'output_{i}' for i in range(count)]
 
 
-def _forget_sources_(graph_model) -> None:
+def _forget_sources_(graph_model: Any) -> None:
     """Drop what the exporter notes of source lines, a megabyte of it."""
     graphs = [graph_model.graph, *graph_model.functions.values()]
     for graph in graphs:

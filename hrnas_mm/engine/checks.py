@@ -1,8 +1,9 @@
-"""What can be wrong between model and data, found before training."""
+"""What can be wrong with a run: before its training, and in its numbers."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from mmengine.model import is_model_wrapper
@@ -14,74 +15,10 @@ from mmengine.optim import (
 from mmengine.runner import Runner
 from torch import nn
 
+from ..measure.counting import image_channels
+from ..resume.files import last_whole
+from ..resume.rng import forked_rng
 from ..search import importances
-from .rng import forked_rng
-
-if TYPE_CHECKING:
-    from .progressive_shrink_hook import ProgressiveShrinkHook
-
-
-def check_options(hook: 'ProgressiveShrinkHook') -> None:
-    """Raise ValueError if an argument of the hook is out of range."""
-    for name in ('threshold', 'warmup', 'calibration_batches', 'rho', 'begin'):
-        value = getattr(hook, name)
-        if value is not None and not value >= 0:
-            raise ValueError(f'{name} must not be negative, got {value}')
-    if hook.target is None and (hook.rho is None or hook.interval is None):
-        raise ValueError(
-            'target must be given, or rho and interval, got '
-            f'rho={hook.rho} and interval={hook.interval}'
-        )
-    if hook.target is not None and hook.rho == 0:
-        raise ValueError('rho must be positive with a target, got 0')
-    if hook.interval is not None and hook.interval < 1:
-        raise ValueError(f'interval must be at least 1, got {hook.interval}')
-    if hook.end is not None and hook.end <= (hook.begin or 0):
-        raise ValueError(
-            f'end must be after begin={hook.begin or 0}, got end={hook.end}'
-        )
-    for name, known in (
-        ('penalty', ('l1', 'proximal')),
-        ('cost', (None, 'macs', 'params', 'eq6')),
-    ):
-        if getattr(hook, name) not in known:
-            expected = ' or '.join(repr(value) for value in known if value)
-            raise ValueError(
-                f'{name} must be {expected}, got {getattr(hook, name)!r}'
-            )
-
-
-def input_shape_of(
-    model: nn.Module, shape: Sequence[int] | None = None
-) -> tuple[int, ...]:
-    """Return (C, H, W), the image at which multiply-adds are counted.
-
-    Args:
-        model: Asked for what ``shape`` leaves open.
-        shape: (C, H, W), (H, W), or None for ``data_preprocessor.size``.
-
-    Raises:
-        ValueError: If the height and width are nowhere to be found.
-    """
-    shape = shape or getattr(
-        getattr(model, 'data_preprocessor', None), 'size', None
-    )
-    if shape is None or len(shape) not in (2, 3):
-        raise ValueError(
-            'input_shape must be given as (H, W) or (C, H, W): the model has '
-            f'no data_preprocessor.size to take it from, got {shape}'
-        )
-    if len(shape) == 3:
-        return tuple(shape)
-    return (image_channels(getattr(model, 'backbone', model)) or 3, *shape)
-
-
-def image_channels(backbone: nn.Module) -> int | None:
-    """The channels that a backbone's first convolution takes."""
-    for module in backbone.modules():
-        if isinstance(module, nn.Conv2d):
-            return module.in_channels
-    return None
 
 
 def check_images(runner: Runner, model: nn.Module) -> None:
@@ -137,6 +74,23 @@ def check_runner(runner: Runner) -> None:
             'ProgressiveShrinkHook needs an optimizer that has its whole '
             'state on every rank, got ZeroRedundancyOptimizer'
         )
+
+
+@contextmanager
+def stopping(runner: Runner) -> Iterator[None]:
+    """Let an error in the numbers say where a run can go on from.
+
+    Raises:
+        RuntimeError: In place of a ValueError.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise RuntimeError(
+            f'search stopped at iteration {runner.iter}: {error}. '
+            f'{last_whole(runner)} Try a smaller learning rate, a smaller '
+            'rho or a longer warmup'
+        ) from error
 
 
 def check_losses(losses: Mapping[str, Any], model: nn.Module) -> None:

@@ -1,12 +1,13 @@
 """A ladder of networks from one run: what to stop at on the way down."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from torch import Tensor
 
 from ..search import Budget, CostModel, parse_budget, select_within
-from ..search.budget import TOLERANCE, Target
+from ..search.budget import Target
+from ..search.descent import allowed
 from ..search.shrink import Keep
 
 
@@ -18,7 +19,7 @@ class Milestone(NamedTuple):
 
 
 def parse_milestones(
-    targets: list[Target], cost_model: CostModel, final: Budget | None
+    targets: Sequence[Target], cost_model: CostModel, final: Budget | None
 ) -> list[Milestone]:
     """Read milestones as users write them.
 
@@ -38,11 +39,11 @@ def parse_milestones(
         for i, target in enumerate(targets)
     ]
     if len({milestone.budget for milestone in found}) < len(found):
-        raise ValueError(f'milestones must be different, got {targets}')
+        raise ValueError(f'milestones must be different, got {list(targets)}')
     for name, budget in found:
         if (
             final is not None
-            and budget.resource == final.resource
+            and budget.cost is final.cost
             and budget.amount < final.amount
         ):
             raise ValueError(
@@ -54,14 +55,13 @@ def parse_milestones(
 
 def _name(target: Target) -> str:
     if isinstance(target, Mapping):
-        ((resource, amount),) = target.items()
-        return f'{amount}_{resource}'
+        ((cost, amount),) = target.items()
+        return f'{amount}_{cost}'
     return str(target)
 
 
 def stop_at_milestone(
-    milestones: list[Milestone],
-    cost_model: CostModel,
+    milestones: Sequence[Milestone],
     importance: Mapping[str, Tensor],
     threshold: float,
     keep: Keep,
@@ -70,7 +70,6 @@ def stop_at_milestone(
 
     Args:
         milestones: All of them.
-        cost_model: Of the supernet.
         importance: Of every element.
         threshold: See :func:`select_within`.
         keep: What was going to be kept; returned if that crosses none.
@@ -78,19 +77,24 @@ def stop_at_milestone(
     now = {name: len(value) for name, value in importance.items()}
     then = {name: len(index) for name, index in keep.items()}
     crossed = [
-        (budget.amount / cost_model.total(now, budget.resource), milestone)
+        milestone
         for milestone in milestones
-        for budget in [milestone.budget]
-        if cost_model.total(then, budget.resource)
-        <= budget.amount
-        < cost_model.total(now, budget.resource)
+        if milestone.budget.spent(then)
+        <= milestone.budget.amount
+        < milestone.budget.spent(now)
     ]
     if not crossed:
         return keep, None
-    milestone = max(crossed)[1]
-    amount = milestone.budget.amount
-    limits = ((1 - TOLERANCE) * amount, float(amount))
+
+    def share(milestone: Milestone) -> float:
+        budget = milestone.budget
+        return budget.amount / budget.spent(now)
+
+    first = max(crossed, key=share)
     keep = select_within(
-        importance, threshold, cost_model, milestone.budget.resource, limits
+        importance,
+        threshold,
+        first.budget.cost_model,
+        allowed(first.budget.amount),
     )
-    return keep, milestone
+    return keep, first

@@ -4,7 +4,7 @@ import atexit
 import logging
 import sys
 import time
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
@@ -17,18 +17,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ..search.budget import short
-from ..search.cost import RESOURCES
-from .report import HISTORY
-
-if TYPE_CHECKING:
-    from .plan import Search
+from ..search.cost import short
+from .search import Search
 
 SECONDS = 0.2  # at least, from one refresh to the next
 
 
 class LiveLine:
-    """Below the log: multiply-adds left, target, rho, time left.
+    """Below the log: what the network costs, target, rho, time left.
 
     Only where a person looks at it: on a terminal, of the first rank.
 
@@ -39,7 +35,7 @@ class LiveLine:
     """
 
     def __init__(
-        self, runner: Runner, search: 'Search', stream: TextIO | None = None
+        self, runner: Runner, search: Search, stream: TextIO | None = None
     ) -> None:
         stream = sys.stdout if stream is None else stream
         self._handlers: list[logging.StreamHandler] = []
@@ -73,7 +69,7 @@ class LiveLine:
         self._shown = 0.0
         atexit.register(self.close)  # it gives the cursor back
 
-    def update(self, runner: Runner, search: 'Search') -> None:
+    def update(self, runner: Runner, search: Search) -> None:
         """Say how far the run is now."""
         now = time.monotonic()
         last = runner.iter + 1 == runner.max_iters
@@ -98,13 +94,12 @@ class LiveLine:
         atexit.unregister(self.close)
 
     @staticmethod
-    def _text(runner: Runner, search: 'Search') -> str:
-        budget = search.budget
-        resource = budget.resource if budget else 'macs'
+    def _text(runner: Runner, search: Search) -> str:
+        cost, budget = search.costs[0], search.budget
         # As of the last shrink: to count anew would take its time.
-        now = runner.message_hub.runtime_info[HISTORY][-1]
+        now = search.history.shrinks[-1]['costs'][cost.name]
         goal = f' → {short(budget.amount)}' if budget else ''
         return (
-            f'{short(now[resource])}{goal} {RESOURCES[resource]}, '
-            f'rho {search.rho(runner.iter):.2g}'
+            f'{short(now)}{goal} {cost.noun}, '
+            f'rho {search.controller.rho_at(runner.iter):.2g}'
         )

@@ -1,62 +1,43 @@
 """The search as a hook: an ordinary training run sheds units as it trains."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-from mmengine.hooks import (
-    CheckpointHook,
-    EarlyStoppingHook,
-    Hook,
-    ParamSchedulerHook,
-)
+from mmengine.hooks import Hook
 from mmengine.optim import BaseOptimWrapper
 from mmengine.runner import Runner
 
 from .. import compat
 from ..registry import HOOKS, register_in
+from ..resume import resume_exactly_
+from ..resume.state import bare_model
 from ..search import (
     architecture_of,
-    check_optimizer,
     describe_architecture,
+    fitting_architecture,
 )
 from ..search.budget import Target
-from ..search.controller import Importance
-from .checkpoints import (
-    check_fits,
-    check_whole,
-    gather_state,
-    guard_loading_,
-    guard_saving_,
-    last_whole,
-    restore_state_,
-)
+from ..search.schema1 import search_state_in
 from .checks import (
     check_images,
     check_losses,
-    check_options,
     check_runner,
     check_weights,
+    stopping,
 )
+from .evaluation import evaluate
+from .journal import announce, note_evaluation, note_shrink
 from .milestones import Milestone
-from .plan import Search
+from .options import SearchOptions
+from .penalising import Penalising
 from .progress import LiveLine
 from .recalibration import recalibrate_runner_
-from .report import HISTORY, record_evaluation, report
 from .results import write_results, write_rung
-from .rng import (
-    begin_epoch_,
-    own_generators_,
-    rng_state,
-    set_rng_state,
-)
+from .search import Search
 from .surgery import (
     apply_architecture_to_runner_,
-    bare_model,
     importances_of_runner,
     shrink_runner_,
-    without_hooks,
 )
 
 
@@ -127,234 +108,150 @@ class ProgressiveShrinkHook(Hook):
         input_shape: Sequence[int] | None = None,
         calibration_batches: int = 10,
     ) -> None:
-        self.target = target
-        self.rho = rho
-        self.interval = interval
-        self.penalty = penalty
-        self.milestones = list(milestones)
-        self.threshold = threshold
-        self.warmup = warmup
-        self.begin = begin
-        self.end = end
-        self.by_epoch = by_epoch
-        self.cost = cost
-        self.input_shape = input_shape
-        self.calibration_batches = calibration_batches
-        check_options(self)
+        self.options = SearchOptions(
+            target=target,
+            rho=rho,
+            interval=interval,
+            penalty=penalty,
+            milestones=milestones,
+            threshold=threshold,
+            warmup=warmup,
+            begin=begin,
+            end=end,
+            by_epoch=by_epoch,
+            cost=cost,
+            input_shape=input_shape,
+            calibration_batches=calibration_batches,
+        )
+        self._trains = False
         self._stale = True
-        self._step_checked = False
-        self._resumed: dict[str, Any] = {}
-        self._state: dict[str, Any] = {}
-        self._rng_state: dict[str, Any] | None = None
+        self._resumed: Mapping[str, Any] | None = None
 
     # Set-up
 
     def before_run(self, runner: Runner) -> None:
         """Measure the supernet, while the model still is what config says."""
-        guard_loading_(runner)
-        if not _trains(runner):
-            return
-        if hasattr(self, 'search'):  # a test after the training
-            return
-        check_runner(runner)
-        self._seed = runner.seed
-        self.search = Search(self, runner)
-        check_images(runner, bare_model(runner))
+        # In a test run the optimizer wrapper is still its config.
+        trains = isinstance(runner.optim_wrapper, BaseOptimWrapper)
+        if trains and not self._trains:  # not a test after the training
+            check_runner(runner)
+            self.search = Search(self.options, runner)
+            check_images(runner, bare_model(runner))
+        self._trains = trains
+        resume_exactly_(runner)
 
     def before_train(self, runner: Runner) -> None:
-        """Put the penalty into the training; draw data from own generators."""
-        self._runner = runner
+        """Put the penalty into the training; go on from what was resumed."""
         compat.sync_first_iteration_(runner.model)
         model = bare_model(runner)
-        self.search.penalty.bind_(model)
-        if self.penalty == 'l1':
-            model.parse_losses = self._with_penalty(model.parse_losses)
-        optimizer = runner.optim_wrapper.optimizer
-        self._step_hook = optimizer.register_step_post_hook(self._after_step)
-        guard_saving_(runner, self._prepare_checkpoint)
-        if runner.seed != self._seed:
-            compat.reseed_loading_(runner)
-        own_generators_(runner)
-        if self._resumed:
-            self.search.resume(runner)
-            self._rng_state = restore_state_(runner, self._resumed)
-            self._resumed = {}
+        self._penalising = Penalising(
+            runner, self.search, self.options.penalty
+        )
+        if self._resumed is not None:
+            self.search.resume_(runner, self._resumed)
         elif architecture_of(model) != self.search.cost_model.supernet:
             self.search.replan_(runner)  # loaded from a smaller network
-        if self._rng_state and not self._advances_data(runner):
-            set_rng_state(self._rng_state)
-            self._rng_state = None
-        self.search.remember(runner)
-        self.search.announce(runner)
-        if not runner.iter or not runner.message_hub.runtime_info.get(HISTORY):
-            self._report(runner, architecture_of(model))
+        announce(runner, self.search)
+        if not self.search.history.shrinks:
+            note_shrink(runner, self.search, architecture_of(model))
         self._line = LiveLine(runner, self.search)
-
-    def before_train_epoch(self, runner: Runner) -> None:
-        """Let an epoch's data depend on nothing that a resume forgets."""
-        if not self._advances_data(runner):
-            begin_epoch_(runner.train_dataloader, runner.seed, runner.epoch)
-
-    # The penalty
-
-    def _with_penalty(self, parse_losses):
-        """Wrap ``parse_losses``, which no framework overrides."""
-
-        # rho changes from one iteration to the next: nothing to compile in.
-        @torch.compiler.disable
-        def parse(losses):
-            rho = self.search.rho(self._runner.iter)
-            if rho:
-                penalty = rho * self.search.penalty()
-                losses = dict(losses, loss_resource=penalty)
-            return parse_losses(losses)
-
-        return parse
-
-    def _after_step(self, optimizer, args, kwargs) -> None:
-        if not self._step_checked:
-            params = [p for g in optimizer.param_groups for p in g['params']]
-            check_optimizer(optimizer, params)
-            self._step_checked = True
-        rho = self.search.rho(self._runner.iter)
-        if rho and self.penalty == 'proximal':
-            self.search.penalty.soft_threshold_(rho, optimizer)
 
     # Shrinking
 
-    def before_train_iter(self, runner: Runner, batch_idx, data_batch=None):
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None
+    ) -> None:
         """Shrink when it is due: now gradients and graph are gone."""
-        if self._rng_state:
-            model_only = ('torch', 'cuda')
-            set_rng_state({key: self._rng_state[key] for key in model_only})
-            self._rng_state = None
         clean = runner.optim_wrapper.should_update()
-        if clean and self.search.is_due(runner.iter):
+        if clean and self.search.controller.is_due(runner.iter):
             self._shrink(runner)
 
     def _shrink(self, runner: Runner) -> None:
-        model = bare_model(runner)
-        before = architecture_of(model)
-        importance = self._importances(runner)
-        self.search.adapt_(runner, importance)
-        milestone = self._cut(runner, importance)
+        before = architecture_of(bare_model(runner))
+        milestone = self._cut(runner, adapts=True)
         while milestone is not None:
             self._evaluate_rung(runner, milestone.name)
-            milestone = self._cut(runner, self._importances(runner))
-        self._report(runner, before)
+            milestone = self._cut(runner, adapts=False)
+        note_shrink(runner, self.search, before)
 
-    def _cut(self, runner: Runner, importance: Importance) -> Milestone | None:
+    def _cut(self, runner: Runner, adapts: bool) -> Milestone | None:
         """Remove what has to go now; return the milestone that this meets."""
-        keep, milestone = self.search.select(importance, runner.iter)
-        if any(len(keep[name]) < len(v) for name, v in importance.items()):
-            with self._stopping(runner):
+        with stopping(runner):
+            importance = importances_of_runner(runner)
+            if adapts:
+                self.search.controller.adapt_(importance, runner.iter)
+            keep, milestone = self.search.select(importance, runner.iter)
+            if any(len(keep[name]) < len(v) for name, v in importance.items()):
                 shrink_runner_(runner, keep)
-            self.search.penalty.bind_(bare_model(runner))
-            self._stale = True
+                self._stale = True
         return milestone
 
-    def _report(self, runner: Runner, before: Mapping[str, int]) -> None:
-        report(runner, self.search, before)
-
-    def _importances(self, runner: Runner) -> Importance:
-        with self._stopping(runner):
-            return importances_of_runner(runner)
-
     def _evaluate_rung(self, runner: Runner, name: str) -> None:
-        metrics = {}
-        if runner.val_loop is not None:
-            with without_hooks(
-                runner, CheckpointHook, EarlyStoppingHook, ParamSchedulerHook
-            ):
-                metrics = runner.val_loop.run()
-            runner.model.train()
+        metrics = evaluate(runner)
         self._recalibrate(runner)
         write_rung(runner, self.search, name, metrics)
-
-    @contextmanager
-    def _stopping(self, runner: Runner) -> Iterator[None]:
-        """Let an error in the numbers say where a run can go on from."""
-        try:
-            yield
-        except ValueError as error:
-            raise RuntimeError(
-                f'search stopped at iteration {runner.iter}: {error}. '
-                f'{last_whole(runner)} Try a smaller learning rate, a smaller '
-                'rho or a longer warmup'
-            ) from error
 
     # Recalibration, evaluation, checkpoints
 
     def after_train_iter(
-        self, runner: Runner, batch_idx, data_batch=None, outputs=None
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: dict[str, Any] | None = None,
     ) -> None:
         """Weights have moved: running statistics are not theirs any more."""
         self._stale = True
-        with self._stopping(runner):
+        with stopping(runner):
             check_losses(outputs or {}, bare_model(runner))
         self._line.update(runner, self.search)
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Recalibrate what is going to be evaluated."""
-        if _trains(runner):
+        if self._trains:
             self._recalibrate(runner)
-            self._before_val = rng_state()
 
-    def _prepare_checkpoint(self) -> None:
+    def after_val_epoch(
+        self, runner: Runner, metrics: dict[str, float] | None = None
+    ) -> None:
+        """Remember the metric."""
+        if self._trains and metrics:
+            note_evaluation(runner, self.search, metrics)
+
+    def before_checkpoint(self, runner: Runner) -> None:
         """Recalibrate, on all ranks, what the first rank then saves."""
-        runner = self._runner
-        with self._stopping(runner):
+        with stopping(runner):
             check_weights(bare_model(runner))
         self._recalibrate(runner)
-        self._state = gather_state(runner)
 
     def _recalibrate(self, runner: Runner) -> None:
         if self._stale:
             self._stale = False
-            recalibrate_runner_(runner, self.calibration_batches)
-
-    def after_val_epoch(self, runner: Runner, metrics=None) -> None:
-        """Remember the metric; a resumed run does not evaluate once more."""
-        if not _trains(runner):
-            return
-        set_rng_state(self._before_val)
-        if metrics:
-            record_evaluation(runner, self.search, metrics)
+            recalibrate_runner_(runner, self.options.calibration_batches)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add what mmengine leaves out; leave only tensors and plain types."""
-        checkpoint.update(self._state)
+        """Add how far the search is, and what the network is."""
+        checkpoint['search'] = self.search.state_dict()
         checkpoint['architecture'] = describe_architecture(
-            bare_model(runner), self.search.cost_model
+            bare_model(runner), self.search.cost_model, self.search.costs
         )
-        compat.plain_checkpoint_(checkpoint)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Take over the architecture before weights and states are set."""
-        compat.restore_checkpoint_(checkpoint)
-        found = check_fits(checkpoint, bare_model(runner))
-        if not _trains(runner):
+        state_dict = checkpoint.get('state_dict', checkpoint)
+        found = fitting_architecture(state_dict, bare_model(runner))
+        if not self._trains:
             return
         apply_architecture_to_runner_(runner, found)
         if runner._resume:
-            check_whole(checkpoint, bare_model(runner))
-            self._resumed = checkpoint
-
-    @staticmethod
-    def _advances_data(runner: Runner) -> bool:
-        # IterBasedTrainLoop draws all past batches again, and with them the
-        # numbers of numpy and python; only the model's are left to restore.
-        return hasattr(runner.train_loop, 'dataloader_iterator')
+            self._resumed = search_state_in(checkpoint)
 
     # The end
 
     def after_train(self, runner: Runner) -> None:
         """Write ``work_dir/searched`` and the report; log the tables."""
         self._line.close()
-        if self.penalty == 'l1':
-            del bare_model(runner).parse_losses
-        self._step_hook.remove()
-        del runner.save_checkpoint
+        self._penalising.remove()
         self._recalibrate(runner)
         if self.search.misses(architecture_of(bare_model(runner))):
             runner.logger.error(
@@ -362,8 +259,3 @@ class ProgressiveShrinkHook(Hook):
                 f'the network was down to {self.search.budget}'
             )
         write_results(runner, self.search)
-
-
-def _trains(runner: Runner) -> bool:
-    # In a test run the optimizer wrapper is still its config.
-    return isinstance(runner.optim_wrapper, BaseOptimWrapper)

@@ -1,6 +1,7 @@
 """BN recalibration: running statistics of the weights as they are now."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from mmengine.dataset import DefaultSampler
@@ -11,11 +12,13 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..compat_mmdet3d import own_samplers
-from ..search.cost import evaluating
-from .rng import forked_rng
-from .surgery import averaged_model, bare_model, deployed_model
+from ..resume.rng import forked_rng
+from ..resume.state import bare_model
+from ..search.trace import evaluating
+from .surgery import averaged_model, deployed_model
 
 SEED = 0
+BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
 def recalibrate_runner_(runner: Runner, num_batches: int) -> None:
@@ -73,7 +76,7 @@ def recalibrate_(
             all_reduce(norm.running_var, 'mean')
 
 
-def _forward(model: BaseModel, data) -> None:
+def _forward(model: BaseModel, data: Any) -> None:
     # mode='loss' is the one mode that takes training data everywhere.
     if isinstance(data, dict):
         model(**data, mode='loss')
@@ -81,22 +84,23 @@ def _forward(model: BaseModel, data) -> None:
         model(*data, mode='loss')
 
 
-def trained_norms(model: nn.Module) -> list[nn.Module]:
+def trained_norms(model: nn.Module) -> list[BatchNorm]:
     """The batch norms whose statistics training updates."""
     with evaluating(model):  # it restores every module's mode
         model.train()
         return [
             module
             for module in model.modules()
-            if isinstance(module, nn.modules.batchnorm._BatchNorm)
+            if isinstance(module, BatchNorm)
             and module.training
             and module.track_running_stats
         ]
 
 
-def same_batches(loader: DataLoader) -> Iterable:
+def same_batches(loader: DataLoader) -> Iterable[Any]:
     """The loader's data once more, always in the same shuffled order."""
-    batch_size = loader.batch_size or loader.batch_sampler.batch_size
+    batches: Any = loader.batch_sampler
+    batch_size = loader.batch_size or batches.batch_size
     sampler = DefaultSampler(loader.dataset, shuffle=True, seed=SEED)
     return DataLoader(
         loader.dataset,

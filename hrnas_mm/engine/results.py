@@ -3,51 +3,43 @@
 import os
 import os.path as osp
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from mmengine.dist import master_only
 from mmengine.runner import Runner
 from torch import nn
 
-from .. import compat
-from ..config import searched_config
-from ..search import (
-    CostModel,
-    architecture_of,
-    count_params,
-    describe_architecture,
-    write_architecture,
-)
-from ..search.files import replacing
+from ..files import replacing
+from ..nested import plain
+from ..resume.files import failing_clearly
+from ..search import describe_architecture, write_architecture
 from ..version import __version__
 from ..visualization import write_report
-from .checkpoints import failing_clearly
-from .report import EVALUATIONS, RUNGS, append, record
+from .journal import note_rung, write_search_record
+from .search import Search
+from .searched_config import searched_config
 from .surgery import deployed_model
 from .tables import comparison, ladder
 
-if TYPE_CHECKING:
-    from .plan import Search
-
 
 @master_only
-def write_network(runner: Runner, cost_model: CostModel, folder: str) -> None:
+def write_network(runner: Runner, search: Search, folder: str) -> None:
     """Write architecture.json, model.pth and config.py of the network.
 
     Args:
         runner: Its deployed model is recalibrated.
-        cost_model: Of the supernet that the search began with.
+        search: Of the run.
         folder: Is made.
     """
     with failing_clearly(folder, runner):
-        _write_network(runner, cost_model, folder)
+        _write_network(runner, search, folder)
 
 
-def _write_network(runner: Runner, cost_model: CostModel, folder: str) -> None:
+def _write_network(runner: Runner, search: Search, folder: str) -> None:
     os.makedirs(folder, exist_ok=True)
     model = deployed_model(runner)
-    description = describe_architecture(model, cost_model)
+    description = describe_architecture(model, search.cost_model, search.costs)
     write_architecture(osp.join(folder, 'architecture.json'), description)
     checkpoint = dict(_checkpoint(runner, model), architecture=description)
     with replacing(osp.join(folder, 'model.pth')) as new:
@@ -59,20 +51,19 @@ def _write_network(runner: Runner, cost_model: CostModel, folder: str) -> None:
 
 
 @master_only
-def write_results(runner: Runner, search: 'Search') -> None:
+def write_results(runner: Runner, search: Search) -> None:
     """Write ``work_dir/searched`` and ``report.html``; log the tables.
 
     Args:
         runner: At the end of training; its deployed model is recalibrated.
     """
     folder = osp.join(runner.work_dir, 'searched')
-    write_network(runner, search.cost_model, folder)
-    found = [
-        comparison(runner, search.cost_model),
-        ladder(runner, _last_rung(runner, search.cost_model)),
-    ]
+    write_network(runner, search, folder)
+    found = [comparison(runner, search), ladder(runner, search)]
     tables = [table for table in found if table is not None]
-    record(runner, search, tables=[table._asdict() for table in tables])
+    write_search_record(
+        runner, search, tables=[table._asdict() for table in tables]
+    )
     page = osp.join(runner.work_dir, 'report.html')
     with failing_clearly(page, runner):
         write_report(page, runner.work_dir)
@@ -83,39 +74,20 @@ def write_results(runner: Runner, search: 'Search') -> None:
 
 
 def write_rung(
-    runner: Runner, search: 'Search', name: str, metrics: Mapping
+    runner: Runner, search: Search, name: str, metrics: Mapping[str, Any]
 ) -> None:
     """Write ``work_dir/rungs/<name>``, and remember what it has reached.
 
     Args:
         runner: Its deployed model is recalibrated.
+        search: Of the run.
         name: Of the milestone.
         metrics: Of the network as it is.
     """
     folder = osp.join(runner.work_dir, 'rungs', name)
-    write_network(runner, search.cost_model, folder)
-    append(runner, RUNGS, _rung(runner, search.cost_model, name, metrics))
+    write_network(runner, search, folder)
+    note_rung(runner, search, name, metrics)
     runner.logger.info(f'Search: milestone {name} reached; see {folder}')
-
-
-def _rung(
-    runner: Runner, cost_model: CostModel, name: str, metrics: Mapping
-) -> dict:
-    model = deployed_model(runner)
-    return dict(
-        name=name,
-        iter=runner.iter,
-        macs=cost_model.total(architecture_of(model)),
-        params=count_params(model),
-        metrics=compat.plain(dict(metrics)),
-    )
-
-
-def _last_rung(runner: Runner, cost_model: CostModel) -> dict:
-    evaluations = runner.message_hub.runtime_info.get(EVALUATIONS, [])
-    last = evaluations[-1] if evaluations else dict(iter=None)
-    metrics = last['metrics'] if last['iter'] == runner.iter else {}
-    return _rung(runner, cost_model, 'searched', metrics)
 
 
 def _checkpoint(runner: Runner, model: nn.Module) -> dict:
@@ -126,7 +98,7 @@ def _checkpoint(runner: Runner, model: nn.Module) -> dict:
         for name, tensor in model.state_dict().items()
     }
     meta = dict(
-        dataset_meta=compat.plain(metainfo),
+        dataset_meta=plain(metainfo),
         iter=runner.iter,
         epoch=runner.epoch,
         experiment_name=runner.experiment_name,

@@ -1,28 +1,22 @@
 """Shrinking everything that a Runner holds of a model, together."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 import torch
 from mmengine.dist import broadcast
-from mmengine.hooks import EMAHook, Hook
+from mmengine.hooks import EMAHook
 from mmengine.model import BaseAveragedModel, is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from .. import compat
+from ..resume.state import bare_model
 from ..search import (
     apply_architecture_,
     architecture_of,
     importances,
     shrink_,
 )
-
-
-def bare_model(runner: Runner) -> nn.Module:
-    """The runner's model without its data-parallel wrapper."""
-    model = runner.model
-    return model.module if is_model_wrapper(model) else model
 
 
 def averaged_model(runner: Runner) -> BaseAveragedModel | None:
@@ -52,17 +46,6 @@ def importances_of_runner(runner: Runner) -> dict[str, Tensor]:
     broadcast(values)
     sizes = [len(value) for value in found.values()]
     return dict(zip(found, values.split(sizes)))
-
-
-@contextmanager
-def without_hooks(runner: Runner, *kinds: type[Hook]) -> Iterator[None]:
-    """Leave out some hooks of a runner for a while."""
-    hooks = runner._hooks
-    runner._hooks = [hook for hook in hooks if not isinstance(hook, kinds)]
-    try:
-        yield
-    finally:
-        runner._hooks = hooks
 
 
 def shrink_runner_(runner: Runner, keep: Mapping[str, Tensor]) -> None:

@@ -8,11 +8,12 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from torch import nn
 
-from ..config import build_model
-from ..search import CostModel, architecture_of, count_params
-from .dense import dense_part
-from .latency import latency
-from .report import EVALUATIONS, RUNGS, numbers
+from ..building import build_model
+from ..deploy.dense import dense_part
+from ..measure import latency
+from ..search import architecture_of
+from .journal import numbers
+from .search import Facts, Search
 from .surgery import deployed_model
 
 MOST_METRICS = 10  # in a table
@@ -43,25 +44,34 @@ class Table(NamedTuple):
         return capture.get()
 
 
-def comparison(runner: Runner, cost_model: CostModel) -> Table:
+def comparison(runner: Runner, search: Search) -> Table:
     """Compare the searched network with the supernet it began as."""
     model = deployed_model(runner)
-    supernet = _build_supernet(runner)
-    full = cost_model.total(cost_model.supernet)
-    now = cost_model.total(architecture_of(model))
-    models = [m for m in (supernet, model) if m is not None]
-    params = [f'{count_params(m) / 1e6:.3f} M' for m in models]
-    dense = [dense_part(m) for m in models]
-    times = [f'{t:.1f}' for t in latency(dense, cost_model.input_shape)]
-    absent = ['-'] * (2 - len(models))
+    full = search.totals(search.cost_model.supernet)
+    now = search.totals(architecture_of(model))
     rows = [
-        ('multiply-adds', f'{full / 1e9:.4f} G', f'{now / 1e9:.4f} G'),
-        ('parameters', *absent, *params),
-        ('ms per image', *absent, *times),
-        *_metric_rows(runner, full),
+        *(
+            (
+                cost.noun,
+                *(cost.format(each[cost.name]) for each in (full, now)),
+            )
+            for cost in search.costs
+        ),
+        ('ms per image', *_times(runner, model, search)),
+        *_metric_rows(runner, search, full),
     ]
-    title = f'At {tuple(cost_model.input_shape)}'
+    title = f'At {tuple(search.cost_model.input_shape)}'
     return Table(title, ('', 'supernet', 'searched'), rows)
+
+
+def _times(runner: Runner, model: nn.Module, search: Search) -> list[str]:
+    """Milliseconds of the supernet, if it can be built, and of the model."""
+    supernet = _build_supernet(runner)
+    models = [m for m in (supernet, model) if m is not None]
+    times = latency(
+        list(map(dense_part, models)), search.cost_model.input_shape
+    )
+    return ['-'] * (2 - len(models)) + [f'{t:.1f}' for t in times]
 
 
 def _build_supernet(runner: Runner) -> nn.Module | None:
@@ -71,17 +81,20 @@ def _build_supernet(runner: Runner) -> nn.Module | None:
     return build_model(runner.cfg).to(device)
 
 
-def _metric_rows(runner: Runner, full: int) -> list[tuple[str, ...]]:
+def _metric_rows(
+    runner: Runner, search: Search, full: Mapping[str, float]
+) -> list[tuple[str, ...]]:
     """Name, first and last value of each metric.
 
     The first is the supernet's own if it was evaluated before it shrank;
     otherwise it tells when it was taken.
     """
-    evaluations = runner.message_hub.runtime_info.get(EVALUATIONS, [])
+    evaluations = search.history.evaluations
     if not evaluations or evaluations[-1]['iter'] != runner.iter:
         return []
     first, last = evaluations[0], evaluations[-1]
-    when = '' if first['macs'] == full else f' (iteration {first["iter"]})'
+    is_supernet = first['costs'].items() <= full.items()
+    when = '' if is_supernet else f' (iteration {first["iter"]})'
     before = numbers(first['metrics'])
     return [
         (
@@ -93,30 +106,39 @@ def _metric_rows(runner: Runner, full: int) -> list[tuple[str, ...]]:
     ]
 
 
-def ladder(runner: Runner, last: Mapping) -> Table | None:
-    """One row for each milestone, and one for the network at the end.
-
-    Args:
-        last: What the milestones say of themselves, of that network.
-    """
-    rungs = runner.message_hub.runtime_info.get(RUNGS, [])
-    if not rungs:
+def ladder(runner: Runner, search: Search) -> Table | None:
+    """One row for each milestone, and one for the network at the end."""
+    if not search.history.rungs:
         return None
+    rungs = [*search.history.rungs, _last_rung(runner, search)]
     metrics = list(_summary(rungs[0]['metrics']))
     rows = []
-    for rung in [*rungs, last]:
+    for rung in rungs:
         values = [numbers(rung['metrics']).get(name) for name in metrics]
         rows.append(
             (
                 rung['name'],
                 str(rung['iter']),
-                f'{rung["macs"] / 1e9:.4f} G',
-                f'{rung["params"] / 1e6:.3f} M',
+                *(
+                    cost.format(rung['costs'][cost.name])
+                    for cost in search.costs
+                ),
                 *('-' if v is None else f'{v:.4g}' for v in values),
             )
         )
-    columns = ('', 'iteration', 'multiply-adds', 'parameters', *metrics)
-    return Table('Milestones', columns, rows)
+    costs = (cost.noun for cost in search.costs)
+    return Table('Milestones', ('', 'iteration', *costs, *metrics), rows)
+
+
+def _last_rung(runner: Runner, search: Search) -> Facts:
+    evaluations = search.history.evaluations
+    is_last = evaluations and evaluations[-1]['iter'] == runner.iter
+    return dict(
+        name='searched',
+        iter=runner.iter,
+        costs=search.totals(architecture_of(deployed_model(runner))),
+        metrics=evaluations[-1]['metrics'] if is_last else {},
+    )
 
 
 def _summary(metrics: Mapping) -> dict[str, float]:

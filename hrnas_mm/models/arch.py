@@ -3,9 +3,11 @@
 import os.path as osp
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
+from ..files import read_checkpoint
 from ..search import (
     apply_architecture_,
     architecture_in,
@@ -14,7 +16,6 @@ from ..search import (
     read_architecture,
 )
 from ..search.architecture import Architecture
-from ..search.files import read_checkpoint
 
 
 def searched_(
@@ -50,7 +51,14 @@ def searched_(
 
 
 def _resize_before_loading(
-    module, state_dict, prefix, metadata, strict, missing, unexpected, errors
+    module: nn.Module,
+    state_dict: Mapping[str, Tensor],
+    prefix: str,
+    metadata: Mapping[str, Any],
+    strict: bool,
+    missing: list[str],
+    unexpected: list[str],
+    errors: list[str],
 ) -> None:
     found = architecture_in(state_dict, module, prefix)
     if found is None:
@@ -103,7 +111,7 @@ def _of_init_cfg(
     init_cfg = getattr(module, 'init_cfg', None)
     if not isinstance(init_cfg, Mapping) or init_cfg['type'] != 'Pretrained':
         return None
-    path = init_cfg.get('checkpoint')
+    path = init_cfg.get('checkpoint', '')
     if not osp.isfile(path):
         return None
     found = _in_checkpoint(path, module)

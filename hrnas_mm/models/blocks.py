@@ -24,7 +24,7 @@ def act_layer_of(act_cfg: Mapping[str, Any]) -> ActLayer:
     return partial(build_activation_layer, dict(act_cfg))
 
 
-def block_of(
+def block_builder(
     norm_cfg: Mapping[str, Any],
     act_cfg: Mapping[str, Any],
     kernel_sizes: Sequence[int],

@@ -1,12 +1,12 @@
 """MixConv, Eq. (5): depthwise convolutions of several kernel sizes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
-from ..search.cost import conv_macs, strided
+from ..search.formulas import conv_macs, strided
 from ..search.units import Axis, SearchUnit, Size
 from .conv import (
     ActLayer,
@@ -65,10 +65,6 @@ class MixConvPath(nn.Module):
     def search_unit(self, following: nn.Module) -> SearchUnit:
         """The unit of all mid channels; ``following`` normalises the sum."""
         expand, depthwise = self.expand, self.depthwise
-        shape: dict[str, Any] = dict(
-            kernel_size=depthwise.conv.kernel_size[0],
-            stride=depthwise.conv.stride[0],
-        )
         return SearchUnit(
             alpha=affine(depthwise.norm)[0],
             axes=(
@@ -78,15 +74,7 @@ class MixConvPath(nn.Module):
                 *norm_axes(depthwise.norm),
                 Axis(self.project, 'weight', 1),
             ),
-            costs=dict(
-                macs=partial(
-                    path_macs,
-                    in_channels=expand.conv.in_channels,
-                    out_channels=self.project.out_channels,
-                    **shape,
-                ),
-                eq6=partial(depthwise_macs, **shape),
-            ),
+            kind=f'k{depthwise.conv.kernel_size[0]}',
             absorb=partial(self._absorb, following),
         )
 
@@ -145,7 +133,11 @@ class MixConv(nn.Module):
                 'expand_ratio must give at least one channel, '
                 f'got {expand_ratio} of {in_channels}'
             )
-        self.unit_names = tuple(f'k{size}' for size in kernel_sizes)
+        self.kernel_sizes = {f'k{size}': size for size in kernel_sizes}
+        self.unit_names = tuple(self.kernel_sizes)
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.stride = stride
         self.paths = nn.ModuleDict(
             {
                 f'k{size}': MixConvPath(
@@ -175,6 +167,27 @@ class MixConv(nn.Module):
             for name, path in self.paths.items()
             if isinstance(path, MixConvPath)
         }
+
+    def macs(self, alive: Mapping[str, int], size: Size) -> int:
+        """The sum of :func:`path_macs` over the paths."""
+        return sum(
+            path_macs(
+                alive[name],
+                size,
+                self.in_channels,
+                self.out_channels,
+                kernel_size,
+                self.stride,
+            )
+            for name, kernel_size in self.kernel_sizes.items()
+        )
+
+    def eq6_macs(self, alive: Mapping[str, int], size: Size) -> int:
+        """The sum of :func:`depthwise_macs` over the paths."""
+        return sum(
+            depthwise_macs(alive[name], size, kernel_size, self.stride)
+            for name, kernel_size in self.kernel_sizes.items()
+        )
 
     def drop_empty_(self) -> None:
         """Delete paths without channels; without paths a constant is left."""

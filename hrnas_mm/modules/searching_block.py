@@ -35,6 +35,8 @@ class SearchingBlock(nn.Module):
         ValueError: If ``num_tokens`` is negative, and as the parts do.
     """
 
+    is_part = True  # its units are priced together
+
     def __init__(
         self,
         in_channels: int,

@@ -1,6 +1,6 @@
 """The lightweight Transformer, Sec. 3.1."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..search.cost import conv_macs, count_params, strided
+from ..search.formulas import conv_macs, count_params, strided
 from ..search.units import Axis, SearchUnit, Size
 from .attention import TransformerLayer, layer_macs
 from .conv import (
@@ -109,7 +109,7 @@ class LightweightTransformer(nn.Module):
             nn.Conv2d(extra, out_channels, 1, bias=False) if extra else None
         )
         self.norm: nn.Module = build_batch_norm(norm_layer, out_channels)
-        self._macs = partial(
+        self._macs: Callable[[int], int] = partial(
             transformer_macs,
             in_channels=in_channels + channels,
             out_channels=out_channels,
@@ -173,9 +173,13 @@ class LightweightTransformer(nn.Module):
                 Axis(self, 'queries', 0),
                 Axis(self.project_out, 'weight', 1),
             ),
-            costs=dict(macs=self._macs, eq6=self._macs),
+            kind='tokens',
         )
         return {'tokens': tokens}
+
+    def macs(self, alive: Mapping[str, int], size: Size) -> int:
+        """:func:`transformer_macs` of the tokens, whatever the size is."""
+        return self._macs(alive['tokens'])
 
     def drop_empty_(self) -> None:
         """Without tokens delete everything; a constant is left."""
@@ -196,7 +200,6 @@ class LightweightTransformer(nn.Module):
 
 def transformer_macs(
     alive: int,
-    size: Size,
     in_channels: int,
     out_channels: int,
     token_size: int,
@@ -209,7 +212,6 @@ def transformer_macs(
 
     Args:
         alive: n.
-        size: Of the input; does not matter.
         in_channels: Of the projector, the positional encoding included.
         extra_tokens: The decoder's additional ones.
     """

@@ -5,37 +5,56 @@ from .architecture import (
     architecture_in,
     architecture_of,
     check_architecture,
+    fitting_architecture,
+)
+from .baselines import random_architecture, uniform_architecture
+from .budget import Budget, parse_budget
+from .controller import BudgetController, Controller
+from .cost import COSTS, REPORTED, Cost, Eq6, Macs, Params
+from .cost_model import CostModel
+from .cut import select_within
+from .descent import Descent
+from .description import (
     describe_architecture,
     read_architecture,
     read_description,
     write_architecture,
 )
-from .baselines import random_architecture, uniform_architecture
-from .budget import Budget, Descent, parse_budget, select_within
-from .controller import BudgetController, FixedRho
-from .cost import CostModel, count_params, trace
-from .penalty import ResourcePenalty, linear_warmup
-from .schedule import Schedule
-from .shrink import (
-    check_optimizer,
-    importances,
-    select_alive,
-    shrink_,
+from .formulas import count_params
+from .penalty import ResourcePenalty
+from .schedule import Schedule, linear_warmup
+from .shrink import check_optimizer, importances, select_alive, shrink_
+from .trace import Trace, trace
+from .units import (
+    Axis,
+    Part,
+    Searchable,
+    SearchUnit,
+    Size,
+    named_parts,
+    named_search_units,
 )
-from .units import Axis, Searchable, SearchUnit, Size, named_search_units
 
 __all__ = [
+    'COSTS',
+    'REPORTED',
     'Axis',
     'Budget',
     'BudgetController',
+    'Controller',
+    'Cost',
     'CostModel',
     'Descent',
-    'FixedRho',
+    'Eq6',
+    'Macs',
+    'Params',
+    'Part',
     'ResourcePenalty',
     'Schedule',
     'SearchUnit',
     'Searchable',
     'Size',
+    'Trace',
     'apply_architecture_',
     'architecture_in',
     'architecture_of',
@@ -43,8 +62,10 @@ __all__ = [
     'check_optimizer',
     'count_params',
     'describe_architecture',
+    'fitting_architecture',
     'importances',
     'linear_warmup',
+    'named_parts',
     'named_search_units',
     'parse_budget',
     'random_architecture',

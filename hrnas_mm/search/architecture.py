@@ -1,24 +1,16 @@
-"""An architecture, {unit name: count}: read it off, apply it, store it."""
+"""An architecture, {unit name: count}: read it off, check it, apply it."""
 
-import json
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from .cost import CostModel, count_params
-from .files import read_checkpoint, read_json, replacing
 from .shrink import shrink_
 from .units import join, named_search_units, named_searchables
 
 Architecture = dict[str, int]
-SCHEMA = 1
-# Beside the units, for readers: multiply-adds at an input shape, parameters,
-# and how many elements the supernet has.
-FACTS = ('macs', 'params', 'input_shape', 'supernet')
 
 
 def architecture_of(model: nn.Module) -> Architecture:
@@ -113,7 +105,7 @@ def check_architecture(
     for name in architecture:
         if name not in current:
             raise ValueError(
-                f'the model has no unit {name!r}{_like(name, current)}'
+                f'the model has no unit {name!r}{like(name, current)}'
             )
     for name, most in current.items():
         if name not in architecture:
@@ -122,110 +114,44 @@ def check_architecture(
                 f'model has {most} elements there'
             )
         count = architecture[name]
-        if not _is_count(count) or count > most:
+        if not is_count(count) or count > most:
             raise ValueError(
                 f'{name} must have 0 to {most} elements, got {count!r}'
             )
 
 
-def describe_architecture(
-    model: nn.Module, cost_model: CostModel
-) -> dict[str, Any]:
-    """What a file or a checkpoint says of a model's architecture.
+def fitting_architecture(
+    state_dict: Mapping[str, Tensor], model: nn.Module
+) -> Architecture:
+    """Return the architecture of a ``state_dict`` that fits the model.
 
     Args:
-        model: As it is now.
-        cost_model: Of the supernet.
-    """
-    architecture = architecture_of(model)
-    return dict(
-        schema=SCHEMA,
-        macs=cost_model.total(architecture),
-        params=count_params(model),
-        input_shape=list(cost_model.input_shape),
-        supernet=dict(cost_model.supernet),
-        units=architecture,
-    )
-
-
-def write_architecture(path: str, content: Mapping[str, Any]) -> None:
-    """Write a description as JSON; a good file is never half replaced."""
-    with replacing(path) as new, open(new, 'w') as file:
-        json.dump(content, file, indent=2)
-        file.write('\n')
-
-
-def read_architecture(path: str) -> Architecture:
-    """Read the units of an architecture that was written as JSON.
+        state_dict: As it was read.
+        model: The supernet, or anything between it and the weights.
 
     Raises:
-        ValueError: See :func:`read_description`.
+        ValueError: If it does not fit; names the first misfit.
     """
-    return read_description(path)['units']
-
-
-def read_description(path: str) -> dict[str, Any]:
-    """Read all that a file says of an architecture.
-
-    Args:
-        path: JSON, or a checkpoint of a search, which holds the same.
-
-    Raises:
-        ValueError: If the file is not such a file; names what is wrong.
-    """
-    if path.endswith('.json'):
-        content = read_json(path)
-    else:
-        content = read_checkpoint(path).get('architecture')
-        if content is None:
-            raise ValueError(
-                f'{path} does not say its architecture: it is not of a search '
-                'with ProgressiveShrinkHook; tools/export_architecture.py '
-                'reads it off the weights, with --config'
-            )
-    check_description(content, path)
-    return content
-
-
-def summary(description: Mapping[str, Any]) -> str:
-    """What a network costs, in a line."""
-    return (
-        f'{description["macs"]} multiply-adds at '
-        f'{tuple(description["input_shape"])}, {description["params"]} '
-        'parameters'
-    )
-
-
-def check_description(content: Any, where: str) -> None:
-    """Raise ValueError, which says where, unless it describes one."""
-    if not isinstance(content, Mapping) or content.get('schema') != SCHEMA:
+    found = architecture_in(state_dict, model)
+    if found is None:
         raise ValueError(
-            f'{where} must be an architecture with "schema": {SCHEMA}'
+            'it is of another network: none of its '
+            f'{len(state_dict)} tensors, the first of them '
+            f'{next(iter(state_dict), None)!r}, is an importance factor of '
+            'the model in the config'
         )
-    for name in content:
-        if name not in ('schema', 'units', *FACTS):
-            raise ValueError(
-                f'{where} has an unknown field {name!r}{_like(name, FACTS)}'
-            )
-    for field in ('units', 'supernet'):
-        counts = content.get(field, None if field == 'units' else {})
-        if not isinstance(counts, Mapping):
-            raise ValueError(f'{where} must have "{field}": {{name: count}}')
-        for name, count in counts.items():
-            if not _is_count(count):
-                raise ValueError(
-                    f'{where}: {name} must have a number of elements, got '
-                    f'{count!r}'
-                )
+    check_architecture(found, model)
+    return found
 
 
-def _is_count(value: object) -> bool:
+def is_count(value: object) -> bool:
+    """Return whether a value is a number of elements."""
     return (
         isinstance(value, int) and not isinstance(value, bool) and (value >= 0)
     )
 
 
-def _like(name: str, known: Iterable[str]) -> str:
-    """A guess at what a misspelt name was to be."""
+def like(name: str, known: Iterable[str]) -> str:
+    """Return a guess at what a misspelt name was to be, for an error."""
     found = get_close_matches(name, list(known), 1)
     return f'; did you mean {found[0]!r}?' if found else ''

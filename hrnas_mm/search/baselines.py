@@ -5,33 +5,27 @@ from collections.abc import Mapping
 
 from .architecture import Architecture
 from .budget import Budget
-from .cost import CostModel
 
 
-def uniform_architecture(
-    cost_model: CostModel, budget: Budget
-) -> Architecture:
-    """The same share of every unit, as much as the budget allows.
+def uniform_architecture(budget: Budget) -> Architecture:
+    """Return the same share of every unit, as much as the budget allows.
 
     A uniform width multiplier: each unit keeps ``ratio * n`` elements, at
     least one, rounded down; what the rounding leaves of the budget goes to
     the units that lost most by it.
 
     Args:
-        cost_model: Of the supernet.
         budget: What the network may cost.
 
     Raises:
         ValueError: If one element per unit costs more than the budget.
     """
-    shares = dict.fromkeys(cost_model.supernet, 1.0)
-    return _largest(shares, cost_model, budget, least=1)
+    shares = dict.fromkeys(budget.cost_model.supernet, 1.0)
+    return _largest(shares, budget, least=1)
 
 
-def random_architecture(
-    cost_model: CostModel, budget: Budget, seed: int
-) -> Architecture:
-    """A random share of every unit, as much as the budget allows.
+def random_architecture(budget: Budget, seed: int) -> Architecture:
+    """Return a random share of every unit, as much as the budget allows.
 
     Each unit draws its share uniformly from [0, 1]; all are scaled by one
     ratio, and none exceeds its unit. Units may lose all their elements.
@@ -39,7 +33,6 @@ def random_architecture(
     Source: HR-NAS, Table 2, random search.
 
     Args:
-        cost_model: Of the supernet.
         budget: What the network may cost.
         seed: The same seed draws the same architecture.
 
@@ -47,18 +40,15 @@ def random_architecture(
         ValueError: If no element at all costs more than the budget.
     """
     rng = random.Random(seed)
-    shares = {name: rng.random() for name in cost_model.supernet}
-    return _largest(shares, cost_model, budget, least=0)
+    shares = {name: rng.random() for name in budget.cost_model.supernet}
+    return _largest(shares, budget, least=0)
 
 
 def _largest(
-    shares: Mapping[str, float],
-    cost_model: CostModel,
-    budget: Budget,
-    least: int,
+    shares: Mapping[str, float], budget: Budget, least: int
 ) -> Architecture:
-    """All shares scaled by the largest ratio that the budget allows."""
-    supernet = cost_model.supernet
+    """Scale all shares by the largest ratio that the budget allows."""
+    supernet = budget.cost_model.supernet
 
     def wanted(ratio: float) -> dict[str, float]:
         return {
@@ -70,15 +60,14 @@ def _largest(
         return {name: int(n) for name, n in wanted(ratio).items()}
 
     def fits(architecture: Architecture) -> bool:
-        total = cost_model.total(architecture, budget.resource)
-        return total <= budget.amount
+        return budget.spent(architecture) <= budget.amount
 
     low, high = 0.0, 1 / max(min(shares.values()), 1e-6)
     if not fits(scaled(low)):
-        cost = cost_model.total(scaled(low), budget.resource)
         raise ValueError(
-            f'{"one element" if least else "none"} per unit costs {cost} '
-            f'{budget.resource}, more than the budget of {budget.amount}'
+            f'{"one element" if least else "none"} per unit costs '
+            f'{budget.spent(scaled(low)):g} {budget.cost.noun}, more than '
+            f'the budget of {budget.amount:g}'
         )
     for _ in range(50):
         middle = (low + high) / 2

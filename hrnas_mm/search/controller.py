@@ -1,47 +1,73 @@
-"""Who decides on rho and on what goes: the user, or a budget."""
+"""Who decides on rho and on what goes: the user, or a budget.
+
+Both kinds of controller are asked in the same way: ``is_due`` before every
+iteration; where it is, ``adapt_`` and ``select`` before the shrink; ``rho_at``
+for the coefficient of the penalty.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
-from .budget import TOLERANCE, Budget, Descent, select_within
-from .cost import CostModel
+from .budget import Budget
+from .cost import short
+from .cut import select_within
+from .descent import Descent, allowed
 from .schedule import Schedule
 from .shrink import Keep, above
 
 Importance = Mapping[str, Tensor]
 
 
-class FixedRho:
-    """One rho for the whole search; all dead elements go.
+class Controller:
+    """Keeps one rho for the whole search; all dead elements go.
 
     Source: HR-NAS, Sec. 3.3.
+
+    Args:
+        schedule: When it shrinks.
+        rho: The coefficient of the penalty, the paper's lambda.
+        threshold: Elements of a smaller importance are dead.
     """
 
-    def __init__(self, rho: float, threshold: float) -> None:
+    def __init__(
+        self, schedule: Schedule, rho: float, threshold: float = 1e-3
+    ) -> None:
+        self.schedule = schedule
         self.rho = rho
         self.threshold = threshold
+        self.last_shrink = -1
 
-    def update_(self, importance: Importance, iteration: int) -> None:
-        """Nothing to adapt."""
+    def rho_at(self, iteration: int) -> float:
+        """Return the coefficient of the penalty in an iteration."""
+        return self.rho * self.schedule.factor(iteration)
+
+    def is_due(self, iteration: int) -> bool:
+        """Return whether the network has to shrink before an iteration."""
+        return self.schedule.is_due(iteration, self.last_shrink)
+
+    def adapt_(self, importance: Importance, iteration: int) -> None:
+        """Take note of a shrink; rho stays."""
+        self.last_shrink = iteration
 
     def select(self, importance: Importance, iteration: int) -> Keep:
         """Return the elements to keep."""
         return above(importance, self.threshold)
 
     def replan_(self, architecture: Mapping[str, int], iteration: int) -> None:
-        """Nothing was planned."""
+        """Go on from another network: nothing was planned."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing to remember."""
-        return {}
+        """Return what a resumed run has to know."""
+        return dict(last_shrink=self.last_shrink)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Nothing to take over."""
+        """Take over what :meth:`state_dict` returned."""
+        self.last_shrink = state['last_shrink']
 
 
-class BudgetController:
+class BudgetController(Controller):
     """Leads the network down to a budget: it adapts rho, and cuts.
 
     At every shrink rho is adapted so that the elements that the penalty has
@@ -51,7 +77,6 @@ class BudgetController:
     shrink meets the budget exactly.
 
     Args:
-        cost_model: Of the supernet.
         budget: What the network may cost in the end.
         schedule: When it shrinks.
         rho: To begin with.
@@ -60,28 +85,23 @@ class BudgetController:
 
     def __init__(
         self,
-        cost_model: CostModel,
         budget: Budget,
         schedule: Schedule,
         rho: float,
-        threshold: float,
+        threshold: float = 1e-3,
     ) -> None:
-        self.cost_model = cost_model
+        super().__init__(schedule, rho, threshold)
         self.budget = budget
-        self.schedule = schedule
-        self.rho = rho
-        self.threshold = threshold
-        self.descent = self._plan(cost_model.supernet, schedule.begin)
+        supernet = budget.cost_model.supernet
+        self.descent = self._plan(supernet, schedule.begin)
 
     def _plan(self, architecture: Mapping[str, int], begin: int) -> Descent:
-        start = self._total(architecture)
+        start = self.budget.spent(architecture)
         return Descent(begin, self.schedule.end, start, self.budget.amount)
 
-    def _total(self, architecture: Mapping[str, int]) -> int:
-        return self.cost_model.total(architecture, self.budget.resource)
-
-    def update_(self, importance: Importance, iteration: int) -> None:
+    def adapt_(self, importance: Importance, iteration: int) -> None:
         """Adapt rho to where the penalty alone has brought the network."""
+        super().adapt_(importance, iteration)
         if iteration >= self.schedule.end:
             return
         alive = {
@@ -89,7 +109,10 @@ class BudgetController:
             for name, value in importance.items()
         }
         self.rho = self.descent.next_rho(
-            self.rho, self._total(alive), iteration, self.schedule.interval
+            self.rho,
+            self.budget.spent(alive),
+            iteration,
+            self.schedule.interval,
         )
 
     def select(self, importance: Importance, iteration: int) -> Keep:
@@ -97,8 +120,7 @@ class BudgetController:
         return select_within(
             importance,
             self.threshold,
-            self.cost_model,
-            self.budget.resource,
+            self.budget.cost_model,
             self.descent.limits(iteration, self.schedule.interval),
         )
 
@@ -108,11 +130,12 @@ class BudgetController:
         Raises:
             ValueError: If it is too small already.
         """
-        cost = self._total(architecture)
-        if cost < self.budget.amount * (1 - TOLERANCE):
+        cost = self.budget.spent(architecture)
+        if cost < allowed(self.budget.amount)[0]:
             raise ValueError(
                 f'target is {self.budget}, but the network has only '
-                f'{cost} {self.budget.resource} left, and cannot grow back'
+                f'{short(cost)} {self.budget.cost.noun} left, and cannot '
+                'grow back'
             )
         begin = max(iteration, self.schedule.begin)
         self.descent = self._plan(architecture, begin)
@@ -120,15 +143,20 @@ class BudgetController:
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run has to know."""
         return dict(
-            rho=self.rho, begin=self.descent.begin, start=self.descent.start
+            super().state_dict(),
+            rho=self.rho,
+            begin=self.descent.begin,
+            start=self.descent.start,
         )
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what :meth:`state_dict` returned."""
-        self.rho = state['rho']
-        self.descent = Descent(
-            state['begin'],
-            self.schedule.end,
-            state['start'],
-            self.budget.amount,
-        )
+        """Take over rho and the plan, if the search had a target before."""
+        super().load_state_dict(state)
+        if 'start' in state:
+            self.rho = state['rho']
+            self.descent = Descent(
+                state['begin'],
+                self.schedule.end,
+                state['start'],
+                self.budget.amount,
+            )

@@ -1,267 +1,193 @@
-"""Multiply-adds: formulas for single layers; what a whole model costs.
+"""Kinds of cost: each is an object that says what a part of a network costs.
 
-A multiply-add counts 1 (the paper calls this FLOPs). Normalisation,
-activation, resizing and additions count nothing, as in the paper.
+Source: MorphNet's resource functions and calculator (Gordon et al., CVPR
+2018), for searches that remove elements.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+import math
+from collections.abc import Mapping
+from typing import Protocol
 
-import torch
-from torch import Tensor, nn
-from torch.func import functional_call
-from torch.utils.flop_counter import FlopCounterMode
+from .trace import Trace
+from .units import Part
 
-from .units import (
-    Cost,
-    Size,
-    join,
-    named_search_units,
-    named_searchables,
-)
-
-# What can be counted, by its name in code and in texts.
-RESOURCES = dict(macs='multiply-adds', params='parameters')
+SUFFIXES = dict(K=1e3, M=1e6, G=1e9, T=1e12)
 
 
-def conv_macs(
-    in_channels: int,
-    out_channels: int,
-    kernel_size: int,
-    out_size: Size,
-    groups: int = 1,
-) -> int:
-    """Multiply-adds of a convolution: k * k * C_in / g * C_out * h * w."""
-    height, width = out_size
-    per_pixel = kernel_size**2 * (in_channels // groups) * out_channels
-    return per_pixel * height * width
+class Cost(Protocol):
+    """What a target and the penalty may count; add yours to ``COSTS``.
 
-
-def linear_macs(in_features: int, out_features: int, rows: int) -> int:
-    """Multiply-adds of a linear layer on ``rows`` vectors."""
-    return in_features * out_features * rows
-
-
-def attention_macs(queries: int, keys: int, dims: int) -> int:
-    """Multiply-adds of softmax(Q K^T) V; ``dims`` over all heads."""
-    return 2 * queries * keys * dims
-
-
-def strided(size: Sequence[int], stride: int) -> Size:
-    """The size of a feature map after a stride: ceil(h / s), ceil(w / s)."""
-    return -(-size[0] // stride), -(-size[1] // stride)
-
-
-def count_params(model: nn.Module) -> int:
-    """The number of parameters."""
-    return sum(param.numel() for param in model.parameters())
-
-
-class Trace(NamedTuple):
-    """What one forward pass of one image showed.
+    A class that names it as its base needs only the attributes, ``part`` and
+    ``whole``.
 
     Attributes:
-        macs: Multiply-adds by module name; '' is the whole model.
-        sizes: The input sizes (h, w) of each searchable module, one per call.
+        name: As a config writes it: ``target=dict(<name>=...)``.
+        noun: As texts write it, after an amount: 'multiply-adds'.
     """
 
-    macs: dict[str, int]
-    sizes: dict[str, list[Size]]
+    name: str
+    noun: str
 
-
-def trace(model: nn.Module, input_shape: Sequence[int]) -> Trace:
-    """Run one image through the model on the meta device: nothing is computed.
-
-    Args:
-        model: Called with one tensor; left as it was.
-        input_shape: (C, H, W).
-    """
-    sizes: dict[str, list[Size]] = {}
-    hooks = [
-        model.get_submodule(name).register_forward_pre_hook(
-            _size_recorder(sizes, name)
-        )
-        for name, _ in named_searchables(model)
-    ]
-    try:
-        with FlopCounterMode(display=False) as counter:
-            run_on_meta(model, input_shape)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return Trace(_macs_by_module(model, counter), sizes)
-
-
-@torch.no_grad()
-def run_on_meta(model: nn.Module, input_shape: Sequence[int]) -> Any:
-    """What a model in eval mode puts out for one image, without values.
-
-    Args:
-        model: Called with one tensor; left as it was.
-        input_shape: (C, H, W).
-    """
-    weights = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    meta = {
-        name: weight.detach().to('meta') for name, weight in weights.items()
-    }
-    image = torch.empty(1, *input_shape, device='meta')
-    with evaluating(model):
-        return functional_call(model, meta, (image,))
-
-
-def _macs_by_module(
-    model: nn.Module, counter: FlopCounterMode
-) -> dict[str, int]:
-    counts = counter.get_flop_counts()
-    root = type(model).__name__
-    macs: dict[str, int] = {}
-    for name, module in reversed(list(model.named_modules())):
-        # A module whose forward() is called directly, as mmseg does with
-        # heads, is not seen itself, but its children are.
-        own = sum(counts.get(join(root, name), {}).values()) // 2
-        children = (
-            macs[join(name, child)] for child, _ in module.named_children()
-        )
-        macs[name] = own or sum(children)
-    macs[''] = counter.get_total_flops() // 2
-    return macs
-
-
-def _size_recorder(
-    sizes: dict[str, list[Size]], name: str
-) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-    def record(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        height, width = args[0].shape[-2:]
-        sizes.setdefault(name, []).append((height, width))
-
-    return record
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put the model in eval mode; restore every module's mode afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
-class CostModel:
-    """What a model costs with any number of alive elements.
-
-    The model is traced once; after that everything is arithmetic on what the
-    units say of themselves, exact at any architecture of this supernet.
-
-    Args:
-        model: The supernet.
-        input_shape: (C, H, W) of one image.
-        traced: The part of the model that takes the image and whose
-            multiply-adds are counted, its modules under the same names; None
-            for the whole.
-
-    Raises:
-        ValueError: If the model has no search units.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        input_shape: Sequence[int],
-        traced: nn.Module | None = None,
-    ) -> None:
-        units = named_search_units(model)
-        if not units:
-            raise ValueError(
-                f'{type(model).__name__} has no search units; its backbone '
-                'must be an HRNASSupernet, or hold a LightweightTransformer'
-            )
-        found = trace(model if traced is None else traced, input_shape)
-        searchables = dict(named_searchables(model))
-        self.input_shape = tuple(input_shape)
-        self.supernet = {name: len(unit) for name, unit in units.items()}
-        self._costs = {name: unit.costs for name, unit in units.items()}
-        self._params = {name: unit.params for name, unit in units.items()}
-        self._sizes: dict[str, list[Size]] = {
-            join(prefix, name): found.sizes.get(prefix, [])
-            for prefix, module in searchables.items()
-            for name in module.unit_names
-        }
-        self._siblings = {
-            prefix: [join(prefix, name) for name in module.unit_names]
-            for prefix, module in searchables.items()
-        }
-        self._shared_params = {
-            prefix: module.shared_params
-            for prefix, module in searchables.items()
-        }
-        self.fixed = dict.fromkeys(RESOURCES, 0)
-        self.fixed = dict(
-            macs=found.macs[''] - self.total(self.supernet),
-            params=count_params(model) - self.total(self.supernet, 'params'),
-        )
-
-    def unit_cost(self, name: str, alive: int, cost: str = 'macs') -> int:
-        """What one unit costs with ``alive`` elements.
+    def part(self, part: Part, alive: Mapping[str, int]) -> float:
+        """Return what a part costs.
 
         Args:
-            name: Of the unit.
-            alive: The number of elements.
-            cost: 'params', or one of the unit's multiply-adds ('macs').
+            part: Of the supernet.
+            alive: The number of elements of its units, by their names in the
+                model.
         """
-        if cost == 'params':
-            return alive * self._params[name]
-        formula: Cost = self._costs[name][cost]
-        return sum(formula(alive, size) for size in self._sizes[name])
+        raise NotImplementedError
 
-    def total(
-        self, architecture: Mapping[str, int], resource: str = 'macs'
-    ) -> int:
-        """Multiply-adds ('macs') or parameters ('params') of the whole model.
+    def whole(self, trace: Trace) -> float:
+        """Return what the traced model costs; no part owns the rest of it."""
+        raise NotImplementedError
 
-        Units that are not named are gone.
+    def price(self, part: Part, alive: Mapping[str, int], unit: str) -> float:
+        """Return the price of one element of a unit, for the penalty.
+
+        Here the marginal cost, Eq. (6): what the part saves by losing one.
+
+        Args:
+            part, alive: See :meth:`part`.
+            unit: The name of one of the part's units, which is alive.
         """
-        searched = sum(
-            self.unit_cost(name, architecture.get(name, 0), resource)
-            for name in self.supernet
-        )
-        if resource == 'params':
-            searched += sum(
-                self._shared_params[prefix]
-                for prefix, names in self._siblings.items()
-                if any(architecture.get(name, 0) for name in names)
-            )
-        return self.fixed[resource] + searched
+        fewer = {**alive, unit: alive[unit] - 1}
+        return self.part(part, alive) - self.part(part, fewer)
 
-    def saving(
-        self,
-        architecture: Mapping[str, int],
-        name: str,
-        resource: str = 'macs',
-    ) -> int:
-        """What the whole model saves by losing one element of a unit."""
-        alive = architecture[name]
-        saved = self.unit_cost(name, alive, resource) - self.unit_cost(
-            name, alive - 1, resource
-        )
-        if resource == 'params' and alive == 1:
-            prefix = name.rpartition('.')[0]
-            others = sum(
-                architecture.get(n, 0) for n in self._siblings[prefix]
-            )
-            saved += self._shared_params[prefix] if others == 1 else 0
-        return saved
+    def parse(self, text: float | str, supernet: float) -> float:
+        """Read an amount as users write it.
 
-    def deltas(
-        self, architecture: Mapping[str, int], cost: str = 'macs'
-    ) -> dict[str, int]:
-        """Marginal cost of one element per alive unit, Eq. (6)."""
-        return {
-            name: self.unit_cost(name, alive, cost)
-            - self.unit_cost(name, alive - 1, cost)
-            for name, alive in architecture.items()
-            if alive
+        Args:
+            text: A number (1.91e9), a string with a suffix ('1.91G') or a
+                ratio of the supernet, below 1.
+            supernet: What the supernet costs.
+
+        Raises:
+            ValueError: If it is none of these; a sentence without a subject.
+        """
+        value = _number(text)
+        if value is None:
+            raise ValueError(
+                "must be a positive number, a string such as '1.91G' or a "
+                f'ratio below 1, got {text!r}'
+            )
+        # In whole numbers, where that is what the cost counts in.
+        return type(supernet)(value * supernet if value < 1 else value)
+
+    def format(self, amount: float) -> str:
+        """Write an amount, without the noun."""
+        return short(amount)
+
+
+def _number(text: float | str) -> float | None:
+    """The positive number that a text is, a suffix included."""
+    digits = str(text).strip().upper()
+    unit = SUFFIXES.get(digits[-1:], 1.0)
+    try:
+        value = float(digits.rstrip('KMGT') if unit > 1 else digits) * unit
+    except ValueError:
+        return None
+    return value if 0 < value < math.inf else None
+
+
+def short(amount: float) -> str:
+    """Write 1910000000 as '1.91 G'."""
+    for suffix, unit in reversed(SUFFIXES.items()):
+        if amount >= unit:
+            return f'{amount / unit:.4g} {suffix}'
+    return f'{amount:g}'
+
+
+class Macs(Cost):
+    """Multiply-adds of one image: the FLOPs of the paper."""
+
+    name, noun = 'macs', 'multiply-adds'
+
+    def part(self, part: Part, alive: Mapping[str, int]) -> int:
+        """Return the sum over the part's modules and their calls."""
+        return sum(
+            searchable.macs(counts, size)
+            for searchable, counts, size in part.calls(alive)
+        )
+
+    def whole(self, trace: Trace) -> int:
+        """Return what torch's counter found."""
+        return trace.macs['']
+
+    def format(self, amount: float) -> str:
+        """Write an amount in billions."""
+        return f'{amount / 1e9:.4f} G'
+
+
+class Eq6(Cost):
+    """Multiply-adds as Eq. (6) is printed, to price elements with.
+
+    A channel costs its depthwise convolution alone, a token all that it
+    spends.
+    """
+
+    name, noun = 'eq6', 'multiply-adds of Eq. (6)'
+
+    def part(self, part: Part, alive: Mapping[str, int]) -> int:
+        """Return the sum over the part's modules and their calls."""
+        return sum(
+            getattr(searchable, 'eq6_macs', searchable.macs)(counts, size)
+            for searchable, counts, size in part.calls(alive)
+        )
+
+    def whole(self, trace: Trace) -> int:
+        """Return what torch's counter found."""
+        return trace.macs['']
+
+    def parse(self, text: float | str, supernet: float) -> float:
+        """Refuse: it leaves out most of what a network spends.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(
+            'must not be in eq6, which prices elements only: it leaves out '
+            'most of what a network costs'
+        )
+
+
+class Params(Cost):
+    """Parameters of the whole model, whether they are traced or not."""
+
+    name, noun = 'params', 'parameters'
+
+    def part(self, part: Part, alive: Mapping[str, int]) -> int:
+        """Return what elements own, and what goes with the last of them."""
+        own = sum(
+            alive[name] * facts.params for name, facts in part.units.items()
+        )
+        left = {
+            facts.searchable
+            for name, facts in part.units.items()
+            if alive[name]
         }
+        return own + sum(part.searchables[s].shared_params for s in left)
+
+    def whole(self, trace: Trace) -> int:
+        """Return the number of all parameters."""
+        return trace.params
+
+    def price(self, part: Part, alive: Mapping[str, int], unit: str) -> int:
+        """Return what an element owns; what goes with the last is not its."""
+        return part.units[unit].params
+
+    def format(self, amount: float) -> str:
+        """Write an amount in millions."""
+        return f'{amount / 1e6:.3f} M'
+
+
+MACS, PARAMS = Macs(), Params()
+# What is said of every network, whatever its target counts.
+REPORTED: tuple[Cost, ...] = (MACS, PARAMS)
+# What a config can name; add a cost of your own under its name.
+COSTS: dict[str, Cost] = {cost.name: cost for cost in (*REPORTED, Eq6())}
+
+
+def noun_of(name: str) -> str:
+    """Return the noun of a cost, or its name where the cost is not known."""
+    return COSTS[name].noun if name in COSTS else name

@@ -4,63 +4,68 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from .cost import CostModel
+from .cost_model import CostModel
 from .units import named_search_units
 
 
 class ResourcePenalty:
-    """The sum of delta_i * abs(alpha_i) over all elements.
+    """The sum of price * abs(alpha) over all elements.
 
-    delta is the marginal cost of the element's unit, divided by the mean over
-    all elements of the supernet, so that rho means the same for every network
-    and input size, and on resume.
+    The price is that of the element's unit as the network is now, divided by
+    the mean over all elements of the supernet, so that rho means the same for
+    every network and input size, and on resume.
 
-    Source: HR-NAS, Eq. (6), (7).
+    Source: HR-NAS, Eq. (6), (7), where the price is called delta.
 
     Args:
-        cost_model: Of the supernet.
-        cost: 'macs': all that an element costs; 'params': its parameters;
-            'eq6': the depthwise convolution alone for a channel, as Eq. (6)
-            is printed.
+        cost_model: Of the supernet, for the cost that elements are priced in.
+        model: The supernet, or a network of it; it may shrink.
     """
 
-    def __init__(self, cost_model: CostModel, cost: str = 'macs') -> None:
+    def __init__(self, cost_model: CostModel, model: nn.Module) -> None:
         self.cost_model = cost_model
-        self.cost = cost
-        alive = cost_model.supernet
-        deltas = cost_model.deltas(alive, cost)
-        total = sum(deltas[name] * n for name, n in alive.items())
-        self.mean_delta = total / sum(alive.values())
-        self._alphas: list[Tensor] = []
-        self._delta_of: list[float] = []
-        self._deltas = torch.empty(0)
+        self.model = model
+        supernet = cost_model.supernet
+        prices = cost_model.prices(supernet)
+        total = sum(prices[name] * n for name, n in supernet.items())
+        self.mean_price = total / sum(supernet.values())
+        self._counts: list[int] = []
+        self._refresh_()
 
-    def bind_(self, model: nn.Module) -> None:
-        """Collect the importance factors; due again after every shrink."""
-        units = named_search_units(model)
-        deltas = self.cost_model.deltas(
-            {name: len(unit) for name, unit in units.items()}, self.cost
+    def _refresh_(self) -> None:
+        """Collect the importance factors and their prices after a shrink.
+
+        A shrink slices importance factors in place: while their sizes are
+        the same, so is everything else.
+        """
+        if self._counts and self._counts == list(map(len, self._alphas)):
+            return
+        units = named_search_units(self.model)
+        prices = self.cost_model.prices(
+            {name: len(unit) for name, unit in units.items()}
         )
-        self._alphas = [unit.alpha for unit in units.values()]
-        self._delta_of = [deltas[name] / self.mean_delta for name in units]
-        self._deltas = torch.cat(
+        self._alphas: list[Tensor] = [unit.alpha for unit in units.values()]
+        self._counts = list(map(len, self._alphas))
+        self._price_of = [prices[name] / self.mean_price for name in units]
+        self._prices = torch.cat(
             [
-                alpha.new_full(alpha.shape, delta)
-                for alpha, delta in zip(self._alphas, self._delta_of)
+                alpha.new_full(alpha.shape, price)
+                for alpha, price in zip(self._alphas, self._price_of)
             ]
         )
 
     def __call__(self) -> Tensor:
         """Return the penalty, a scalar that gradients flow through."""
+        self._refresh_()
         # One concatenation and one product: a kernel per unit would cost
         # more than a block.
-        return torch.dot(self._deltas, torch.cat(self._alphas).abs())
+        return torch.dot(self._prices, torch.cat(self._alphas).abs())
 
     @torch.no_grad()
     def soft_threshold_(self, rho: float, optimizer: Optimizer) -> None:
         """Take the proximal step of the penalty, due after optimizer.step().
 
-        alpha <- sign(alpha) * max(abs(alpha) - lr * rho * delta, 0), which
+        alpha <- sign(alpha) * max(abs(alpha) - lr * rho * price, 0), which
         reaches exact zeros and is not rescaled by the optimizer, as weight
         decay is not in AdamW.
 
@@ -71,14 +76,15 @@ class ResourcePenalty:
             optimizer: Each alpha moves by the lr of its parameter group;
                 one that is not there stays.
         """
+        self._refresh_()
         rates = {
             id(param): float(group['lr'])
             for group in optimizer.param_groups
             for param in group['params']
         }
         steps = [
-            rates.get(id(alpha), 0.0) * rho * delta
-            for alpha, delta in zip(self._alphas, self._delta_of)
+            rates.get(id(alpha), 0.0) * rho * price
+            for alpha, price in zip(self._alphas, self._price_of)
         ]
         # A few fused kernels, not a few for each of hundreds of units.
         values = torch._foreach_abs(self._alphas)
@@ -86,8 +92,3 @@ class ResourcePenalty:
         torch._foreach_clamp_min_(values, 0.0)
         torch._foreach_mul_(values, torch._foreach_sign(self._alphas))
         torch._foreach_copy_(self._alphas, values)
-
-
-def linear_warmup(step: int, steps: int) -> float:
-    """The factor that rises from 0 before the first step to 1 at the last."""
-    return min((step + 1) / steps, 1.0) if steps > 0 else 1.0

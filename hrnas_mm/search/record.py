@@ -5,11 +5,12 @@ import os.path as osp
 from collections.abc import Mapping
 from typing import Any
 
+from ..files import read_json, replacing
 from .architecture import Architecture
-from .files import read_json, replacing
+from .schema1 import upgraded_record
 
 RECORD = 'search.json'
-SCHEMA = 1
+SCHEMA = 2
 
 
 def write_record(work_dir: str, record: Mapping[str, Any]) -> None:
@@ -26,13 +27,13 @@ def read_record(work_dir: str) -> dict[str, Any]:
         work_dir: Of the run.
 
     Returns:
-        supernet ({unit name: count}), input_shape, macs and params (of the
-        supernet), target (None, or amount and resource), begin, end and
-        max_iters; history, a list with an entry for the start and for each
-        shrink: iter, macs, params, rho, counts (in the order of supernet),
-        and the alive elements by kind; evaluations: iter, macs, metrics;
-        rungs: name, iter, macs, params, metrics; and, of a run that is over,
-        tables: title, columns, rows.
+        supernet ({unit name: its part, kind and elements}), input_shape,
+        costs (of the supernet, by name), target (None, or its cost and
+        amount), begin, end and max_iters; history, a list with an entry for
+        the start and for each shrink: iter, costs, rho and counts (in the
+        order of supernet); evaluations: iter, costs, metrics; rungs: name,
+        iter, costs, metrics; and, of a run that is over, tables: title,
+        columns, rows.
 
     Raises:
         ValueError: If there is none in the folder.
@@ -43,7 +44,7 @@ def read_record(work_dir: str) -> dict[str, Any]:
             f'{work_dir} has no {RECORD}: it is not the work_dir of a search '
             'with ProgressiveShrinkHook'
         )
-    record = read_json(path)
+    record = upgraded_record(read_json(path))
     is_record = isinstance(record, dict) and record.get('schema') == SCHEMA
     if not is_record or not record.get('history'):
         raise ValueError(f'{path} is not the record of a search')
@@ -51,6 +52,23 @@ def read_record(work_dir: str) -> dict[str, Any]:
 
 
 def architecture_at(record: Mapping[str, Any], index: int) -> Architecture:
-    """The architecture of an entry of the history."""
+    """Return the architecture of an entry of the history."""
     counts = record['history'][index]['counts']
     return dict(zip(record['supernet'], counts))
+
+
+def by_kind(
+    supernet: Mapping[str, Mapping[str, Any]], counts: Mapping[str, int]
+) -> dict[str, int]:
+    """Sum elements per kind of unit, kernel sizes ascending, others last.
+
+    Args:
+        supernet: What every unit is; see :func:`read_record`.
+        counts: Elements by unit name.
+    """
+    kinds: dict[str, int] = {}
+    for unit, facts in supernet.items():
+        kind = facts['kind']
+        kinds[kind] = kinds.get(kind, 0) + counts.get(unit, 0)
+    order = sorted(kinds, key=lambda k: (not k[1:].isdigit(), len(k), k))
+    return {kind: kinds[kind] for kind in order}

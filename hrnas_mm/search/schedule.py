@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from .penalty import linear_warmup
-
 
 @dataclass(frozen=True)
 class Schedule:
@@ -23,13 +21,13 @@ class Schedule:
     warmup: int = 0
 
     def factor(self, iteration: int) -> float:
-        """What rho is multiplied by."""
+        """Return what rho is multiplied by."""
         if not self.begin <= iteration < self.end:
             return 0.0
         return linear_warmup(iteration - self.begin, self.warmup)
 
     def is_due(self, iteration: int, last: int) -> bool:
-        """Whether a shrink is due, the last one having been at ``last``.
+        """Return whether a shrink is due, the last one having been at last.
 
         One that had to wait stays due.
         """
@@ -37,3 +35,8 @@ class Schedule:
             return last < self.end
         passed = (iteration - self.begin) // self.interval
         return passed > 0 and last < self.begin + passed * self.interval
+
+
+def linear_warmup(step: int, steps: int) -> float:
+    """Return what rises from 0 before the first step to 1 at the last."""
+    return min((step + 1) / steps, 1.0) if steps > 0 else 1.0

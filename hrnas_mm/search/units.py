@@ -1,13 +1,12 @@
 """What can be searched: units, the tensor axes they own, who declares them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast, runtime_checkable
+from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 from torch import Tensor, nn
 
 Size = tuple[int, int]
-Cost = Callable[[int, Size], int]
 
 
 @dataclass(frozen=True)
@@ -40,17 +39,15 @@ class SearchUnit:
     Args:
         alpha: The importance factors, shape (n,).
         axes: Everything that is sliced together, ``alpha`` included.
-        costs: Multiply-adds of the unit by the name of the cost, each from
-            the number of alive elements and the size (h, w) of the feature
-            map that enters the block. 'macs' is what the network really
-            spends.
-        absorb: Given the indices of dead elements, folds the constant that
-            they leave behind into what follows. None if there is none.
+        kind: What its elements are, for logs and pictures: 'k3' for channels
+            of a 3x3 convolution, 'tokens', or a word of your own.
+        absorb: Folds the constant that elements leave behind, given their
+            indices, into what follows. None if they leave none.
     """
 
     alpha: nn.Parameter
     axes: tuple[Axis, ...]
-    costs: Mapping[str, Cost]
+    kind: str
     absorb: Callable[[Tensor], None] | None = None
 
     def __len__(self) -> int:
@@ -58,7 +55,7 @@ class SearchUnit:
 
     @property
     def params(self) -> int:
-        """Parameters that each element owns."""
+        """The number of parameters that each element owns."""
         return sum(
             axis.tensor.numel() // len(self)
             for axis in self.axes
@@ -69,6 +66,9 @@ class SearchUnit:
 @runtime_checkable
 class Searchable(Protocol):
     """A module that declares search units of its own.
+
+    A module whose multiply-adds by Eq. (6), as printed, are not all of its
+    multiply-adds has a method ``eq6_macs`` beside ``macs``.
 
     Attributes:
         unit_names: The names of all units that the module was built with,
@@ -83,15 +83,120 @@ class Searchable(Protocol):
     def search_units(self) -> dict[str, SearchUnit]:
         """Return the units that still have elements, by name."""
 
+    def macs(self, alive: Mapping[str, int], size: Size) -> int:
+        """Return the multiply-adds of one call.
+
+        Args:
+            alive: The number of elements of every unit, by unit name; the
+                module itself may have fewer by now.
+            size: Height and width of the feature map that enters.
+        """
+
     def drop_empty_(self) -> None:
         """Delete the submodules whose unit has lost its last element."""
+
+
+class UnitFacts(NamedTuple):
+    """A unit as the supernet has it.
+
+    Attributes:
+        kind: See :class:`SearchUnit`.
+        elements: Their number.
+        params: The number of parameters that each element owns.
+        searchable: The name of the module that declares the unit.
+    """
+
+    kind: str
+    elements: int
+    params: int
+    searchable: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is priced as one: its units share what goes with the last of them.
+
+    A module is a part if its class says so by ``is_part = True``, as
+    SearchingBlock does; a Searchable that is in no such module is a part of
+    its own.
+
+    Args:
+        module: The module. It shrinks; what it says of its widths, strides
+            and kernel sizes stays.
+        searchables: The modules in it that declare units, by their names in
+            the model.
+        units: By their names in the model.
+        sizes: Height and width of what enters each of the searchables, one
+            per call.
+    """
+
+    module: nn.Module
+    searchables: Mapping[str, Searchable]
+    units: Mapping[str, UnitFacts]
+    sizes: Mapping[str, Sequence[Size]]
+
+    def calls(
+        self, alive: Mapping[str, int]
+    ) -> Iterator[tuple[Searchable, dict[str, int], Size]]:
+        """Yield every call of a searchable: it, its counts, what enters.
+
+        Args:
+            alive: The number of elements, by the units' names in the model.
+        """
+        for prefix, searchable in self.searchables.items():
+            counts = {
+                name: alive.get(join(prefix, name), 0)
+                for name in searchable.unit_names
+            }
+            for size in self.sizes.get(prefix, ()):
+                yield searchable, counts, size
+
+
+def named_parts(
+    model: nn.Module, sizes: Mapping[str, Sequence[Size]] | None = None
+) -> dict[str, Part]:
+    """Return the parts of a model as it is now, by their modules' names.
+
+    Args:
+        model: The model.
+        sizes: See :class:`Part`, of the whole model; a trace finds them.
+    """
+    parts: dict[str, Part] = {}
+    inside: str | None = None
+    for name, module in model.named_modules():
+        if inside is not None and (not inside or name.startswith(inside)):
+            continue
+        if _is_searchable(module) or getattr(type(module), 'is_part', False):
+            parts[name] = _part(name, module, sizes or {})
+            inside = name and name + '.'
+    return parts
+
+
+def _part(
+    prefix: str, module: nn.Module, sizes: Mapping[str, Sequence[Size]]
+) -> Part:
+    searchables = {
+        join(prefix, name): searchable
+        for name, searchable in named_searchables(module)
+    }
+    units = {
+        join(owner, name): UnitFacts(unit.kind, len(unit), unit.params, owner)
+        for owner, searchable in searchables.items()
+        for name, unit in searchable.search_units().items()
+    }
+    own = {name: sizes[name] for name in searchables if name in sizes}
+    return Part(module, searchables, units, own)
+
+
+def _is_searchable(module: nn.Module) -> bool:
+    # What isinstance() would find, a hundred times as fast.
+    return hasattr(type(module), 'search_units')
 
 
 def named_searchables(model: nn.Module) -> Iterator[tuple[str, Searchable]]:
     """Yield (name, module) of every module that declares search units."""
     for name, module in model.named_modules():
-        # What isinstance() would find, a hundred times as fast.
-        if hasattr(type(module), 'search_units'):
+        if _is_searchable(module):
             yield name, cast(Searchable, module)
 
 
@@ -110,4 +215,4 @@ def named_search_units(model: nn.Module) -> dict[str, SearchUnit]:
 
 def join(prefix: str, name: str) -> str:
     """Join two parts of a dotted name; the root's prefix is empty."""
-    return f'{prefix}.{name}' if prefix else name
+    return f'{prefix}.{name}' if prefix and name else prefix or name

@@ -1,8 +1,9 @@
 """Pictures of searches and architectures, and the report of a run."""
 
 from .architecture import Network, animate_search, draw_architectures
-from .curves import plot_pareto, plot_search
-from .report import write_report
+from .curves import plot_search
+from .page import write_report
+from .pareto import plot_pareto
 
 __all__ = [
     'Network',

@@ -1,5 +1,6 @@
 """Figure 4: every searching block in its place, as a pie of its elements."""
 
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -8,16 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Patch, Wedge
 
-from ..search.budget import block_of, short
-from ..search.record import architecture_at
+from ..search.cost import noun_of, short
+from ..search.record import architecture_at, by_kind
 from .layout import LARGE, Layout, Place, lay_out
 from .style import (
     EMPTY,
     LINE,
     REMOVED,
-    by_kind,
     colour_of,
-    kind_of,
     label_of,
 )
 
@@ -31,30 +30,33 @@ class Network(NamedTuple):
 
     Attributes:
         name: Of the run or file.
-        supernet: {unit name: elements} before the search.
-        units: The same after it.
-        macs: Multiply-adds, or None where they are not known.
-        params: Parameters, or None.
+        supernet: What every unit is: its part, its kind and the number of
+            its elements before the search.
+        units: {unit name: elements} after it.
+        costs: Amounts by the names of costs, as far as they are known.
     """
 
     name: str
-    supernet: Mapping[str, int]
+    supernet: Mapping[str, Mapping[str, Any]]
     units: Mapping[str, int]
-    macs: int | None = None
-    params: int | None = None
+    costs: Mapping[str, float]
 
     @property
     def title(self) -> str:
         """The name, and below it the cost."""
-        costs = [
-            f'{short(value)} {what}'
-            for value, what in (
-                (self.macs, 'multiply-adds'),
-                (self.params, 'parameters'),
-            )
-            if value is not None
-        ]
-        return '\n'.join(filter(None, [self.name, ', '.join(costs)]))
+        costs = ', '.join(
+            f'{short(amount)} {noun_of(name)}'
+            for name, amount in self.costs.items()
+        )
+        return '\n'.join(filter(None, [self.name, costs]))
+
+    @property
+    def parts(self) -> dict[str, list[str]]:
+        """The units of every part that has some."""
+        found: dict[str, list[str]] = {}
+        for unit, facts in self.supernet.items():
+            found.setdefault(facts['part'], []).append(unit)
+        return found
 
 
 def draw_architectures(networks: Sequence[Network]) -> Figure:
@@ -63,7 +65,7 @@ def draw_architectures(networks: Sequence[Network]) -> Figure:
     Source: HR-NAS, Fig. 4. Differs in: the blocks of the fusion modules are
     drawn too, smaller, between the branches that they join.
     """
-    layouts = [lay_out(blocks_of(network.supernet)) for network in networks]
+    layouts = [lay_out(network.parts) for network in networks]
     sizes = [_size(layout) for layout in layouts]
     width = max(width for width, _ in sizes)
     heights = [height + TITLE for _, height in sizes]
@@ -93,7 +95,7 @@ def animate_search(record: Mapping[str, Any], name: str, out: str) -> None:
     ]
     figure = draw_architectures(networks[:1])
     (axes,) = figure.axes
-    layout = lay_out(blocks_of(record['supernet']))
+    layout = lay_out(networks[0].parts)
 
     def draw(frame: int) -> list:
         axes.clear()
@@ -112,24 +114,19 @@ def network_at(record: Mapping[str, Any], index: int, name: str) -> Network:
         f'{name}, iteration {entry["iter"]}',
         record['supernet'],
         architecture_at(record, index),
-        entry['macs'],
-        entry['params'],
+        entry['costs'],
     )
-
-
-def blocks_of(units: Mapping[str, int]) -> list[str]:
-    """The searching blocks that have some units."""
-    return list(dict.fromkeys(map(block_of, units)))
 
 
 def block_text(network: Network, block: str) -> str:
     """What is left of a block, in a line."""
-    units = [unit for unit in network.supernet if block_of(unit) == block]
-    parts = [
-        f'{label_of(kind_of(unit))} {network.units.get(unit, 0)} of '
-        f'{network.supernet[unit]}'
-        for unit in units
-    ]
+    parts = []
+    for unit in network.parts[block]:
+        facts = network.supernet[unit]
+        parts.append(
+            f'{label_of(facts["kind"])} {network.units.get(unit, 0)} of '
+            f'{facts["elements"]}'
+        )
     return f'{block or "block"}: {", ".join(parts)}'
 
 
@@ -157,18 +154,17 @@ def _draw(axes: Axes, network: Network, layout: Layout) -> None:
 def _draw_pie(axes: Axes, network: Network, block: str, place: Place) -> None:
     """A sector per kind of unit, clockwise from the top; then what is gone."""
     centre, radius = (place.x, place.y), place.radius
-    units = [unit for unit in network.supernet if block_of(unit) == block]
-    total = sum(network.supernet[unit] for unit in units)
-    alive = {unit: network.units.get(unit, 0) for unit in units}
+    facts = {unit: network.supernet[unit] for unit in network.parts[block]}
+    total = sum(unit['elements'] for unit in facts.values())
+    alive = by_kind(facts, network.units)
     back = REMOVED if any(alive.values()) else EMPTY
     axes.add_patch(Circle(centre, radius, facecolor=back, zorder=2))
     # The y axis points down: angles grow clockwise.
     start = -90.0
-    order = list(by_kind(alive))
-    for unit in sorted(units, key=lambda unit: order.index(kind_of(unit))):
-        end = start + 360 * alive[unit] / total
-        if alive[unit]:
-            colour = colour_of(kind_of(unit))
+    for kind, count in alive.items():
+        end = start + 360 * count / total
+        if count:
+            colour = colour_of(kind)
             wedge = Wedge(centre, radius, start, end, facecolor=colour)
             axes.add_patch(wedge).set_zorder(3)
         start = end
@@ -180,7 +176,7 @@ def _draw_pie(axes: Axes, network: Network, block: str, place: Place) -> None:
 
 
 def _add_legend(figure: Figure, networks: Sequence[Network]) -> None:
-    kinds = by_kind({unit: 0 for n in networks for unit in n.supernet})
+    kinds = by_kind(dict(ChainMap(*(dict(n.supernet) for n in networks))), {})
     entries = [(colour_of(kind), label_of(kind)) for kind in kinds]
     entries += [(REMOVED, 'removed'), (EMPTY, 'empty block')]
     figure.legend(

@@ -1,4 +1,4 @@
-"""Curves of a search, and its trade-off beside others'."""
+"""Curves of a search over its iterations."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -6,17 +6,15 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
 
-from ..search.budget import short
-from ..search.cost import RESOURCES
-from .style import BLUE, ORANGE, by_kind, colour_of, label_of
+from ..search.cost import noun_of, short
+from ..search.record import architecture_at, by_kind
+from .style import BLUE, ORANGE, colour_of, label_of
 
 Record = Mapping[str, Any]
 # What people compare, where a framework reports something else first.
 COMPARED = ('mIoU', 'Overall_3D_AP40_moderate')
-MARKERS = 'osD^vPX*'
-RUNS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9')
+LINES = ('-', '--', '-.', ':')  # of costs
 
 
 def main_metric(records: Sequence[Record], metric: str | None = None) -> str:
@@ -106,21 +104,20 @@ def _steps(
 
 
 def _plot_cost(axes: Axes, record: Record) -> None:
-    for key, name, style in (
-        ('macs', 'multiply-adds', '-'),
-        ('params', 'parameters', '--'),
-    ):
-        values = [entry[key] for entry in record['history']]
-        shares = [100 * value / record[key] for value in values]
-        label = f'{name}: {short(record[key])} → {short(values[-1])}'
+    for (name, whole), style in zip(record['costs'].items(), LINES):
+        values = [entry['costs'][name] for entry in record['history']]
+        shares = [100 * value / whole for value in values]
         axes.step(
-            *_steps(record, shares), style, where='post', color=BLUE,
-            label=label,
-        )  # fmt: skip
+            *_steps(record, shares),
+            style,
+            where='post',
+            color=BLUE,
+            label=f'{noun_of(name)}: {short(whole)} → {short(values[-1])}',
+        )
     if record['target']:
-        amount, key = (record['target'][k] for k in ('amount', 'resource'))
+        amount = record['target']['amount']
         axes.axhline(
-            100 * amount / record[key],
+            100 * amount / record['costs'][record['target']['cost']],
             color=ORANGE,
             lw=1,
             ls=':',
@@ -143,16 +140,17 @@ def _plot_metric(axes: Axes, record: Record, metric: str) -> None:
     axes.plot(*zip(*points), 'o--', color=ORANGE)
     axes.margins(y=0.25)
     for step, value in points:
-        _annotate(axes, f'{value:.3g}', (step, value), (0, 7), ha='center')
+        annotate(axes, f'{value:.3g}', (step, value), (0, 7), ha='center')
 
 
-def _annotate(
+def annotate(
     axes: Axes,
     text: str,
     point: tuple[float, float],
     offset: tuple[float, float],
     **style: Any,
 ) -> None:
+    """Write a small text beside a point, ``offset`` in points away."""
     axes.annotate(
         text,
         point,
@@ -164,16 +162,18 @@ def _annotate(
 
 
 def _plot_alive(axes: Axes, record: Record) -> None:
-    whole = by_kind(record['supernet'])
-    for kind, count in whole.items():
-        shares = [
-            100 * entry.get(kind, 0) / count for entry in record['history']
-        ]
+    supernet = record['supernet']
+    alive = [
+        by_kind(supernet, architecture_at(record, i))
+        for i in range(len(record['history']))
+    ]
+    elements = {unit: facts['elements'] for unit, facts in supernet.items()}
+    for kind, whole in by_kind(supernet, elements).items():
         axes.step(
-            *_steps(record, shares),
+            *_steps(record, [100 * counts[kind] / whole for counts in alive]),
             where='post',
             color=colour_of(kind),
-            label=f'{label_of(kind)}: {record["history"][-1].get(kind, 0)}',
+            label=f'{label_of(kind)}: {alive[-1][kind]}',
         )
     axes.set_ylim(0, 105)
     axes.set_ylabel('% alive')
@@ -198,70 +198,4 @@ def _plot_rho(axes: Axes, record: Record) -> None:
         ha='center',
         fontsize=8,
         color=BLUE,
-    )
-
-
-def plot_pareto(
-    records: Mapping[str, Record],
-    metric: str | None = None,
-    resource: str = 'macs',
-) -> Figure:
-    """Plot a metric against the cost: a line per run, a point per network.
-
-    Args:
-        records: Of searches, by the name of the run.
-        metric: See :func:`main_metric`.
-        resource: 'macs' or 'params'.
-
-    Raises:
-        ValueError: If there is no such metric, or no network that has it.
-    """
-    metric = main_metric(list(records.values()), metric)
-    found = {
-        name: pareto_points(record, metric, resource)
-        for name, record in records.items()
-    }
-    if not any(found.values()):
-        raise ValueError(
-            f'none of {", ".join(records)} has evaluated the network that it '
-            'ended with'
-        )
-    figure = Figure(figsize=(6.5, 4.5), layout='constrained')
-    axes = figure.subplots()
-    for i, (name, points) in enumerate(found.items()):
-        axes.plot(
-            [x for x, _, _ in points],
-            [y for _, y, _ in points],
-            marker=MARKERS[i % len(MARKERS)],
-            color=RUNS[i % len(RUNS)],
-            label=name,
-        )
-        for x, y, label in points:
-            _annotate(axes, label, (x, y), (5, -9))
-    axes.set_xscale('log')
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(lambda x, _: short(x))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set(xlabel=RESOURCES[resource], ylabel=short_name(metric))
-    axes.margins(0.12)
-    axes.grid(alpha=0.25)
-    axes.spines[['top', 'right']].set_visible(False)
-    axes.legend(fontsize=8, frameon=False)
-    return figure
-
-
-def pareto_points(
-    record: Record, metric: str, resource: str
-) -> list[tuple[float, float, str]]:
-    """Cost, metric and name of a run's networks, the cheapest first."""
-    networks = list(record['rungs'])
-    last = record['history'][-1]
-    for evaluation in record['evaluations'][-1:]:
-        if evaluation['macs'] == last['macs']:
-            name = short(last[resource])
-            networks.append({**last, **evaluation, 'name': name})
-    return sorted(
-        (network[resource], network['metrics'][metric], network['name'])
-        for network in networks
-        if metric in network['metrics']
     )

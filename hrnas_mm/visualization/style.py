@@ -1,7 +1,5 @@
 """Colours that colour-blind readers can tell apart, and names."""
 
-from collections.abc import Mapping
-
 # Source: Okabe and Ito, Color Universal Design, 2008.
 COLOURS = dict(
     k3='#56B4E9',
@@ -26,17 +24,3 @@ def label_of(kind: str) -> str:
     """Write k3 as 3x3."""
     size = kind[1:]
     return f'{size}x{size}' if size.isdigit() else kind
-
-
-def kind_of(unit: str) -> str:
-    """The last part of a unit's name."""
-    return unit.rsplit('.', 1)[-1]
-
-
-def by_kind(units: Mapping[str, int]) -> dict[str, int]:
-    """Sum elements per kind of unit, kernel sizes ascending, tokens last."""
-    kinds: dict[str, int] = {}
-    for unit, count in units.items():
-        kinds[kind_of(unit)] = kinds.get(kind_of(unit), 0) + count
-    order = sorted(kinds, key=lambda k: (not k[1:].isdigit(), len(k), k))
-    return {kind: kinds[kind] for kind in order}

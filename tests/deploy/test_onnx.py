@@ -8,8 +8,9 @@ import torch
 from counting import random_keep
 from test_folding import with_statistics
 
+from hrnas_mm.building import build_model
+from hrnas_mm.cli.config import prepare_config
 from hrnas_mm.compat_mmdet3d import mend_mmdet3d_
-from hrnas_mm.config import build_model, prepare_config
 from hrnas_mm.deploy import DeployableModel, check_onnx, export_onnx
 from hrnas_mm.search import count_params, named_search_units, shrink_
 

@@ -12,7 +12,8 @@ from killing import Stop
 from mmengine.runner import Runner
 
 from hrnas_mm.compat import use_gloo_
-from hrnas_mm.engine.surgery import averaged_model, bare_model
+from hrnas_mm.engine.surgery import averaged_model
+from hrnas_mm.resume.state import bare_model
 
 WRAPPERS = dict(
     plain={},
@@ -45,7 +46,7 @@ def state_of(runner):
         model=bare_model(runner).state_dict(),
         averaged=averaged_model(runner).state_dict(),
         optimizer=runner.optim_wrapper.optimizer.state_dict(),
-        history=runner.message_hub.get_info('search_history'),
+        history=tiny.history_of(runner),
     )
 
 
@@ -122,13 +123,12 @@ def test_from_two_ranks_to_one_and_back(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         runner.train()
     saved = torch.load(tmp_path / 'iter_4.pth')
-    history = runner.message_hub.get_info('search_history')
-    assert (
-        history[:2] == saved['message_hub']['runtime_info']['search_history']
-    )
+    history = tiny.history_of(runner)
+    shrinks = tiny.search_of(runner).history.shrinks
+    assert shrinks[:2] == saved['search']['history']['shrinks']
     assert [facts['iter'] for facts in history] == [0, 3, 6]
     log = ''.join(p.read_text() for p in tmp_path.rglob('*.log'))
-    assert 'the checkpoint is of 2 processes, this run has 1' in log
+    assert 'The checkpoint is of 2 processes, this run has 1' in log
     first, second = two_ranks(tmp_path, {}, {}, True)
     assert_equal(shared(first), shared(second))
     assert [facts['iter'] for facts in first['history']] == [0, 3, 6, 9, 11]

@@ -14,7 +14,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from hrnas_mm.engine.surgery import bare_model
+from hrnas_mm.resume.state import bare_model
 from hrnas_mm.search import named_search_units
 
 
@@ -158,7 +158,7 @@ def test_folder_that_is_gone(tmp_path):
 
 
 def test_files_are_replaced_whole(tmp_path):
-    from hrnas_mm.search.files import replacing
+    from hrnas_mm.files import replacing
 
     path = tmp_path / 'file.txt'
     path.write_text('good')
@@ -325,7 +325,7 @@ def test_resume_with_a_lower_target(tmp_path):
     cfg = resumed(tmp_path, **{**TARGET, 'target': 0.4, 'threshold': 0.02})
     cfg.log_level = 'INFO'
     runner = run(cfg)
-    history = runner.message_hub.get_info('search_history')
+    history = tiny.history_of(runner)
     assert 0.38 * 403_200 <= history[-1]['macs'] <= 0.4 * 403_200
     for line in (
         'target is 0.4 from iteration 8 on, it was 0.6',
@@ -337,7 +337,7 @@ def test_resume_with_a_lower_target(tmp_path):
 def test_resume_from_a_fixed_rho_to_a_target(tmp_path):
     broken_off(tmp_path, rho=1e-3, threshold=0.5)
     runner = run(resumed(tmp_path, **TARGET))
-    history = runner.message_hub.get_info('search_history')
+    history = tiny.history_of(runner)
     assert 0.58 * 403_200 <= history[-1]['macs'] <= 0.6 * 403_200
 
 
@@ -369,9 +369,9 @@ def test_search_from_a_smaller_network(tmp_path, search):
     cfg = load_from(tmp_path, search / 'searched/model.pth', resume=False)
     cfg.custom_hooks[0].update(TARGET, target=0.3)
     runner = run(cfg)
-    history = runner.message_hub.get_info('search_history')
-    plan = runner.message_hub.get_info('search_state')['controller']
-    assert plan['start'] == history[0]['macs'] < 403_200
+    history = tiny.history_of(runner)
+    plan = tiny.search_of(runner).controller.descent
+    assert plan.start == history[0]['macs'] < 403_200
     assert 0.29 * 403_200 <= history[-1]['macs'] <= 0.3 * 403_200
     cfg = load_from(tmp_path / 'b', search / 'searched/model.pth', False)
     cfg.custom_hooks[0].update(TARGET, target=0.999)

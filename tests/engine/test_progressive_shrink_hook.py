@@ -1,5 +1,6 @@
 """The hook on real Runners."""
 
+import copy
 import json
 import logging
 
@@ -7,6 +8,7 @@ import mmengine.runner.utils
 import pytest
 import tiny
 import torch
+from counting import counted
 from killing import everything
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -14,8 +16,9 @@ from mmengine.runner import Runner
 from torch import nn
 
 from hrnas_mm.engine import ProgressiveShrinkHook
-from hrnas_mm.engine.surgery import bare_model, deployed_model
+from hrnas_mm.engine.surgery import deployed_model
 from hrnas_mm.engine.tables import _summary
+from hrnas_mm.resume.state import bare_model
 from hrnas_mm.search import CostModel, architecture_of
 
 EMA = dict(
@@ -45,7 +48,7 @@ def test_search_shrinks_and_an_interrupted_one_ends_the_same(
 ):
     options = dict(by_epoch=by_epoch, ema=EMA[ema], max_iters=18)
     whole = run(tiny.config(tmp_path / 'whole', **options))
-    history = whole.message_hub.get_info('search_history')
+    history = tiny.history_of(whole)
     macs = [facts['macs'] for facts in history]
     assert len(macs) >= 3 and macs[0] > macs[-2] > macs[-1]
     assert macs[-1] == CostModel(bare_model(whole), (3, 32, 32)).total(
@@ -63,11 +66,8 @@ def test_search_shrinks_and_an_interrupted_one_ends_the_same(
     torch.testing.assert_close(
         everything(again), everything(whole), rtol=0, atol=0
     )
-    key = 'search_evaluations'
-    assert (
-        again.message_hub.get_info(key)[-1]
-        == whole.message_hub.get_info(key)[-1]
-    )
+    ends = [tiny.search_of(r).history.evaluations[-1] for r in (again, whole)]
+    assert ends[0] == ends[1]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_epochs_are_augmented_differently(tmp_path, persistent):
 def test_what_is_evaluated_is_what_is_saved(tmp_path, ema):
     cfg = tiny.config(tmp_path, ema=EMA[ema])
     runner = run(cfg)
-    logged = runner.message_hub.get_info('search_evaluations')
+    logged = tiny.search_of(runner).history.evaluations
     for name, facts in (
         ('iter_12.pth', logged[1]),
         ('searched/model.pth', logged[1]),
@@ -162,19 +162,10 @@ def test_results(tmp_path):
     written = json.loads((folder / 'architecture.json').read_text())
     model = deployed_model(runner)
     assert written['units'] == architecture_of(model)
-    assert written['macs'] == CostModel(model, (3, 32, 32)).total(
-        written['units']
-    )
-    assert written['params'] == sum(p.numel() for p in model.parameters())
-    assert (
-        0
-        < written['macs']
-        < CostModel(
-            tiny.TinyModel(dict(type='HRNASSupernet', **tiny.SUPERNET)),
-            (3, 32, 32),
-        ).total(written['units'])
-        + 1
-    )
+    params = sum(p.numel() for p in model.parameters())
+    macs = counted(copy.deepcopy(model), (3, 32, 32))
+    assert written['costs'] == dict(macs=macs, params=params)
+    assert macs < tiny.history_of(runner)[0]['macs']
     saved = torch.load(folder / 'model.pth', weights_only=True)
     torch.testing.assert_close(
         dict(saved['state_dict']), dict(model.state_dict())
@@ -229,7 +220,7 @@ def test_shrinks_at_the_interval_and_at_the_end(tmp_path):
     runner = run(
         tiny.config(tmp_path, interval=4, begin=1, end=11, max_iters=13)
     )
-    history = runner.message_hub.get_info('search_history')
+    history = tiny.history_of(runner)
     assert [facts['iter'] for facts in history] == [0, 5, 9, 11]
 
 
@@ -248,7 +239,7 @@ def test_curves_reach_the_visualizer(tmp_path):
     runner.visualizer.close()
     events = event_accumulator.EventAccumulator(str(folder)).Reload()
     curve = [(e.step, e.value) for e in events.Scalars('search/macs')]
-    history = runner.message_hub.get_info('search_history')
+    history = tiny.history_of(runner)
     assert curve == [(f['iter'], f['macs']) for f in history]
     assert {'search/params', 'search/k3', 'search/tokens'} <= set(
         events.Tags()['scalars']
@@ -274,7 +265,7 @@ def test_recalibration_is_the_mean_over_batches(tmp_path):
     state = torch.get_rng_state()
     norm = model.backbone.stem[0].norm
     means = []
-    from hrnas_mm.engine.rng import forked_rng
+    from hrnas_mm.resume.rng import forked_rng
 
     with torch.no_grad(), forked_rng(0):
         for _, data in zip(range(3), same_batches(loader)):
@@ -340,7 +331,7 @@ def test_log_line(tmp_path, caplog):
     runner = run(cfg)
     text = next((tmp_path).rglob('*.log')).read_text()
     lines = [x for x in text.splitlines() if 'G multiply-adds (' in x]
-    assert len(lines) == len(runner.message_hub.get_info('search_history'))
+    assert len(lines) == len(tiny.history_of(runner))
     for part in (
         'G multiply-adds (',
         'M parameters',

@@ -10,16 +10,17 @@ from mmengine.registry import METRICS, MODELS
 from mmengine.runner import Runner
 
 import hrnas_mm.engine.progressive_shrink_hook as hook_module
-from hrnas_mm.compat import plain_checkpoint_
+from hrnas_mm.building import build_runner
 from hrnas_mm.engine import progress, results
 from hrnas_mm.engine.progress import LiveLine
-from hrnas_mm.engine.surgery import bare_model, deployed_model
+from hrnas_mm.engine.surgery import deployed_model
+from hrnas_mm.resume.state import bare_model
 from hrnas_mm.search import (
     apply_architecture_,
     architecture_of,
     read_description,
 )
-from hrnas_mm.search.record import architecture_at, read_record
+from hrnas_mm.search.record import architecture_at, by_kind, read_record
 from hrnas_mm.visualization import write_report
 
 
@@ -50,11 +51,12 @@ def test_record_is_that_of_the_whole_run(finished):
     record = read_record(str(work_dir))
     steps = [entry['iter'] for entry in record['history']]
     assert steps == [0, 4, 6, 8, 10, 12, 14]
-    assert architecture_at(record, 0) == record['supernet']
+    elements = {u: f['elements'] for u, f in record['supernet'].items()}
+    assert architecture_at(record, 0) == elements
     assert architecture_at(record, -1) == architecture_of(bare_model(runner))
-    costs = [entry['macs'] for entry in record['history']]
-    assert costs[0] == record['macs'] and costs == sorted(costs)[::-1]
-    assert record['history'][0]['params'] == record['params']
+    assert record['history'][0]['costs'] == record['costs']
+    costs = [entry['costs']['macs'] for entry in record['history']]
+    assert costs == sorted(costs)[::-1]
     assert record['target']['amount'] >= costs[-1]
     assert [rung['name'] for rung in record['rungs']] == ['0.7']
     assert record['evaluations'][-1]['iter'] == record['max_iters'] == 18
@@ -120,8 +122,10 @@ def test_a_search_that_goes_on_from_a_network_without_tokens(tmp_path):
     torch.save(dict(state_dict=model.state_dict()), cfg.load_from)
     Runner.from_cfg(cfg).train()
     record = read_record(str(tmp_path))
-    assert record['history'][0]['tokens'] == 0
-    assert sum(n for u, n in record['supernet'].items() if 'tokens' in u)
+    supernet = record['supernet']
+    assert by_kind(supernet, architecture_at(record, 0))['tokens'] == 0
+    elements = {unit: facts['elements'] for unit, facts in supernet.items()}
+    assert by_kind(supernet, elements)['tokens'] > 0
     write_report(str(tmp_path / 'report.html'), str(tmp_path))
 
 
@@ -130,11 +134,7 @@ def test_the_search_of_a_run_that_began_without_one(tmp_path):
     cfg = tiny.config(tmp_path)
     cfg.pop('custom_hooks')
     cfg.train_cfg.max_iters = 8
-    Runner.from_cfg(cfg).train()
-    path = tmp_path / 'iter_8.pth'
-    checkpoint = torch.load(path, weights_only=False)
-    plain_checkpoint_(checkpoint)
-    torch.save(checkpoint, path)
+    build_runner(cfg).train()
     cfg = tiny.config(tmp_path, begin=9, interval=2)
     cfg.resume = True
     cfg.experiment_name += '-again'
@@ -182,6 +182,6 @@ def test_live_line(tmp_path, monkeypatch, is_terminal):
         return
     record = json.loads((tmp_path / 'search.json').read_text())
     for entry in (record['history'][0], record['history'][-1]):
-        assert f'{entry["macs"] / 1e3:.4g} K → ' in terminal.text
+        assert f'{entry["costs"]["macs"] / 1e3:.4g} K → ' in terminal.text
     assert 'rho 0.0003' in terminal.text and '100%' in terminal.text
     assert terminal.text.endswith('\x1b[2K')  # the line is gone

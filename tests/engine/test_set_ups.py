@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hrnas_mm.engine.checks import check_runner
-from hrnas_mm.engine.surgery import bare_model
+from hrnas_mm.resume.state import bare_model
 from hrnas_mm.search import architecture_of
 
 
@@ -55,7 +55,7 @@ def test_compile(tmp_path, penalty):
     with torch._dynamo.config.patch(recompile_limit=1):
         runner.train()
     assert_same(runner, plain)
-    history = runner.message_hub.get_info('search_history')
+    history = tiny.history_of(runner)
     macs = [facts['macs'] for facts in history]
     assert macs[0] > macs[-1]
     assert set(compiled_at) == {0, 1}

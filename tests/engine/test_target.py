@@ -9,9 +9,10 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from torch.utils.flop_counter import FlopCounterMode
 
-from hrnas_mm.config import build_model
+from hrnas_mm.building import build_model
 from hrnas_mm.engine import ProgressiveShrinkHook
-from hrnas_mm.engine.surgery import bare_model, deployed_model
+from hrnas_mm.engine.surgery import deployed_model
+from hrnas_mm.resume.state import bare_model
 from hrnas_mm.search import architecture_of
 
 WHOLE = dict(macs=403_200, params=23_540)
@@ -52,12 +53,12 @@ def cost_of(model, resource):
 )
 def test_target_is_met(tmp_path, penalty, target, resource, amount):
     runner = run(config(tmp_path, target=target, penalty=penalty))
-    history = runner.message_hub.get_info('search_history')
+    history = tiny.history_of(runner)
     assert [facts['iter'] for facts in history] == [0, *range(4, 19)]
     assert len({facts['rho'] for facts in history}) > 3
     assert 0.97 * amount <= cost_of(deployed_model(runner), resource) <= amount
-    plan = runner.message_hub.get_info('search_state')['controller']
-    assert plan['begin'] == 3 and plan['start'] == WHOLE[resource]
+    plan = tiny.search_of(runner).controller.descent
+    assert plan.begin == 3 and plan.start == WHOLE[resource]
 
 
 def test_proximal_rho_starts_from_the_largest_learning_rate(tmp_path):
@@ -66,7 +67,7 @@ def test_proximal_rho_starts_from_the_largest_learning_rate(tmp_path):
         type='OneCycleLR', eta_max=0.05, total_steps=24, by_epoch=False
     )
     runner = run(cfg)
-    history = runner.message_hub.get_info('search_history')
+    history = tiny.history_of(runner)
     assert history[0]['rho'] == pytest.approx(1 / (0.05 * 10))
 
 
@@ -78,7 +79,7 @@ def test_target_in_epochs(tmp_path):
         **dict(target=0.5, rho=None, interval=None, begin=1, threshold=0.01),
     )
     runner = run(cfg)
-    history = runner.message_hub.get_info('search_history')
+    history = tiny.history_of(runner)
     assert [facts['iter'] for facts in history] == [0, 12, 18, 24]
     assert 0.485 * WHOLE['macs'] <= history[-1]['macs'] <= 0.5 * WHOLE['macs']
 
@@ -88,7 +89,7 @@ def test_a_penalty_that_is_far_too_strong(tmp_path, penalty):
     """The released code removes everything then, and crashes."""
     hook = dict(target=0.4, rho=1e3, threshold=0.5, penalty=penalty)
     runner = run(config(tmp_path, **hook))
-    history = runner.message_hub.get_info('search_history')
+    history = tiny.history_of(runner)
     macs = [facts['macs'] for facts in history]
     assert 0.388 * WHOLE['macs'] <= macs[-1] <= 0.4 * WHOLE['macs']
     # No shrink takes more than the plan for two intervals, up to an element.
@@ -107,18 +108,15 @@ def test_milestones(tmp_path):
         '0.2M': ('macs', 200_000),
         '0.9_params': ('params', 0.9 * WHOLE['params']),
     }
-    rungs = runner.message_hub.get_info('search_rungs')
+    rungs = tiny.search_of(runner).history.rungs
     assert {rung['name'] for rung in rungs} == set(limits)
     assert {p.name for p in (tmp_path / 'rungs').iterdir()} == set(limits)
     for rung in rungs:
         folder = tmp_path / 'rungs' / rung['name']
         written = json.loads((folder / 'architecture.json').read_text())
         resource, limit = limits[rung['name']]
-        assert 0.95 * limit <= written[resource] <= limit
-        assert (rung['macs'], rung['params']) == (
-            written['macs'],
-            written['params'],
-        )
+        assert 0.95 * limit <= written['costs'][resource] <= limit
+        assert rung['costs'] == written['costs']
         # What was evaluated is what was saved.
         cfg = tiny.config(tmp_path / 'test', ema=None)
         cfg.custom_hooks = []
@@ -143,8 +141,10 @@ def test_milestones_with_a_fixed_rho(tmp_path):
         bare_model(ladder).state_dict().values(),
     ):
         assert torch.equal(a, b), name
-    (rung,) = ladder.message_hub.get_info('search_rungs')
-    assert 0.873 * WHOLE['macs'] <= rung['macs'] <= 0.9 * WHOLE['macs']
+    (rung,) = tiny.search_of(ladder).history.rungs
+    assert (
+        0.873 * WHOLE['macs'] <= rung['costs']['macs'] <= 0.9 * WHOLE['macs']
+    )
 
 
 def test_rungs_leave_no_checkpoints_of_their_own(tmp_path):
@@ -154,7 +154,7 @@ def test_rungs_leave_no_checkpoints_of_their_own(tmp_path):
         save_best='accuracy', rule='greater', interval=100, save_last=False
     )
     runner = run(cfg)
-    (rung,) = runner.message_hub.get_info('search_rungs')
+    (rung,) = tiny.search_of(runner).history.rungs
     assert rung['iter'] not in (6, 12, 18, 24)
     assert not list(tmp_path.glob(f'*iter_{rung["iter"]}.pth'))
     assert list(tmp_path.glob('best*.pth'))
@@ -164,7 +164,7 @@ def test_training_then_testing(tmp_path):
     cfg = config(tmp_path, target='0.2M')
     cfg.custom_hooks.pop()  # mmengine's EMAHook would start anew
     runner = run(cfg)
-    logged = runner.message_hub.get_info('search_evaluations')[-1]
+    logged = tiny.search_of(runner).history.evaluations[-1]
     assert runner.test() == logged['metrics']
 
 

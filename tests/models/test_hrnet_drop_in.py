@@ -8,7 +8,8 @@ from mmengine.registry import MODELS, init_default_scope
 from tiny import supernet
 from torch import nn
 
-from hrnas_mm.config import build_model, prepare_config
+from hrnas_mm.building import build_model
+from hrnas_mm.cli.config import prepare_config
 from hrnas_mm.models import HRNASSupernet
 from hrnas_mm.modules import SearchingBlock
 

@@ -6,6 +6,7 @@ from tiny import supernet
 from torch.optim import SGD, Adam, AdamW, RMSprop
 
 from hrnas_mm.search import (
+    COSTS,
     CostModel,
     ResourcePenalty,
     architecture_of,
@@ -22,40 +23,38 @@ def test_equals_the_sum_written_out(cost):
     for unit in units.values():
         torch.nn.init.normal_(unit.alpha)
     cost_model = CostModel(model, (3, 64, 64))
-    penalty = ResourcePenalty(cost_model, cost)
-    penalty.bind_(model)
-    deltas = cost_model.deltas(architecture_of(model), cost)
+    cost_model = cost_model.counting(COSTS[cost])
+    penalty = ResourcePenalty(cost_model, model)
+    prices = cost_model.prices(architecture_of(model))
     elements = [
-        (deltas[name], a)
+        (prices[name], a)
         for name, unit in units.items()
         for a in unit.alpha.tolist()
     ]
-    mean = sum(delta for delta, _ in elements) / len(elements)
-    expected = sum(delta / mean * abs(a) for delta, a in elements)
+    mean = sum(price for price, _ in elements) / len(elements)
+    expected = sum(price / mean * abs(a) for price, a in elements)
     assert penalty().item() == pytest.approx(expected, rel=1e-5)
     penalty().backward()
     name, unit = next(iter(units.items()))
     torch.testing.assert_close(
-        unit.alpha.grad, deltas[name] / mean * unit.alpha.sign()
+        unit.alpha.grad, prices[name] / mean * unit.alpha.sign()
     )
 
 
 def test_normaliser_stays_that_of_the_supernet():
     model = supernet()
-    penalty = ResourcePenalty(CostModel(model, (3, 64, 64)))
-    penalty.bind_(model)
+    penalty = ResourcePenalty(CostModel(model, (3, 64, 64)), model)
     full = penalty().item()
     assert full == pytest.approx(
         sum(len(u) for u in named_search_units(model).values()), rel=1e-5
     )
     keep = {name: torch.arange(1) for name in named_search_units(model)}
-    shrink_(model, keep)
-    penalty.bind_(model)
+    shrink_(model, keep)  # the penalty notices by itself
     channel = 'fuse.mixconv.k3'
-    delta = penalty.cost_model.deltas(architecture_of(model))[channel]
+    price = penalty.cost_model.prices(architecture_of(model))[channel]
     alone = named_search_units(model)[channel]
     penalty().backward()
-    assert alone.alpha.grad.item() == pytest.approx(delta / penalty.mean_delta)
+    assert alone.alpha.grad.item() == pytest.approx(price / penalty.mean_price)
 
 
 def test_warmup():
@@ -80,7 +79,7 @@ OPTIMIZERS = {
 
 @pytest.mark.parametrize('make', OPTIMIZERS.values(), ids=OPTIMIZERS)
 def test_proximal_step_is_the_minimum_it_is_defined_by(make):
-    """alpha = argmin (x - alpha)^2 / 2 + lr rho delta |x|, on a grid."""
+    """alpha = argmin (x - alpha)^2 / 2 + lr rho price |x|, on a grid."""
     model = supernet()
     units = named_search_units(model)
     for unit in units.values():
@@ -91,14 +90,13 @@ def test_proximal_step_is_the_minimum_it_is_defined_by(make):
         [dict(params=low, lr=0.01), dict(params=high, lr=0.1)], lr=1.0
     )
     cost_model = CostModel(model, (3, 32, 32))
-    penalty = ResourcePenalty(cost_model)
-    penalty.bind_(model)
+    penalty = ResourcePenalty(cost_model, model)
     before = {name: u.alpha.detach().clone() for name, u in units.items()}
     penalty.soft_threshold_(2.0, optimizer)
-    deltas = cost_model.deltas(cost_model.supernet)
+    prices = cost_model.prices(cost_model.supernet)
     for name, unit in units.items():
         lr = 0.01 if name.endswith('k3') else 0.1
-        step = lr * 2.0 * deltas[name] / penalty.mean_delta
+        step = lr * 2.0 * prices[name] / penalty.mean_price
         grid = torch.linspace(-1, 1, 20001, dtype=torch.double)[:, None]
         objective = (grid - before[name].double()) ** 2 / 2 + step * grid.abs()
         expected = grid[objective.argmin(0), 0]
@@ -112,8 +110,7 @@ def test_proximal_step_is_the_minimum_it_is_defined_by(make):
 
 def test_proximal_step_leaves_what_is_not_optimized():
     model = supernet()
-    penalty = ResourcePenalty(CostModel(model, (3, 32, 32)))
-    penalty.bind_(model)
+    penalty = ResourcePenalty(CostModel(model, (3, 32, 32)), model)
     name, unit = next(iter(named_search_units(model).items()))
     penalty.soft_threshold_(1.0, SGD([unit.alpha], lr=0.01))
     for other, found in named_search_units(model).items():

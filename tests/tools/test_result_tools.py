@@ -12,8 +12,9 @@ import torch
 from counting import random_keep
 
 import hrnas_mm.deploy
-from hrnas_mm.config import build_model, prepare_config
-from hrnas_mm.engine.dense import cost_model_of
+from hrnas_mm.building import build_model
+from hrnas_mm.cli.config import prepare_config
+from hrnas_mm.measure import cost_model_of
 from hrnas_mm.search import (
     architecture_of,
     describe_architecture,
@@ -73,7 +74,7 @@ def test_export_architecture(tool, network, tmp_path):
     model, path = network
     out = tmp_path / 'a.json'
     result = tool('export_architecture', path, out)
-    assert result.code == 0 and 'multiply-adds at (3, 64, 96)' in result.out
+    assert result.code == 0 and 'parameters at (3, 64, 96)' in result.out
     assert read_description(str(out))['units'] == architecture_of(model)
     written = out.read_text()
     result = tool('export_architecture', path, out)
@@ -206,22 +207,20 @@ def work_dir(network, tmp_path):
     model, path = network
     found = torch.load(path, weights_only=True)['architecture']
     supernet = found['supernet']
-    kinds = dict(k3=3, k5=5, k7=7, tokens=1)
+    whole = {unit: facts['elements'] for unit, facts in supernet.items()}
+    costs = [dict(macs=9e9, params=5e6), dict(macs=1e9, params=1e6)]
     history = [
         dict(
-            iter=10 * i, macs=macs, params=params, rho=1e-3,
-            counts=list(units.values()), **kinds,
+            iter=10 * i, costs=costs[i], rho=1e-3, counts=list(units.values())
         )
-        for i, (macs, params, units) in enumerate(
-            [(9e9, 5e6, supernet), (1e9, 1e6, found['units'])]
-        )
-    ]  # fmt: skip
+        for i, units in enumerate([whole, found['units']])
+    ]
     folder = tmp_path / 'run'
     folder.mkdir()
     record = dict(
-        supernet=supernet, input_shape=[3, 64, 96], macs=9e9, params=5e6,
+        supernet=supernet, input_shape=[3, 64, 96], costs=costs[0],
         target=None, begin=0, end=10, max_iters=20, history=history,
-        evaluations=[dict(iter=20, macs=1e9, metrics=dict(mIoU=50.0))],
+        evaluations=[dict(iter=20, costs=costs[1], metrics=dict(mIoU=50.0))],
         rungs=[],
     )  # fmt: skip
     write_record(str(folder), record)
@@ -311,7 +310,9 @@ def test_convert_official_of_the_released_files(tool, shared_data, tmp_path):
     result = tool(
         'convert_official', config, source, out, '--cfg-options', *no_tokens
     )
-    assert '259232935 multiply-adds at (3, 224, 224), 3893918' in result.out
+    assert (
+        '259232935 multiply-adds, 3893918 parameters at (3, 224' in result.out
+    )
     arch = [f'model.{part}.arch={out}' for part in ('backbone', 'neck.0')]
     result = tool(
         'get_flops', config, '--json', '--cfg-options', *no_tokens, *arch

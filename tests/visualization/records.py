@@ -4,7 +4,8 @@ import tiny
 import torch
 from counting import random_keep
 
-from hrnas_mm.search import CostModel, architecture_of, count_params, shrink_
+from hrnas_mm.search import REPORTED, CostModel, architecture_of, shrink_
+from hrnas_mm.search.description import describe_supernet
 from hrnas_mm.search.record import write_record
 
 
@@ -18,30 +19,23 @@ def make_record(shrinks=3, target=True, rungs=True, **more):
         if step:
             shrink_(model, random_keep(model, share_empty=0.1))
         architecture = architecture_of(model)
-        kinds = {'k3': 0, 'k5': 0, 'tokens': 0}
-        for name, count in architecture.items():
-            kinds[name.rsplit('.', 1)[-1]] += count
         entry = dict(
             iter=10 * step,
-            macs=cost_model.total(architecture),
-            params=count_params(model),
+            costs=cost_model.totals(architecture, REPORTED),
             rho=1e-3 * 2**step,
             counts=list(architecture.values()),
-            **kinds,
         )
         history.append(entry)
         metrics = dict(aAcc=90.0 - step, mIoU=50.0 - step, text='no number')
         evaluations.append(
-            dict(iter=entry['iter'], macs=entry['macs'], metrics=metrics)
+            dict(iter=entry['iter'], costs=entry['costs'], metrics=metrics)
         )
     rung = dict(history[1], name='0.5', metrics=evaluations[1]['metrics'])
-    supernet = cost_model.supernet
     return dict(
-        supernet=supernet,
+        supernet=describe_supernet(cost_model),
         input_shape=[3, 32, 32],
-        macs=cost_model.total(supernet),
-        params=cost_model.total(supernet, 'params'),
-        target=dict(amount=history[-1]['macs'], resource='macs')
+        costs=history[0]['costs'],
+        target=dict(amount=history[-1]['costs']['macs'], cost='macs')
         if target
         else None,
         begin=0,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from records import make_record
 
+from hrnas_mm.search.record import architecture_at
 from hrnas_mm.visualization import plot_pareto, plot_search
 from hrnas_mm.visualization.curves import main_metric
 
@@ -19,7 +20,8 @@ def test_search():
         data for name, data in lines(cost).items() if name.startswith('multi')
     )
     steps = [entry['iter'] for entry in record['history']]
-    shares = [100 * e['macs'] / record['macs'] for e in record['history']]
+    whole = record['costs']['macs']
+    shares = [100 * e['costs']['macs'] / whole for e in record['history']]
     np.testing.assert_allclose(macs[:-1], np.c_[steps, shares])
     np.testing.assert_allclose(macs[-1], (40, shares[-1]))
     assert any(name.startswith('target') for name in lines(cost))
@@ -27,7 +29,8 @@ def test_search():
     np.testing.assert_allclose(metric.get_ydata(), [50, 49, 48, 47])
     assert quality.get_ylabel() == 'mIoU'
     assert len(alive.lines) == 3
-    tokens = record['history'][-1]['tokens']
+    last = architecture_at(record, -1)
+    tokens = sum(n for unit, n in last.items() if unit.endswith('tokens'))
     assert f'tokens: {tokens}' in lines(alive)
     np.testing.assert_allclose(
         rho.lines[0].get_ydata()[:-1], [e['rho'] for e in record['history']]
@@ -46,12 +49,14 @@ def test_pareto():
     record = make_record()
     figure = plot_pareto(dict(a=record, b=make_record(rungs=False)), 'aAcc')
     first, second = figure.axes[0].lines
-    last, rung = record['history'][-1], record['rungs'][0]
+    last, rung = record['history'][-1]['costs'], record['rungs'][0]['costs']
     expected = sorted([(last['macs'], 87.0), (rung['macs'], 89.0)])
     np.testing.assert_allclose(first.get_xydata(), expected)
     np.testing.assert_allclose(second.get_xydata(), [(last['macs'], 87.0)])
     figure = plot_pareto(dict(a=record), 'aAcc', 'params')
     assert figure.axes[0].lines[0].get_xdata()[0] == last['params']
+    with pytest.raises(ValueError, match='--cost must be one of macs, params'):
+        plot_pareto(dict(a=record), 'aAcc', 'ms')
 
 
 def test_a_network_that_was_not_evaluated_is_not_in_the_pareto_plot():

@@ -11,8 +11,8 @@ from PIL import Image
 from records import make_record
 
 from hrnas_mm.models import HRNASSupernet
-from hrnas_mm.search import architecture_of
-from hrnas_mm.search.budget import block_of
+from hrnas_mm.search import CostModel, architecture_of, named_parts
+from hrnas_mm.search.description import describe_supernet
 from hrnas_mm.visualization import (
     Network,
     animate_search,
@@ -22,12 +22,16 @@ from hrnas_mm.visualization.architecture import block_text, network_at
 from hrnas_mm.visualization.layout import lay_out
 from hrnas_mm.visualization.style import COLOURS, EMPTY, REMOVED
 
-SUPERNET = {'a.mixconv.k3': 6, 'a.mixconv.k5': 6, 'a.transformer.tokens': 4}
+WHOLE = {'a.mixconv.k3': 6, 'a.mixconv.k5': 6, 'a.transformer.tokens': 4}
+SUPERNET = {
+    unit: dict(part='a', kind=unit.split('.')[-1], elements=count)
+    for unit, count in WHOLE.items()
+}
 
 
 def drawn(units):
     """Angles by colour of the one pie, and the colour behind it."""
-    figure = draw_architectures([Network('net', SUPERNET, units)])
+    figure = draw_architectures([Network('net', SUPERNET, units, {})])
     (axes,) = figure.axes
     wedges = [p for p in axes.patches if isinstance(p, Wedge)]
     back = next(p for p in axes.patches if isinstance(p, Circle))
@@ -47,11 +51,11 @@ def test_sectors_are_the_shares_of_the_elements():
 
 
 def test_an_empty_block_is_grey():
-    assert drawn(dict.fromkeys(SUPERNET, 0)) == ({}, EMPTY.lower())
+    assert drawn(dict.fromkeys(WHOLE, 0)) == ({}, EMPTY.lower())
 
 
 def test_text_of_a_block():
-    network = Network('net', SUPERNET, {**SUPERNET, 'a.mixconv.k5': 2})
+    network = Network('net', SUPERNET, {**WHOLE, 'a.mixconv.k5': 2}, {})
     assert block_text(network, 'a') == (
         'a: 3x3 6 of 6, 5x5 2 of 6, tokens 4 of 4'
     )
@@ -73,8 +77,8 @@ def gaps(places):
     ids=['joined', 'branches', 'chain'],
 )
 def test_the_papers_supernet_has_room_for_all_blocks(options):
-    units = architecture_of(HRNASSupernet(num_tokens=2, **options))
-    blocks = {block_of(f'backbone.{unit}') for unit in units}
+    parts = named_parts(HRNASSupernet(num_tokens=2, **options))
+    blocks = {f'backbone.{name}' for name in parts}
     layout = lay_out(blocks)
     assert set(layout.places) == blocks
     assert min(gaps(layout.places.values())) > 0
@@ -119,7 +123,9 @@ def test_animation_has_a_picture_per_shrink(tmp_path):
 
 def test_units_of_the_model_itself():
     """Of a backbone alone, whose names have no prefix."""
-    units = architecture_of(tiny.supernet())
-    figure = draw_architectures([Network('net', units, units)])
+    model = tiny.supernet()
+    units = describe_supernet(CostModel(model, (3, 32, 32)))
+    network = Network('net', units, architecture_of(model), {})
+    figure = draw_architectures([network])
     circles = [p for p in figure.axes[0].patches if p.get_gid()]
-    assert len(circles) == len({block_of(unit) for unit in units})
+    assert len(circles) == len(named_parts(model))

@@ -7,14 +7,21 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ...modules import ConvNormAct, FusionModule, SearchingBlock
-from ...modules.fusion import sources
+from ...modules import ConvNormAct, SearchingBlock
+from ...modules.conv import affine
 from ...modules.transformer import resize
 from ...registry import MODELS, register_in
 from ..arch import searched_
-from ..blocks import ACT_CFG, NORM_CFG, act_layer_of, block_of, norm_layer_of
+from ..blocks import (
+    ACT_CFG,
+    NORM_CFG,
+    act_layer_of,
+    block_builder,
+    norm_layer_of,
+)
 from .checks import check_frozen, check_outputs, check_stages, check_stem
 from .hrnet import check_conv_cfg, stages_of_hrnet, weights_of_hrnet
+from .stages import build_stages
 
 STAGES = (
     dict(num_blocks=(1,), num_channels=(24,)),
@@ -23,51 +30,6 @@ STAGES = (
     dict(num_blocks=(2, 2, 3, 4), num_channels=(18, 36, 72, 144)),
     dict(num_blocks=(2, 2, 3, 4), num_channels=(18, 36, 72, 144)),
 )
-
-
-class Stage(nn.Module):
-    """A fusion module and the parallel module after it.
-
-    Args:
-        outputs: The branches to put out; the others are not built.
-        reach: See :class:`~hrnas_mm.modules.FusionModule`.
-
-    Shape:
-        [(B, C_i, H_i, W_i)] -> {i: (B, C'_i, H'_i, W'_i)} of ``outputs``
-    """
-
-    def __init__(
-        self,
-        in_channels: Sequence[int],
-        num_blocks: Sequence[int],
-        num_channels: Sequence[int],
-        outputs: Sequence[int],
-        reach: int,
-        block,
-        act_layer,
-    ) -> None:
-        super().__init__()
-        self.fusion = FusionModule(
-            in_channels, num_channels, block, act_layer, outputs, reach
-        )
-        self.branches = nn.ModuleDict(
-            {
-                str(i): nn.Sequential(
-                    *(
-                        block(num_channels[i], num_channels[i])
-                        for _ in range(num_blocks[i])
-                    )
-                )
-                for i in outputs
-            }
-        )
-
-    def forward(self, branches: Mapping[int, Tensor]) -> dict[int, Tensor]:
-        fused = self.fusion(branches)
-        return {
-            int(i): branch(fused[int(i)])
-            for i, branch in self.branches.items()
-        }
 
 
 @register_in(MODELS)
@@ -165,7 +127,7 @@ class HRNASSupernet(BaseModule):
         self.norm_eval = norm_eval
         self.frozen_stages = frozen_stages
         norm_layer, act_layer = norm_layer_of(norm_cfg), act_layer_of(act_cfg)
-        block = block_of(
+        block = block_builder(
             norm_cfg,
             act_cfg,
             kernel_sizes,
@@ -178,8 +140,10 @@ class HRNASSupernet(BaseModule):
         widths = [in_channels, *stem_channels]
         self.stem = nn.Sequential(
             *(
-                ConvNormAct(*pair, 3, stride, 1, norm_layer, act_layer)
-                for *pair, stride in zip(widths, stem_channels, stem_strides)
+                ConvNormAct(before, after, 3, stride, 1, norm_layer, act_layer)
+                for before, after, stride in zip(
+                    widths, stem_channels, stem_strides
+                )
             )
         )
         self.stages = build_stages(
@@ -235,45 +199,13 @@ class HRNASSupernet(BaseModule):
             module.eval().requires_grad_(False)
 
 
-def build_stages(
-    channels: int,
-    stages: Sequence[Mapping[str, Any]],
-    out_indices: Sequence[int],
-    reach: int,
-    block,
-    act_layer,
-) -> nn.ModuleList:
-    """All stages, without the branches that lead to no output.
-
-    Args:
-        channels: Of the stem.
-        out_indices: The branches that the last stage puts out.
-        reach: See :class:`~hrnas_mm.modules.FusionModule`.
-    """
-    widths = [(channels,), *(stage['num_channels'] for stage in stages)]
-    outputs = [list(out_indices)]
-    for incoming in widths[-2:0:-1]:
-        outputs.insert(0, sources(outputs[0], len(incoming), reach))
-    return nn.ModuleList(
-        Stage(
-            incoming,
-            **stage,
-            outputs=put_out,
-            reach=reach,
-            block=block,
-            act_layer=act_layer,
-        )
-        for incoming, stage, put_out in zip(widths, stages, outputs)
-    )
-
-
 def zero_residuals_(model: nn.Module) -> None:
     """Let every searching block start as its shortcut."""
     for module in model.modules():
         if isinstance(module, SearchingBlock):
             for part in (module.mixconv, module.transformer):
                 if part is not None:
-                    nn.init.zeros_(part.norm.weight)
+                    nn.init.zeros_(affine(part.norm)[0])
 
 
 def _init_cfg(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ...modules import LightweightTransformer
 from ...registry import MODELS, register_in
-from ...search.cost import run_on_meta
+from ...search.trace import run_on_meta
 from ..arch import searched_
 from ..blocks import NORM_CFG, norm_layer_of
 
@@ -58,10 +58,10 @@ def with_transformers(
         )
     for module, sizes in zip(blocks, _sizes(model, blocks)):
         plugged = LightweightTransformer(
-            **sizes,
             num_tokens=num_tokens,
             token_size=token_size,
             norm_layer=norm_layer_of(norm_cfg),
+            **sizes,
             **(transformer or {}),
         )
         module.add_module(NAME, plugged)
@@ -74,11 +74,13 @@ def _add(block: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> Tensor:
     return out + getattr(block, NAME)(args[0])
 
 
-def _sizes(model: nn.Module, blocks: list[nn.Module]) -> list[dict[str, int]]:
+def _sizes(model: nn.Module, blocks: list[nn.Module]) -> list[dict[str, Any]]:
     """Channels and stride of each block, as a small image shows them."""
-    found: dict[nn.Module, dict[str, int]] = {}
+    found: dict[nn.Module, dict[str, Any]] = {}
 
-    def record(block, args, out) -> None:
+    def record(
+        block: nn.Module, args: tuple[Tensor, ...], out: Tensor
+    ) -> None:
         found[block] = dict(
             in_channels=args[0].shape[1],
             out_channels=out.shape[1],

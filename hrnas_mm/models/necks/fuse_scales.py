@@ -9,7 +9,13 @@ from torch import Tensor, nn
 from ...modules import ConvNormAct
 from ...registry import MODELS, register_in
 from ..arch import searched_
-from ..blocks import ACT_CFG, NORM_CFG, act_layer_of, block_of, norm_layer_of
+from ..blocks import (
+    ACT_CFG,
+    NORM_CFG,
+    act_layer_of,
+    block_builder,
+    norm_layer_of,
+)
 
 
 @register_in(MODELS)
@@ -60,7 +66,7 @@ class HRNASFuseScales(BaseModule):
                 'mid_channels must have one entry per branch of in_channels, '
                 f'got {tuple(mid_channels)} for {tuple(in_channels)}'
             )
-        block = block_of(
+        block = block_builder(
             norm_cfg,
             act_cfg,
             kernel_sizes,

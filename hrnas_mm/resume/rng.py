@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,10 +14,12 @@ from torch.utils.data import DataLoader
 
 from ..compat_mmdet3d import shuffle_samplers_
 
+RngState = dict[str, Any]
 
-def rng_state() -> dict[str, Any]:
+
+def rng_state() -> RngState:
     """Return the state of every global generator, as plain types."""
-    kind, keys, *rest = np.random.get_state()
+    kind, keys, *rest = cast(tuple[Any, ...], np.random.get_state())
     return dict(
         python=random.getstate(),
         numpy=(kind, keys.tolist(), *rest),
@@ -26,13 +28,11 @@ def rng_state() -> dict[str, Any]:
     )
 
 
-def set_rng_state(state: dict[str, Any]) -> None:
-    """Set what :func:`rng_state` returned; parts that are absent stay."""
-    if 'python' in state:
-        version, keys, gauss = state['python']
-        random.setstate((version, tuple(keys), gauss))
-    if 'numpy' in state:
-        np.random.set_state(tuple(state['numpy']))
+def set_rng_state(state: RngState) -> None:
+    """Set what :func:`rng_state` returned."""
+    version, keys, gauss = state['python']
+    random.setstate((version, tuple(keys), gauss))
+    np.random.set_state(tuple(state['numpy']))
     torch.set_rng_state(state['torch'].cpu())
     if len(state['cuda']) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all([s.cpu() for s in state['cuda']])
@@ -60,6 +60,35 @@ def own_generators_(runner: Runner) -> None:
     loops = [runner.train_loop, runner.val_loop]
     for loop in filter(None, loops):
         loop.dataloader.generator = torch.Generator().manual_seed(0)
+
+
+def restore_before_new_data_(runner: Runner, state: RngState) -> None:
+    """Set all generators before a resumed run draws its first new batch.
+
+    IterBasedTrainLoop first draws all past batches again, which moves them.
+    """
+    loop = runner.train_loop
+    if not hasattr(loop, 'dataloader_iterator'):
+        set_rng_state(state)
+        return
+    loop.dataloader_iterator = _Restoring(
+        loop.dataloader_iterator, loop.iter, state
+    )
+
+
+class _Restoring:
+    """An iterator that sets all generators after some of its items."""
+
+    def __init__(self, items: Iterator, count: int, state: RngState) -> None:
+        self.items = items
+        self.count = count
+        self.state = state
+
+    def __next__(self) -> Any:
+        if self.count == 0:
+            set_rng_state(self.state)
+        self.count -= 1
+        return next(self.items)
 
 
 def begin_epoch_(loader: DataLoader, seed: int, epoch: int) -> None:

@@ -3,8 +3,11 @@
 import pytest
 from counting import counted
 
-from hrnas_mm.config import build_model, prepare_config
-from hrnas_mm.engine.dense import DensePart, cost_model_of, dense_part
+from hrnas_mm.building import build_model
+from hrnas_mm.cli.config import prepare_config
+from hrnas_mm.deploy.dense import DensePart, dense_part
+from hrnas_mm.measure import cost_model_of
+from hrnas_mm.search import Params
 
 CONFIGS = 'configs/'
 SEG = CONFIGS + 'mmseg/hrnas_demo_1xb8-300_cityscapes-128x256.py'
@@ -39,8 +42,10 @@ def test_the_part_that_maps_an_image_is_counted(path, shape):
     cost_model = cost_model_of(model, shape)
     assert cost_model.total(cost_model.supernet) == counted(part, shape)
     # Parameters are those of the whole model, voxels' too.
-    total = cost_model.total(cost_model.supernet, 'params')
-    assert total == sum(p.numel() for p in model.parameters())
+    params = cost_model.counting(Params())
+    assert params.total(params.supernet) == sum(
+        p.numel() for p in model.parameters()
+    )
 
 
 @pytest.mark.parametrize(

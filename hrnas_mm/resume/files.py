@@ -1,28 +1,19 @@
-"""Checkpoints: whole files, all that an exact resume needs, clear errors."""
+"""Checkpoint files: never half written, and errors that say what to do."""
 
 import os
 import os.path as osp
 import pickle
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from mmengine.dist import (
-    all_gather_object,
-    barrier,
-    get_rank,
-    get_world_size,
-    is_main_process,
-)
+from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner, find_latest_checkpoint
-from torch import Tensor, nn
+from torch import nn
 
 from .. import compat
-from ..search import architecture_in, check_architecture
-from ..search.files import replacing
-from .rng import rng_state
-from .surgery import bare_model
+from ..files import replacing
 
 
 def guard_loading_(runner: Runner) -> None:
@@ -35,7 +26,7 @@ def guard_loading_(runner: Runner) -> None:
         return
     load = runner.load_checkpoint
 
-    def load_checkpoint(filename: str, *args, **kwargs) -> dict:
+    def load_checkpoint(filename: str, *args: Any, **kwargs: Any) -> Any:
         try:
             return load(filename, *args, **kwargs)
         except (RuntimeError, OSError, EOFError, ValueError) as error:
@@ -80,18 +71,18 @@ def _mend_note(runner: Runner) -> None:
         file.write(newest)
 
 
-def guard_saving_(runner: Runner, prepare: Callable[[], None]) -> None:
+def guard_saving_(runner: Runner) -> None:
     """Let a checkpoint take its file's place only when it is whole.
 
-    ``del runner.save_checkpoint`` undoes it.
-
-    Args:
-        prepare: Called on all ranks before the first one saves.
+    All hooks get ``before_checkpoint``, on all ranks, before the first one
+    saves. ``del runner.save_checkpoint`` undoes it.
     """
     save = runner.save_checkpoint
 
-    def save_checkpoint(out_dir: str, filename: str, *args, **kwargs) -> None:
-        prepare()
+    def save_checkpoint(
+        out_dir: str, filename: str, *args: Any, **kwargs: Any
+    ) -> None:
+        runner.call_hook('before_checkpoint')
         if not is_main_process():
             return
         if '://' in out_dir:  # a store of its own, which replaces whole files
@@ -131,31 +122,6 @@ def last_whole(runner: Runner) -> str:
     return f'The last whole checkpoint is {path}.'
 
 
-def check_fits(
-    checkpoint: Mapping[str, Any], model: nn.Module
-) -> dict[str, int]:
-    """Return the architecture of a checkpoint that fits the model.
-
-    Args:
-        checkpoint: As it was read.
-        model: The supernet, or anything between it and the checkpoint.
-
-    Raises:
-        ValueError: If it does not; names the first misfit.
-    """
-    state_dict = checkpoint.get('state_dict', checkpoint)
-    found = architecture_in(state_dict, model)
-    if found is None:
-        raise ValueError(
-            'it is of another network: none of its '
-            f'{len(state_dict)} tensors, the first of them '
-            f'{next(iter(state_dict), None)!r}, is an importance factor of '
-            'the model in the config'
-        )
-    check_architecture(found, model)
-    return found
-
-
 def check_whole(checkpoint: Mapping[str, Any], model: nn.Module) -> None:
     """Raise ValueError unless a run can go on from a checkpoint.
 
@@ -177,59 +143,3 @@ def check_whole(checkpoint: Mapping[str, Any], model: nn.Module) -> None:
                 f'{name} {"has shape " if found is not None else ""}{has}, '
                 f'the model in the config has shape {tuple(tensor.shape)}'
             )
-
-
-def gather_state(runner: Runner) -> dict[str, Any]:
-    """All that mmengine leaves out of a checkpoint; all ranks have to call.
-
-    Returns:
-        For every rank the state of its generators, and its gradients if an
-        accumulation is under way.
-    """
-    gradients = {}
-    if not runner.optim_wrapper.should_update():
-        gradients = {
-            name: param.grad.cpu()
-            for name, param in bare_model(runner).named_parameters()
-            if param.grad is not None
-        }
-    return dict(
-        rng_state=all_gather_object(rng_state()),
-        gradients=all_gather_object(gradients),
-    )
-
-
-def restore_state_(
-    runner: Runner, checkpoint: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    """Take over what :func:`gather_state` found.
-
-    Returns:
-        This rank's generators, for whoever knows when to set them.
-    """
-    _restore_gradients_(runner, checkpoint.get('gradients', []))
-    states = checkpoint.get('rng_state', [])
-    if states and len(states) != get_world_size():
-        runner.logger.warning(
-            f'Search: the checkpoint is of {len(states)} processes, this run '
-            f'has {get_world_size()}; it will not end as that one'
-        )
-    return dict(enumerate(states)).get(get_rank())
-
-
-def _restore_gradients_(
-    runner: Runner, gradients: Sequence[Mapping[str, Tensor]]
-) -> None:
-    """Take up an accumulation where :func:`gather_state` found it.
-
-    On another number of ranks each takes the average, to which they would
-    have been reduced.
-    """
-    params = dict(bare_model(runner).named_parameters())
-    if len(gradients) == get_world_size():
-        gradients = [gradients[get_rank()]]
-    for of_rank in gradients:
-        for name, grad in of_rank.items():
-            param = params[name]
-            share = grad.to(param.device) / len(gradients)
-            param.grad = share if param.grad is None else param.grad + share

@@ -7,9 +7,10 @@ from unittest.mock import Mock
 import pytest
 from mmengine.config import Config
 
-import hrnas_mm.config
-from hrnas_mm.config import prepare_config, read_config
-from hrnas_mm.data import SITES, check_data, move_data_
+import hrnas_mm.cli.config
+from hrnas_mm.building import check_data
+from hrnas_mm.cli.config import move_data_, prepare_config, read_config
+from hrnas_mm.frameworks import FRAMEWORKS, data_site
 
 TEXT = """
 data_root = 'data/a/'
@@ -99,7 +100,7 @@ def test_a_framework_that_is_missing(
     def without(name):
         return None if name == framework else find_spec(name)
 
-    monkeypatch.setattr(hrnas_mm.config, 'find_spec', without)
+    monkeypatch.setattr(hrnas_mm.cli.config, 'find_spec', without)
     if path == 'base':  # as mmengine puts it
         error = ModuleNotFoundError(f'{framework} is not installed')
         monkeypatch.setattr(Config, 'fromfile', Mock(side_effect=error))
@@ -119,11 +120,14 @@ def test_a_config_that_is_missing(capsys):
     assert 'nowhere.py' in capsys.readouterr().err
 
 
+SITES = [kind for f in FRAMEWORKS.values() for kind in f.data]
+
+
 @pytest.mark.parametrize('kind', [*SITES, 'mmseg.CityscapesDataset'])
 def test_missing_data_of_a_benchmark(kind):
     dataset = dict(type=kind, data_root='nowhere')
     cfg = Config(dict(train_dataloader=dict(dataset=dict(dataset=dataset))))
-    layout, _ = SITES[kind.split('.')[-1]]
+    layout = data_site(kind).layout
     message = rf"'nowhere' does not .*make_demo_data.py {layout} nowhere\."
     with pytest.raises(FileNotFoundError, match=message):
         check_data(cfg, 'train_dataloader')

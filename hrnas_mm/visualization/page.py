@@ -12,20 +12,14 @@ from jinja2 import Environment, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..search.budget import short
-from ..search.cost import RESOURCES
-from ..search.files import replacing
+from ..files import replacing
+from ..search.cost import noun_of, short
 from ..search.record import read_record
-from .architecture import (
-    block_text,
-    blocks_of,
-    draw_architectures,
-    network_at,
-)
+from .architecture import block_text, draw_architectures, network_at
 from .curves import main_metric, search_panels, short_name
 
 _METADATA = ('Creator', 'Date', 'Format', 'Type')  # of an SVG, left out
-TEMPLATE = Path(__file__).with_name('report.html.j2')
+TEMPLATE = Path(__file__).with_name('page.html.j2')
 
 
 class Number(NamedTuple):
@@ -49,8 +43,7 @@ def write_report(page: str, work_dir: str) -> None:
     name = osp.basename(osp.abspath(work_dir))
     network = network_at(record, -1, name)
     blocks = {
-        f'block:{block}': block_text(network, block)
-        for block in blocks_of(network.supernet)
+        f'block:{block}': block_text(network, block) for block in network.parts
     }
     # What stands in a page may not end the script that it stands in.
     environment = Environment(autoescape=True, undefined=StrictUndefined)
@@ -75,17 +68,18 @@ def _goal(record: Mapping[str, Any]) -> str:
     target = record['target']
     if target is None:
         return 'with a fixed penalty'
-    return f'to {short(target["amount"])} {RESOURCES[target["resource"]]}'
+    return f'to {short(target["amount"])} {noun_of(target["cost"])}'
 
 
 def _numbers(record: Mapping[str, Any]) -> list[Number]:
     last = record['history'][-1]
     numbers = [
         Number(
-            short(last[key]),
-            f'{RESOURCES[key]}, {last[key] / record[key]:.1%} of the supernet',
+            short(amount),
+            f'{noun_of(name)}, {amount / record["costs"][name]:.1%} of the '
+            'supernet',
         )
-        for key in ('macs', 'params')
+        for name, amount in last['costs'].items()
     ]
     metric = main_metric([record])
     for evaluation in record['evaluations'][-1:]:
@@ -111,7 +105,7 @@ def _alone(plot: Callable[[Axes], None]) -> Figure:
 
 def _svg(figure: Figure) -> str:
     """The figure as an element of a page, scaled by its width."""
-    settings = {'svg.fonttype': 'none', 'svg.hashsalt': 'hrnas_mm'}
+    settings: Any = {'svg.fonttype': 'none', 'svg.hashsalt': 'hrnas_mm'}
     file = io.StringIO()
     with matplotlib.rc_context(settings):
         figure.savefig(

@@ -8,9 +8,11 @@ import traceback
 import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
-from mmengine.runner import Runner
+from tiny import search_of
 
-from hrnas_mm.engine.surgery import averaged_model, bare_model
+from hrnas_mm.building import build_runner
+from hrnas_mm.engine.surgery import averaged_model
+from hrnas_mm.resume.state import bare_model
 
 
 @HOOKS.register_module(force=True)
@@ -45,8 +47,10 @@ def told(runner):
     Not its evaluations: a Runner that is killed between a checkpoint and the
     evaluation after it does not make up for the latter.
     """
-    keys = ('search_history', 'search_rungs')
-    return {k: runner.message_hub.runtime_info.get(k, []) for k in keys}
+    if not any(hasattr(hook, 'search') for hook in runner.hooks):
+        return None
+    history = search_of(runner).history
+    return history.shrinks, history.rungs
 
 
 def train(cfg, result=None, kill_at=None):
@@ -67,7 +71,7 @@ def train(cfg, result=None, kill_at=None):
     code = 1
     try:
         calls = _count_calls(kill_at)
-        runner = Runner.from_cfg(cfg)
+        runner = build_runner(cfg)
         runner.train()
         sys.setprofile(None)
         if result is not None:

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from .search import architecture_of
-from .search.architecture import Architecture
+from ..search import architecture_of
+from ..search.architecture import Architecture
 
 # Ours for theirs, of what is in no block.
 _STEM = re.compile(r'downsamples\.(\d+)\.([01])\.(.*)')
@@ -47,7 +47,7 @@ def blocks_in_order(model: nn.Module) -> list[Block]:
     Raises:
         ValueError: If it has not.
     """
-    backbone = getattr(model, 'backbone', None)
+    backbone: Any = getattr(model, 'backbone', None)
     if not hasattr(backbone, 'stages'):
         raise ValueError(
             'model.backbone must be an HRNASSupernet, got '
@@ -70,7 +70,7 @@ def blocks_in_order(model: nn.Module) -> list[Block]:
     return blocks
 
 
-def _stage_blocks(backbone: nn.Module) -> Iterator[Block]:
+def _stage_blocks(backbone: Any) -> Iterator[Block]:
     for s, stage in enumerate(backbone.stages):
         ours, fuse = f'backbone.stages.{s}', f'features.{2 * s}.fuse_layers'
         for target, sources in stage.fusion.fuse.items():
@@ -131,7 +131,7 @@ def official_architecture(
     return found
 
 
-def _check_block(module: nn.Module, block: Block, out_channels: int) -> None:
+def _check_block(module: Any, block: Block, out_channels: int) -> None:
     ours = len(module.mixconv.norm.bias)
     if ours != out_channels:
         raise ValueError(
@@ -195,13 +195,13 @@ def _convert_block(
     for name, tensor in own.items():
         kind, _, rest = name.partition('.')
         if kind == 'ops':
-            index, layer, *rest = rest.split('.')
+            index, layer, *names = rest.split('.')
             path = f'mixconv.paths.k{kernels[index]}'
             if layer == '2':
-                yield f'{path}.project.{rest[0]}', tensor
+                yield f'{path}.project.{names[0]}', tensor
             else:
                 part = ('expand', 'depthwise')[int(layer)]
-                which, last = _CONV_NORM[int(rest[0])], rest[1]
+                which, last = _CONV_NORM[int(names[0])], names[1]
                 yield f'{path}.{part}.{which}.{last}', tensor
         elif kind == 'residual':
             yield f'shortcut.{rest}', tensor

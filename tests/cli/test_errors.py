@@ -3,7 +3,7 @@
 import pytest
 from mmengine.registry import Registry
 
-from hrnas_mm.command import check_new, clear_errors
+from hrnas_mm.cli.errors import check_new, clear_errors
 from hrnas_mm.modules.mixconv import check_kernel_sizes
 
 CALLS = Registry('call')

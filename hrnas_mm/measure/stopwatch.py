@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from ..search.cost import evaluating
+from ..search.trace import evaluating
 
 Call = Callable[[], object]
 Key = TypeVar('Key', bound=Hashable)

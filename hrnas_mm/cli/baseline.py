@@ -4,17 +4,13 @@ import os.path as osp
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable
 
-from .command import add_force, check_new, clear_errors
-from .config import (
-    add_config_arguments,
-    build_model,
-    read_config,
-    search_shape,
-    searched_config,
-)
-from .engine.dense import cost_model_of
-from .search import Budget, CostModel, parse_budget
-from .search.architecture import Architecture
+from ..building import build_model
+from ..engine.searched_config import searched_config
+from ..measure import cost_model_of
+from ..search import COSTS, Budget, parse_budget
+from ..search.architecture import Architecture
+from .config import add_config_arguments, read_config, search_shape
+from .errors import add_force, check_new, clear_errors
 
 
 def baseline_parser(description: str | None) -> ArgumentParser:
@@ -32,10 +28,13 @@ def baseline_parser(description: str | None) -> ArgumentParser:
     parser.add_argument(
         '--target',
         required=True,
-        help="multiply-adds: a number, a string such as '1.91G' or a ratio",
+        help="a number, a string such as '1.91G' or a ratio of the supernet",
     )
     parser.add_argument(
-        '--params', action='store_true', help='the target is in parameters'
+        '--cost',
+        choices=list(COSTS),
+        default=next(iter(COSTS)),
+        help='what the target counts; default: %(default)s',
     )
     add_force(parser)
     return parser
@@ -44,7 +43,7 @@ def baseline_parser(description: str | None) -> ArgumentParser:
 def write_baseline(
     args: Namespace,
     name: str,
-    draw: Callable[[CostModel, Budget], Architecture],
+    draw: Callable[[Budget], Architecture],
 ) -> None:
     """Write the config of a network within the budget; say what it costs.
 
@@ -56,16 +55,18 @@ def write_baseline(
     cfg = read_config(args)
     config_name = osp.splitext(osp.basename(args.config))[0]
     out = args.out or f'{config_name}_{name}.py'
-    target = {'params' if args.params else 'macs': args.target}
+    target = {args.cost: args.target}
     with clear_errors():
         check_new(out, args.force)
         cost_model = cost_model_of(build_model(cfg), search_shape(cfg))
         budget = parse_budget(target, cost_model, '--target')
-        architecture = draw(cost_model, budget)
+        architecture = draw(budget)
     cfg.pop('work_dir')  # the new config's own name gives it one
-    searched_config(cfg, architecture).dump(out)
-    total = cost_model.total(architecture, budget.resource)
+    config = searched_config(cfg, architecture)
+    assert config is not None  # the model has units, in a backbone
+    config.dump(out)
+    total = budget.spent(architecture)
     print(
-        f'{out}: {total} {budget.resource}, {total / budget.amount:.1%} of '
+        f'{out}: {total} {budget.cost.noun}, {total / budget.amount:.1%} of '
         'the budget'
     )

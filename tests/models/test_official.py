@@ -6,9 +6,10 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from hrnas_mm.config import build_model, prepare_config
-from hrnas_mm.engine.dense import cost_model_of
-from hrnas_mm.official import (
+from hrnas_mm.building import build_model
+from hrnas_mm.cli.config import prepare_config
+from hrnas_mm.measure import cost_model_of
+from hrnas_mm.models.official import (
     blocks_in_order,
     convert_state_dict,
     official_architecture,

@@ -1,0 +1,137 @@
+"""Configs, as the command lines read them."""
+
+import os.path as osp
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from mmengine.config import Config, DictAction
+from mmengine.hub import get_config
+
+from ..frameworks import FRAMEWORKS
+from ..nested import nested_dicts
+from .errors import clear_errors
+
+
+def prepare_config(
+    path: str,
+    options: dict[str, Any] | None = None,
+    work_dir: str | None = None,
+) -> Config:
+    """Read a config and apply what the command line overrides.
+
+    Args:
+        path: The config file, or one of a framework: 'mmseg::hrnet/....py'.
+        options: Of ``--cfg-options``. ``data_root`` moves every data set that
+            is under the config's ``data_root``, or that of its training data.
+        work_dir: Of ``--work-dir``; else the config's, else
+            ``work_dirs/<name of the config>``.
+
+    Raises:
+        ModuleNotFoundError: If the config is of a framework that is not
+            installed; names the extra that installs it.
+    """
+    cfg = _read(path)
+    options = dict(options or {})
+    old = data_root_of(cfg)
+    if 'data_root' in options and old:
+        move_data_(cfg, old, options['data_root'])
+    cfg.merge_from_dict(options)
+    name = osp.splitext(osp.basename(path))[0]
+    cfg.work_dir = (
+        work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
+    )
+    return cfg
+
+
+def _read(path: str) -> Config:
+    framework = path.split('::')[0] if '::' in path else ''
+    if framework and framework not in FRAMEWORKS:
+        raise ValueError(
+            f'{path} must begin with one of {", ".join(FRAMEWORKS)}, got '
+            f'{framework!r}'
+        )
+    _check_installed(path, framework)
+    try:
+        cfg = get_config(path) if framework else Config.fromfile(path)
+    except ModuleNotFoundError as error:  # of a _base_
+        missing = [name for name in FRAMEWORKS if str(error).startswith(name)]
+        _check_installed(path, *missing)
+        raise
+    _check_installed(path, cfg.get('default_scope'))
+    return cfg
+
+
+def _check_installed(path: str, *frameworks: str) -> None:
+    for framework in frameworks:
+        if framework in FRAMEWORKS and find_spec(framework) is None:
+            raise ModuleNotFoundError(
+                f'{path} needs {framework}, which is not installed: '
+                f'{FRAMEWORKS[framework].install}'
+            )
+
+
+def add_config_arguments(parser: ArgumentParser) -> None:
+    """Add what all command lines have that read a config."""
+    parser.add_argument('config', help='config file, of the search say')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='key=value pairs that override the config; data_root=... moves '
+        'every data set that is under the data_root of the config',
+    )
+
+
+def add_shape_argument(parser: ArgumentParser) -> None:
+    """Add the input shape that a command line may be given."""
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs='+',
+        metavar='N',
+        help='H W or C H W; default: the input_shape of the search, or the '
+        'size of the data_preprocessor',
+    )
+
+
+def read_config(args: Namespace) -> Config:
+    """Prepare the config of a command line, or exit and say what is wrong."""
+    with clear_errors():
+        return prepare_config(args.config, args.cfg_options)
+
+
+def add_runner_arguments(parser: ArgumentParser) -> None:
+    """Add what the frameworks' train.py and test.py have in common."""
+    add_config_arguments(parser)
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher',
+    )
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def search_shape(cfg: Config) -> Sequence[int] | None:
+    """The ``input_shape`` at which the config's search counts, if it says."""
+    shapes = [hook.get('input_shape') for hook in cfg.get('custom_hooks', [])]
+    return next(filter(None, shapes), None)
+
+
+def data_root_of(cfg: Config) -> str | None:
+    """Return the config's ``data_root``, else that of its training data."""
+    nodes = [cfg, *nested_dicts(cfg.get('train_dataloader') or {})]
+    return next(filter(None, (n.get('data_root') for n in nodes)), None)
+
+
+def move_data_(cfg: Config, old: str, new: str) -> None:
+    """Replace the folder ``old`` by ``new`` in all paths under it."""
+    folder = old.rstrip('/')
+    for node in nested_dicts(cfg._cfg_dict):
+        for key, value in node.items():
+            if isinstance(value, str) and (value + '/').startswith(
+                folder + '/'
+            ):
+                node[key] = new.rstrip('/') + value[len(folder) :]

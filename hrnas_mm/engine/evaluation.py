@@ -1,0 +1,40 @@
+"""An evaluation in the middle of a training, from which nothing follows."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from mmengine.hooks import (
+    CheckpointHook,
+    EarlyStoppingHook,
+    Hook,
+    ParamSchedulerHook,
+)
+from mmengine.runner import Runner
+
+
+def evaluate(runner: Runner) -> dict[str, Any]:
+    """Return the metrics of the network as it is; none without data.
+
+    No checkpoint, no early end and no learning rate depends on them: the
+    regular evaluations alone decide.
+    """
+    if runner.val_loop is None:
+        return {}
+    with without_hooks(
+        runner, CheckpointHook, EarlyStoppingHook, ParamSchedulerHook
+    ):
+        metrics = runner.val_loop.run()
+    runner.model.train()
+    return metrics
+
+
+@contextmanager
+def without_hooks(runner: Runner, *kinds: type[Hook]) -> Iterator[None]:
+    """Leave out some hooks of a runner for a while."""
+    hooks = runner._hooks
+    runner._hooks = [hook for hook in hooks if not isinstance(hook, kinds)]
+    try:
+        yield
+    finally:
+        runner._hooks = hooks

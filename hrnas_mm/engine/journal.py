@@ -1,0 +1,153 @@
+"""What a search tells while it runs: log lines, curves, ``search.json``."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.dist import master_only
+from mmengine.runner import Runner
+
+from ..nested import plain
+from ..resume.files import failing_clearly
+from ..resume.state import bare_model
+from ..search import architecture_of
+from ..search.description import describe_supernet
+from ..search.record import by_kind, write_record
+from ..visualization.style import label_of
+from .search import Facts, Search
+
+
+def announce(runner: Runner, search: Search) -> None:
+    """Log what is going to happen."""
+    schedule = search.schedule
+    goal = (
+        f'down to {search.budget}'
+        if search.budget
+        else f'with rho {search.controller.rho:g}'
+    )
+    runner.logger.info(
+        f'Search: {goal} at {search.cost_model.input_shape}, a shrink every '
+        f'{schedule.interval} iterations from {schedule.begin} to '
+        f'{schedule.end} of {runner.max_iters}'
+    )
+
+
+def note_shrink(
+    runner: Runner, search: Search, before: Mapping[str, int]
+) -> None:
+    """Log, draw and remember the network's size, and what it has lost.
+
+    Args:
+        runner: Its model has been shrunk, or is what the search starts from.
+        search: Of the run.
+        before: The architecture before the shrink.
+    """
+    supernet = describe_supernet(search.cost_model)
+    architecture = architecture_of(bare_model(runner))
+    kinds = by_kind(supernet, architecture)
+    costs, rho = search.totals(architecture), search.controller.rho
+    runner.visualizer.add_scalars(
+        {
+            f'search/{key}': value
+            for key, value in {**costs, 'rho': rho, **kinds}.items()
+        },
+        step=runner.iter,
+    )
+    search.history.shrinks.append(
+        dict(
+            iter=runner.iter,
+            costs=costs,
+            rho=rho,
+            counts=[architecture[unit] for unit in supernet],
+        )
+    )
+    write_search_record(runner, search)
+    removed = Counter(by_kind(supernet, before)) - Counter(kinds)
+    counts = ', '.join(
+        f'{label_of(kind)} {count}'
+        + (f' (-{removed[kind]})' if removed[kind] else '')
+        for kind, count in kinds.items()
+    )
+    runner.logger.info(
+        f'Search: {_costs_in_words(search, costs)}; {counts}; removed '
+        f'{sum(removed.values())}; rho {rho:.3g}'
+    )
+
+
+def _costs_in_words(search: Search, costs: Mapping[str, float]) -> str:
+    """Write what a network costs; of the first, its share as well."""
+    words = [
+        f'{cost.format(costs[cost.name])} {cost.noun}' for cost in search.costs
+    ]
+    name = search.costs[0].name
+    share = costs[name] / search.totals(search.cost_model.supernet)[name]
+    words[0] += f' ({share:.1%} of the supernet)'
+    return ', '.join(words)
+
+
+def note_evaluation(
+    runner: Runner, search: Search, metrics: Mapping[str, Any]
+) -> None:
+    """Remember a metric together with what the network costs."""
+    search.history.evaluations.append(_measured(runner, search, metrics))
+    write_search_record(runner, search)
+
+
+def note_rung(
+    runner: Runner, search: Search, name: str, metrics: Mapping[str, Any]
+) -> None:
+    """Remember what a milestone has reached."""
+    facts = _measured(runner, search, metrics)
+    search.history.rungs.append(dict(name=name, **facts))
+
+
+def _measured(
+    runner: Runner, search: Search, metrics: Mapping[str, Any]
+) -> Facts:
+    return dict(
+        iter=runner.iter,
+        costs=search.totals(architecture_of(bare_model(runner))),
+        metrics=plain(dict(metrics)),
+    )
+
+
+@master_only
+def write_search_record(runner: Runner, search: Search, **more: Any) -> None:
+    """Write ``work_dir/search.json``, from which pictures are drawn.
+
+    Args:
+        runner: Of the run.
+        search: Of the run.
+        more: To be in it, at the end of the run.
+    """
+    cost_model, budget = search.cost_model, search.budget
+    content = dict(
+        supernet=describe_supernet(cost_model),
+        input_shape=cost_model.input_shape,
+        costs=search.totals(cost_model.supernet),
+        target=budget and dict(cost=budget.cost.name, amount=budget.amount),
+        begin=search.schedule.begin,
+        end=search.schedule.end,
+        max_iters=runner.max_iters,
+        history=search.history.shrinks,
+        evaluations=_with_numbers(search.history.evaluations),
+        rungs=_with_numbers(search.history.rungs),
+        **more,
+    )
+    with failing_clearly(runner.work_dir, runner):
+        write_record(runner.work_dir, content)
+
+
+def _with_numbers(entries: list[Facts]) -> list[Facts]:
+    return [
+        dict(entry, metrics=numbers(entry['metrics'])) for entry in entries
+    ]
+
+
+def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return what of an evaluation is a number; some are tensors or texts."""
+    return {
+        name: value
+        for name, value in metrics.items()
+        if isinstance(value, (int, float))
+    }

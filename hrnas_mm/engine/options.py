@@ -1,0 +1,67 @@
+"""The options of a search, as a config gives them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..search import COSTS
+from ..search.budget import Target
+
+PENALTIES = ('l1', 'proximal')
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What :class:`~hrnas_mm.engine.ProgressiveShrinkHook` was given.
+
+    Raises:
+        ValueError: If an option is out of range; names it.
+    """
+
+    target: Target | None
+    rho: float | None
+    interval: int | None
+    penalty: str
+    milestones: Sequence[Target]
+    threshold: float
+    warmup: int
+    begin: int | None
+    end: int | None
+    by_epoch: bool
+    cost: str | None
+    input_shape: Sequence[int] | None
+    calibration_batches: int
+
+    def __post_init__(self) -> None:
+        for name in (
+            'threshold', 'warmup', 'calibration_batches', 'rho', 'begin',
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise ValueError(f'{name} must not be negative, got {value}')
+        if self.target is None and (self.rho is None or self.interval is None):
+            raise ValueError(
+                'target must be given, or rho and interval, got '
+                f'rho={self.rho} and interval={self.interval}'
+            )
+        if self.target is not None and self.rho == 0:
+            raise ValueError('rho must be positive with a target, got 0')
+        if self.interval is not None and self.interval < 1:
+            raise ValueError(
+                f'interval must be at least 1, got {self.interval}'
+            )
+        if self.end is not None and self.end <= (self.begin or 0):
+            raise ValueError(
+                f'end must be after begin={self.begin or 0}, got '
+                f'end={self.end}'
+            )
+        self._check_choice('penalty', PENALTIES)
+        if self.cost is not None:
+            self._check_choice('cost', tuple(COSTS))
+
+    def _check_choice(self, name: str, known: Sequence[str]) -> None:
+        value = getattr(self, name)
+        if value not in known:
+            raise ValueError(
+                f'{name} must be {" or ".join(map(repr, known))}, got '
+                f'{value!r}'
+            )

@@ -1,0 +1,66 @@
+"""How the penalty reaches a training: in the loss, or after a step."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from mmengine.runner import Runner
+from torch.optim import Optimizer
+
+from ..resume.state import bare_model
+from ..search import check_optimizer
+from .search import Search
+
+
+class Penalising:
+    """The penalty in the training of a run, until it is removed.
+
+    Args:
+        runner: At the start of its training.
+        search: Of the run; says how large rho is.
+        penalty: 'l1', a term of the loss, or 'proximal', a step of its own
+            after the optimizer's.
+    """
+
+    def __init__(self, runner: Runner, search: Search, penalty: str) -> None:
+        self.runner = runner
+        self.search = search
+        self.penalty = penalty
+        self._step_checked = False
+        if penalty == 'l1':
+            model: Any = bare_model(runner)
+            # No framework overrides it.
+            model.parse_losses = self._with_penalty(model.parse_losses)
+        optimizer = runner.optim_wrapper.optimizer
+        self._step_hook = optimizer.register_step_post_hook(self._after_step)
+
+    def remove(self) -> None:
+        """Leave model and optimizer as they were."""
+        if self.penalty == 'l1':
+            del bare_model(self.runner).parse_losses
+        self._step_hook.remove()
+
+    @property
+    def _rho(self) -> float:
+        return self.search.controller.rho_at(self.runner.iter)
+
+    def _with_penalty(self, parse: Callable[..., Any]) -> Callable[..., Any]:
+        # rho changes from one iteration to the next: nothing to compile in.
+        @torch.compiler.disable
+        def parse_losses(losses: dict[str, Any]) -> Any:
+            if self._rho:
+                term = self._rho * self.search.penalty()
+                losses = dict(losses, loss_resource=term)
+            return parse(losses)
+
+        return parse_losses
+
+    def _after_step(
+        self, optimizer: Optimizer, args: Any, kwargs: Any
+    ) -> None:
+        if not self._step_checked:
+            params = [p for g in optimizer.param_groups for p in g['params']]
+            check_optimizer(optimizer, params)
+            self._step_checked = True
+        if self._rho and self.penalty == 'proximal':
+            self.search.penalty.soft_threshold_(self._rho, optimizer)

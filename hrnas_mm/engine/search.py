@@ -1,0 +1,158 @@
+"""The search of one run: what it counts, when it shrinks, how far it is."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from mmengine.runner import Runner
+
+from ..measure import cost_model_of
+from ..resume.state import bare_model
+from ..search import (
+    COSTS,
+    REPORTED,
+    Cost,
+    ResourcePenalty,
+    architecture_of,
+    parse_budget,
+)
+from ..search.controller import Importance
+from ..search.shrink import Keep
+from .milestones import Milestone, parse_milestones, stop_at_milestone
+from .options import SearchOptions
+from .plan import make_controller, make_schedule
+
+Facts = dict[str, Any]
+
+
+@dataclass
+class History:
+    """What a search has done so far, in plain types.
+
+    Args:
+        shrinks: iter, costs, rho and counts, of the start and of each shrink.
+        evaluations: iter, costs and metrics of each.
+        rungs: name, iter, costs and metrics of each milestone.
+    """
+
+    shrinks: list[Facts] = field(default_factory=list)
+    evaluations: list[Facts] = field(default_factory=list)
+    rungs: list[Facts] = field(default_factory=list)
+
+
+class Search:
+    """The search of one run.
+
+    Args:
+        options: What the user asked for.
+        runner: Its model is the supernet.
+
+    Raises:
+        ValueError: If a target or a milestone cannot be met by this supernet
+            in this run.
+    """
+
+    def __init__(self, options: SearchOptions, runner: Runner) -> None:
+        model = bare_model(runner)
+        self.cost_model = cost_model_of(model, options.input_shape)
+        self.budget = (
+            None
+            if options.target is None
+            else parse_budget(options.target, self.cost_model)
+        )
+        counted = self.budget.cost if self.budget else self.cost_model.cost
+        # The first is that of the target.
+        self.costs: tuple[Cost, ...] = tuple(
+            dict.fromkeys([counted, *REPORTED])
+        )
+        priced = COSTS[options.cost] if options.cost else counted
+        self.penalty = ResourcePenalty(self.cost_model.counting(priced), model)
+        self.milestones = parse_milestones(
+            options.milestones, self.cost_model, self.budget
+        )
+        self.schedule = make_schedule(options, runner)
+        self.controller = make_controller(
+            options, runner, self.budget, self.schedule
+        )
+        self.history = History()
+        own = ('target', 'rho', 'penalty', 'milestones', 'threshold', 'cost')
+        settings = {name: getattr(options, name) for name in own}
+        settings.update(
+            asdict(self.schedule), input_shape=self.cost_model.input_shape
+        )
+        self.settings = {name: str(value) for name, value in settings.items()}
+
+    def select(
+        self, importance: Importance, iteration: int
+    ) -> tuple[Keep, Milestone | None]:
+        """Return what to keep, and a milestone if that is one."""
+        return stop_at_milestone(
+            self.milestones,
+            importance,
+            self.controller.threshold,
+            self.controller.select(importance, iteration),
+        )
+
+    def totals(self, architecture: Mapping[str, int]) -> dict[str, float]:
+        """Return what an architecture costs, by the names of the costs."""
+        return self.cost_model.totals(architecture, self.costs)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run has to know, in plain types."""
+        return dict(
+            settings=self.settings,
+            controller=self.controller.state_dict(),
+            history=asdict(self.history),
+        )
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what :meth:`state_dict` returned."""
+        self.controller.load_state_dict(state['controller'])
+        self.history = History(**state['history'])
+
+    def resume_(self, runner: Runner, state: Mapping[str, Any]) -> None:
+        """Go on where a checkpoint says; tell what has been changed since.
+
+        Raises:
+            ValueError: If what was changed makes no sense any more.
+        """
+        before = state['settings']
+        changed = {
+            name
+            for name, value in self.settings.items()
+            if value != before.get(name)
+        }
+        for name in sorted(changed):
+            runner.logger.info(
+                f'Search: {name} is {self.settings[name]} from iteration '
+                f'{runner.iter} on, it was {before.get(name)}'
+            )
+        first_rho = self.controller.rho
+        self.load_state_dict(state)
+        if changed & {'rho', 'penalty'}:
+            self.controller.rho = first_rho
+        if changed & {'target', 'begin', 'end', 'input_shape'}:
+            self.replan_(runner)
+
+    def replan_(self, runner: Runner) -> None:
+        """Go on from the network as it is.
+
+        Raises:
+            ValueError: If it can never meet the target.
+        """
+        architecture = architecture_of(bare_model(runner))
+        self.controller.replan_(architecture, runner.iter)
+        over = runner.iter >= self.schedule.end
+        due = self.controller.is_due(runner.iter)
+        if over and not due and self.misses(architecture):
+            raise ValueError(
+                f'target is {self.budget}, but the search ended at iteration '
+                f'{self.schedule.end} and the network is still above it at '
+                f'{runner.iter}; give a later end'
+            )
+
+    def misses(self, architecture: Mapping[str, int]) -> bool:
+        """Return whether an architecture is above the target."""
+        return self.budget is not None and (
+            self.budget.spent(architecture) > self.budget.amount
+        )

@@ -1,0 +1,136 @@
+"""What differs from framework to framework: a row for each."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.dataset import default_collate, pseudo_collate
+
+from .compat_mmdet3d import mend_mmdet3d_
+
+_TORCHVISION = ' (and the torchvision of your torch)'
+
+
+@dataclass(frozen=True)
+class DataSite:
+    """Where a benchmark's data comes from.
+
+    Args:
+        layout: Of ``tools/make_demo_data.py``, to only try it.
+        home: A sentence with its home page, and what is to be done then.
+    """
+
+    layout: str
+    home: str
+
+
+@dataclass(frozen=True)
+class Framework:
+    """What has to be known of a framework that trains our models.
+
+    Args:
+        install: The command that installs it.
+        data: Where its data sets come from, by their types.
+        heads: The names of its models' heads that take a feature map.
+        detects: Whether its models with such a head take more than an image.
+        collate: What makes a batch of its samples, where the loader of a
+            config does not say.
+        mend_: Works around its defects; called before its data is used.
+    """
+
+    install: str
+    data: Mapping[str, DataSite] = field(default_factory=dict)
+    heads: tuple[str, ...] = ()
+    detects: bool = False
+    collate: Callable[..., Any] = pseudo_collate
+    mend_: Callable[[], None] = lambda: None
+
+
+FRAMEWORKS = dict(
+    mmseg=Framework(
+        install="pip install 'hrnas_mm[seg]'",
+        data=dict(
+            CityscapesDataset=DataSite(
+                'cityscapes',
+                'Cityscapes is at https://www.cityscapes-dataset.com; then '
+                "run mmseg's tools/dataset_converters/cityscapes.py.",
+            ),
+            ADE20KDataset=DataSite(
+                'ade20k',
+                'ADE20K is at http://data.csail.mit.edu/places/ADEchallenge/'
+                'ADEChallengeData2016.zip.',
+            ),
+        ),
+    ),
+    mmpose=Framework(
+        install="pip install 'hrnas_mm[pose]' && "
+        'pip install --no-deps mmpose==1.3.2' + _TORCHVISION,
+        data=dict(
+            CocoDataset=DataSite(
+                'coco',
+                'COCO is at https://cocodataset.org, the detector boxes are '
+                "linked from mmpose's page of COCO.",
+            )
+        ),
+        heads=('head',),
+    ),
+    mmdet3d=Framework(
+        install="pip install 'hrnas_mm[det3d]' && "
+        'pip install --no-deps mmdet3d==1.4.0',
+        data=dict(
+            KittiDataset=DataSite(
+                'kitti',
+                'KITTI is at https://www.cvlibs.net/datasets/kitti; then run '
+                "mmdet3d's tools/create_data.py kitti.",
+            )
+        ),
+        heads=('bbox_head',),
+        detects=True,
+        mend_=mend_mmdet3d_,
+    ),
+    mmpretrain=Framework(
+        install="pip install 'hrnas_mm[cls]'" + _TORCHVISION,
+        data=dict(
+            ImageNet=DataSite(
+                'imagenet',
+                'ImageNet is at '
+                'https://www.image-net.org/challenges/LSVRC/2012.',
+            )
+        ),
+        collate=default_collate,
+    ),
+    mmdet=Framework(
+        install='pip install mmdet==3.2.0',
+        heads=('bbox_head', 'rpn_head'),
+        detects=True,
+    ),
+)
+
+_OTHER = Framework(install='')
+# Heads that take a feature map; models with one of the former take more than
+# an image.
+DETECTION_HEADS = tuple(
+    {head: None for f in FRAMEWORKS.values() if f.detects for head in f.heads}
+)
+HEADS = tuple(
+    dict.fromkeys(
+        [*DETECTION_HEADS, *(h for f in FRAMEWORKS.values() for h in f.heads)]
+    )
+)
+
+
+def framework_of(cfg: Config) -> Framework:
+    """Return the framework of a config's ``default_scope``."""
+    return FRAMEWORKS.get(cfg.get('default_scope', ''), _OTHER)
+
+
+def data_site(kind: str) -> DataSite | None:
+    """Return where a data set comes from.
+
+    Args:
+        kind: Its type in a config; a scope may stand before it.
+    """
+    kind = kind.split('.')[-1]
+    rows = (row.data.get(kind) for row in FRAMEWORKS.values())
+    return next(filter(None, rows), None)

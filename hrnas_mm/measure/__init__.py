@@ -1,0 +1,13 @@
+"""What times and counts models of any framework."""
+
+from .counting import cost_model_of, input_shape_of
+from .stopwatch import interleaved, latency, peak_memory, seconds
+
+__all__ = [
+    'cost_model_of',
+    'input_shape_of',
+    'interleaved',
+    'latency',
+    'peak_memory',
+    'seconds',
+]

@@ -1,0 +1,76 @@
+"""What a model costs, whatever framework it is from."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from ..deploy.dense import dense_part
+from ..search import CostModel
+from ..search.trace import run_on_meta
+
+
+def input_shape_of(
+    model: nn.Module, shape: Sequence[int] | None = None
+) -> tuple[int, ...]:
+    """Return (C, H, W), the image at which multiply-adds are counted.
+
+    Args:
+        model: Asked for what ``shape`` leaves open.
+        shape: (C, H, W), (H, W), or None for ``data_preprocessor.size``.
+
+    Raises:
+        ValueError: If the height and width are nowhere to be found.
+    """
+    shape = shape or getattr(
+        getattr(model, 'data_preprocessor', None), 'size', None
+    )
+    if shape is None or len(shape) not in (2, 3):
+        raise ValueError(
+            'input_shape must be given as (H, W) or (C, H, W): the model has '
+            f'no data_preprocessor.size to take it from, got {shape}'
+        )
+    if len(shape) == 3:
+        return tuple(shape)
+    return (image_channels(getattr(model, 'backbone', model)) or 3, *shape)
+
+
+def image_channels(backbone: nn.Module) -> int | None:
+    """The channels that a backbone's first convolution takes."""
+    for module in backbone.modules():
+        if isinstance(module, nn.Conv2d):
+            return module.in_channels
+    return None
+
+
+def cost_model_of(
+    model: nn.Module, shape: Sequence[int] | None = None
+) -> CostModel:
+    """What a model costs, whatever framework it is from.
+
+    Args:
+        model: Has search units.
+        shape: See :func:`input_shape_of`.
+
+    Raises:
+        ValueError: If the head does not fit the backbone; says what the
+            backbone puts out.
+    """
+    shape = input_shape_of(model, shape)
+    try:
+        return CostModel(model, shape, traced=dense_part(model))
+    except (AssertionError, IndexError, RuntimeError, TypeError) as error:
+        raise ValueError(_misfit(model, shape, error)) from error
+
+
+def _misfit(model: nn.Module, shape: Sequence[int], error: Exception) -> str:
+    try:
+        maps = run_on_meta(model.get_submodule('backbone'), shape)
+    except Exception:
+        return f'model cannot take an input of {tuple(shape)}: {error}'
+    channels = tuple(x.shape[1] for x in maps)
+    sizes = tuple(tuple(x.shape[2:]) for x in maps)
+    return (
+        'in_channels, feat_channels or in_index of the head do not fit '
+        f'model.backbone, which puts out {len(maps)} maps of {channels} '
+        f'channels, {sizes} pixels, from an input of {tuple(shape)}: {error}'
+    )

@@ -1,0 +1,87 @@
+"""The stages of a supernet: fusion, then branches side by side."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from ...modules import FusionModule
+from ...modules.conv import ActLayer
+from ...modules.fusion import Block, sources
+
+
+class Stage(nn.Module):
+    """A fusion module and the parallel module after it.
+
+    Args:
+        outputs: The branches to put out; the others are not built.
+        reach: See :class:`~hrnas_mm.modules.FusionModule`.
+
+    Shape:
+        [(B, C_i, H_i, W_i)] -> {i: (B, C'_i, H'_i, W'_i)} of ``outputs``
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        num_blocks: Sequence[int],
+        num_channels: Sequence[int],
+        outputs: Sequence[int],
+        reach: int,
+        block: Block,
+        act_layer: ActLayer,
+    ) -> None:
+        super().__init__()
+        self.fusion = FusionModule(
+            in_channels, num_channels, block, act_layer, outputs, reach
+        )
+        self.branches = nn.ModuleDict(
+            {
+                str(i): nn.Sequential(
+                    *(
+                        block(num_channels[i], num_channels[i])
+                        for _ in range(num_blocks[i])
+                    )
+                )
+                for i in outputs
+            }
+        )
+
+    def forward(self, branches: Mapping[int, Tensor]) -> dict[int, Tensor]:
+        fused = self.fusion(branches)
+        return {
+            int(i): branch(fused[int(i)])
+            for i, branch in self.branches.items()
+        }
+
+
+def build_stages(
+    channels: int,
+    stages: Sequence[Mapping[str, Any]],
+    out_indices: Sequence[int],
+    reach: int,
+    block: Block,
+    act_layer: ActLayer,
+) -> nn.ModuleList:
+    """All stages, without the branches that lead to no output.
+
+    Args:
+        channels: Of the stem.
+        out_indices: The branches that the last stage puts out.
+        reach: See :class:`~hrnas_mm.modules.FusionModule`.
+    """
+    widths = [(channels,), *(stage['num_channels'] for stage in stages)]
+    outputs = [list(out_indices)]
+    for incoming in widths[-2:0:-1]:
+        outputs.insert(0, sources(outputs[0], len(incoming), reach))
+    return nn.ModuleList(
+        Stage(
+            incoming,
+            **stage,
+            outputs=put_out,
+            reach=reach,
+            block=block,
+            act_layer=act_layer,
+        )
+        for incoming, stage, put_out in zip(widths, stages, outputs)
+    )

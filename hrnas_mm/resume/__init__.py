@@ -1,0 +1,5 @@
+"""Exact resume of any run of mmengine's Runner; it knows of no search."""
+
+from .exact_resume_hook import ExactResumeHook, resume_exactly_
+
+__all__ = ['ExactResumeHook', 'resume_exactly_']

@@ -1,0 +1,105 @@
+"""Exact resume as a hook: a run that was killed ends as if it had not been."""
+
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from .. import compat
+from ..registry import HOOKS, register_in
+from .files import check_whole, guard_loading_, guard_saving_
+from .plain import plain_checkpoint_, restore_checkpoint_
+from .rng import (
+    RngState,
+    begin_epoch_,
+    own_generators_,
+    restore_before_new_data_,
+    rng_state,
+    set_rng_state,
+)
+from .state import bare_model, gather_state, restore_state_
+
+
+@register_in(HOOKS)
+class ExactResumeHook(Hook):
+    """Write whole, plain checkpoints and resume from them bit for bit.
+
+    A checkpoint takes its file's place only when it is whole, holds tensors
+    and plain types only (``weights_only=True`` loads it, with any torch), and
+    has what mmengine leaves out: the generators of all ranks, and gradients
+    if an accumulation is under way. Data is drawn from generators of its own.
+
+    Before a checkpoint is made, ``before_checkpoint(runner)`` of all hooks is
+    called on all ranks; mmengine's ``before_save_checkpoint`` is called on
+    the first alone.
+    """
+
+    # It runs last, so that what others add to a checkpoint is there.
+    priority = 'LOWEST'
+
+    def __init__(self) -> None:
+        self._state: dict[str, Any] = {}
+        self._resumed: dict[str, Any] | None = None
+        self._before_val: RngState | None = None
+
+    def before_run(self, runner: Runner) -> None:
+        """Let loading name what cannot be loaded; note the config's seed."""
+        guard_loading_(runner)
+        self._seed = runner.seed
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Check that a run can go on from it; keep the generators' states."""
+        restore_checkpoint_(checkpoint)
+        if runner._resume:
+            check_whole(checkpoint, bare_model(runner))
+            self._resumed = checkpoint
+
+    def before_train(self, runner: Runner) -> None:
+        """Take over what was resumed; see to how checkpoints are written."""
+        others = [hook for hook in runner._hooks if hook is not self]
+        runner._hooks = [*others, self]
+        guard_saving_(runner)
+        if runner.seed != self._seed:
+            compat.reseed_loading_(runner)
+        own_generators_(runner)
+        if self._resumed is not None:
+            rng = restore_state_(runner, self._resumed)
+            if rng is not None:
+                restore_before_new_data_(runner, rng)
+            self._resumed = None
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Let an epoch's data depend on nothing that a resume forgets."""
+        # IterBasedTrainLoop draws all past batches again instead.
+        if not hasattr(runner.train_loop, 'dataloader_iterator'):
+            begin_epoch_(runner.train_dataloader, runner.seed, runner.epoch)
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Note the generators: a resumed run does not evaluate once more."""
+        self._before_val = rng_state()
+
+    def after_val_epoch(
+        self, runner: Runner, metrics: dict[str, float] | None = None
+    ) -> None:
+        """Let the evaluation have drawn nothing."""
+        if self._before_val is not None:
+            set_rng_state(self._before_val)
+
+    def before_checkpoint(self, runner: Runner) -> None:
+        """Gather, on all ranks, what the first rank then saves."""
+        self._state = gather_state(runner)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add what was gathered; leave only tensors and plain types."""
+        checkpoint.update(self._state)
+        plain_checkpoint_(checkpoint, runner.logger)
+
+    def after_train(self, runner: Runner) -> None:
+        """Leave the runner as it was."""
+        del runner.save_checkpoint
+
+
+def resume_exactly_(runner: Runner) -> None:
+    """Give a runner an ExactResumeHook, if it has none."""
+    if not any(isinstance(hook, ExactResumeHook) for hook in runner.hooks):
+        runner.register_hook(ExactResumeHook())

@@ -1,0 +1,78 @@
+"""Checkpoints of tensors and plain types, which load without running code.
+
+torch >= 2.6 loads with ``weights_only=True``, but mmengine pickles
+HistoryBuffer objects, and then cannot load any checkpoint of its own.
+
+Upstream: open-mmlab/mmengine#1655. Can go when mmengine saves plain types.
+"""
+
+import logging
+from typing import Any
+
+import torch
+from mmengine.logging import HistoryBuffer
+
+from ..nested import nested_dicts, plain
+
+_PLAIN = (torch.Tensor, torch.Size, torch.dtype, bool, int, float, str, bytes)
+
+
+def plain_checkpoint_(checkpoint: dict, logger: logging.Logger) -> None:
+    """Make a Runner's checkpoint loadable with ``weights_only=True``.
+
+    What other hooks have added and is neither a tensor nor a plain type is
+    left out, with a warning that names it: the file could not be loaded.
+    """
+    hub = checkpoint.get('message_hub')
+    if hub:
+        hub['log_scalars'] = {
+            name: dict(
+                zip(('log', 'count'), map(torch.as_tensor, buffer.data))
+            )
+            for name, buffer in hub['log_scalars'].items()
+            if isinstance(buffer, HistoryBuffer)
+        }
+    for state in nested_dicts(checkpoint.get('param_schedulers')):
+        # OneCycleLR saves a function that its constructor sets anyway.
+        for key in [k for k, value in state.items() if callable(value)]:
+            del state[key]
+    left_out: list[str] = []
+    for key, value in checkpoint.items():
+        if key != 'state_dict':
+            checkpoint[key] = _pruned(plain(value), key, left_out)
+    for what in left_out:
+        logger.warning(
+            f'Checkpoint: {what} is left out: it is neither a tensor nor of '
+            'a plain type, and could not be loaded without running code'
+        )
+
+
+def _pruned(value: Any, path: str, left_out: list[str]) -> Any:
+    """Return a value with None in place of all that is not plain."""
+    if isinstance(value, dict):
+        return {
+            key: _pruned(item, f'{path}[{key!r}]', left_out)
+            for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)) and not isinstance(value, torch.Size):
+        items = enumerate(value)
+        found = [_pruned(x, f'{path}[{i}]', left_out) for i, x in items]
+        return tuple(found) if isinstance(value, tuple) else found
+    if value is None or isinstance(value, _PLAIN):
+        return value
+    left_out.append(f'{path}, a {type(value).__name__},')
+    return None
+
+
+def restore_checkpoint_(checkpoint: dict) -> None:
+    """Undo :func:`plain_checkpoint_`; leaves any other checkpoint alone."""
+    hub = checkpoint.get('message_hub')
+    if hub:
+        hub['log_scalars'] = {
+            name: HistoryBuffer(
+                saved['log'].cpu().numpy(), saved['count'].cpu().numpy()
+            )
+            if isinstance(saved, dict)
+            else saved
+            for name, saved in hub['log_scalars'].items()
+        }

@@ -1,0 +1,84 @@
+"""What mmengine leaves out of a checkpoint: generators and gradients."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmengine.dist import all_gather_object, get_rank, get_world_size
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapperDict
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from .rng import RngState, rng_state
+
+
+def bare_model(runner: Runner) -> nn.Module:
+    """Return the runner's model without its data-parallel wrapper."""
+    model = runner.model
+    return model.module if is_model_wrapper(model) else model
+
+
+def gather_state(runner: Runner) -> dict[str, Any]:
+    """Return what is to be added to a checkpoint; all ranks have to call.
+
+    Returns:
+        For every rank the state of its generators, and its gradients if an
+        accumulation is under way.
+    """
+    gradients = {}
+    if _accumulates(runner):
+        gradients = {
+            name: param.grad.cpu()
+            for name, param in bare_model(runner).named_parameters()
+            if param.grad is not None
+        }
+    return dict(
+        rng_state=all_gather_object(rng_state()),
+        gradients=all_gather_object(gradients),
+    )
+
+
+def _accumulates(runner: Runner) -> bool:
+    wrapper = runner.optim_wrapper
+    wrappers = (
+        list(wrapper.values())
+        if isinstance(wrapper, OptimWrapperDict)
+        else [wrapper]
+    )
+    return not all(each.should_update() for each in wrappers)
+
+
+def restore_state_(
+    runner: Runner, checkpoint: Mapping[str, Any]
+) -> RngState | None:
+    """Take over what :func:`gather_state` found.
+
+    Returns:
+        This rank's generators, for whoever knows when to set them.
+    """
+    _restore_gradients_(runner, checkpoint.get('gradients', []))
+    states = checkpoint.get('rng_state', [])
+    if states and len(states) != get_world_size():
+        runner.logger.warning(
+            f'The checkpoint is of {len(states)} processes, this run has '
+            f'{get_world_size()}; it will not end as that one'
+        )
+    return dict(enumerate(states)).get(get_rank())
+
+
+def _restore_gradients_(
+    runner: Runner, gradients: Sequence[Mapping[str, Tensor]]
+) -> None:
+    """Take up an accumulation where :func:`gather_state` found it.
+
+    On another number of ranks each takes the average, to which they would
+    have been reduced.
+    """
+    params = dict(bare_model(runner).named_parameters())
+    if len(gradients) == get_world_size():
+        gradients = [gradients[get_rank()]]
+    for of_rank in gradients:
+        for name, grad in of_rank.items():
+            param = params[name]
+            share = grad.to(param.device) / len(gradients)
+            param.grad = share if param.grad is None else param.grad + share

@@ -1,0 +1,125 @@
+"""What a network of a supernet costs, whatever is counted."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from functools import lru_cache
+
+from torch import nn
+
+from .cost import MACS, Cost
+from .trace import trace
+from .units import named_parts, named_search_units
+
+
+class CostModel:
+    """What a model costs with any number of alive elements.
+
+    The model is traced once; after that everything is arithmetic on what its
+    parts say of themselves, exact at any architecture of this supernet.
+
+    Args:
+        model: The supernet.
+        input_shape: (C, H, W) of one image.
+        cost: What is counted.
+        traced: See :func:`~hrnas_mm.search.trace`.
+
+    Raises:
+        ValueError: If the model has no search units.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        input_shape: Sequence[int],
+        cost: Cost = MACS,
+        traced: nn.Module | None = None,
+    ) -> None:
+        if not named_search_units(model):
+            raise ValueError(
+                f'{type(model).__name__} has no search units; its backbone '
+                'must be an HRNASSupernet, or hold a LightweightTransformer'
+            )
+        self._trace = trace(model, input_shape, traced)
+        self.parts = named_parts(model, self._trace.sizes)
+        self.part_of = {
+            unit: name
+            for name, part in self.parts.items()
+            for unit in part.units
+        }
+        self.supernet = {
+            unit: self.parts[name].units[unit].elements
+            for unit, name in self.part_of.items()
+        }
+        self._family: dict[Cost, CostModel] = {}
+        self._count(cost)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """(C, H, W) of the image that is counted."""
+        return self._trace.input_shape
+
+    def counting(self, cost: Cost) -> 'CostModel':
+        """Return the same supernet's for another cost, without a new trace."""
+        if cost not in self._family:
+            copy(self)._count(cost)
+        return self._family[cost]
+
+    def _count(self, cost: Cost) -> None:
+        self.cost = cost
+        self._family[cost] = self
+        # A cut asks for the same counts again and again.
+        self._cost_of = lru_cache(maxsize=2**16)(self._ask)
+        searched = sum(self._parts(self.supernet))
+        self.rest = cost.whole(self._trace) - searched
+
+    def _ask(self, name: str, counts: tuple[int, ...]) -> float:
+        part = self.parts[name]
+        return self.cost.part(part, dict(zip(part.units, counts)))
+
+    def _parts(self, architecture: Mapping[str, int]) -> Iterator[float]:
+        return (self.part(name, architecture) for name in self.parts)
+
+    def _alive(
+        self, name: str, architecture: Mapping[str, int]
+    ) -> dict[str, int]:
+        units = self.parts[name].units
+        return {unit: architecture.get(unit, 0) for unit in units}
+
+    def part(self, name: str, architecture: Mapping[str, int]) -> float:
+        """Return what a part costs; units that are not named are gone."""
+        alive = self._alive(name, architecture)
+        return self._cost_of(name, tuple(alive.values()))
+
+    def total(self, architecture: Mapping[str, int]) -> float:
+        """Return what the whole model costs; units not named are gone."""
+        return self.rest + sum(self._parts(architecture))
+
+    def totals(
+        self, architecture: Mapping[str, int], costs: Iterable[Cost]
+    ) -> dict[str, float]:
+        """Return what the whole model costs, by the names of costs."""
+        return {
+            cost.name: self.counting(cost).total(architecture)
+            for cost in costs
+        }
+
+    def saving(
+        self, architecture: Mapping[str, int], unit: str, count: int = 1
+    ) -> float:
+        """Return what the model saves by losing some elements of a unit."""
+        name = self.part_of[unit]
+        fewer = self._alive(name, architecture)
+        fewer[unit] -= count
+        return self.part(name, architecture) - self.part(name, fewer)
+
+    def prices(self, architecture: Mapping[str, int]) -> dict[str, float]:
+        """Return the price of an element of every unit that is alive."""
+        return {
+            unit: self.cost.price(
+                self.parts[self.part_of[unit]],
+                self._alive(self.part_of[unit], architecture),
+                unit,
+            )
+            for unit, alive in architecture.items()
+            if alive
+        }

@@ -1,0 +1,123 @@
+"""Which elements go now, so that the network comes within limits."""
+
+import heapq
+from collections import Counter
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from .budget import smallest
+from .cost_model import CostModel
+from .shrink import Keep
+
+
+def select_within(
+    importance: Mapping[str, Tensor],
+    threshold: float,
+    cost_model: CostModel,
+    limits: tuple[float, float],
+) -> Keep:
+    """Return the elements to keep so that the cost comes within limits.
+
+    Dead elements go first, the least important one before all others, as
+    long as the network stays above the lower limit. Then living ones go, in
+    the same order, until it is below the upper limit: the threshold rises, as
+    it were. Only dead elements empty a part.
+
+    Args:
+        importance: Of every element, by unit name.
+        threshold: Elements below are dead.
+        cost_model: Of the supernet.
+        limits: Lower and upper one. The upper one counts where single
+            elements cost more than lies between them, and where parts have
+            to go for it.
+
+    Returns:
+        Kept indices, ascending, by unit name.
+    """
+    removal = _Removal(importance, threshold, cost_model)
+    lowest, highest = limits
+    removal.remove_(lowest, highest, protect=True, all_dead=True)
+    for protect in (True, False):
+        removal.remove_(0.0, highest, protect, all_dead=False)
+    return removal.keep()
+
+
+class _Removal:
+    """Takes elements away one by one, the least important one first."""
+
+    def __init__(
+        self,
+        importance: Mapping[str, Tensor],
+        threshold: float,
+        cost_model: CostModel,
+    ) -> None:
+        self.importance = importance
+        self.threshold = threshold
+        self.cost_model = cost_model
+        self.alive = {name: len(value) for name, value in importance.items()}
+        self.cost = cost_model.total(self.alive)
+        self.order = {
+            name: value.argsort(stable=True)
+            for name, value in importance.items()
+        }
+        self.part_of = cost_model.part_of
+        self.searchable_of = {
+            unit: facts.searchable
+            for part in cost_model.parts.values()
+            for unit, facts in part.units.items()
+        }
+        # Of each part its cheapest module outlives the others, or it could
+        # end with nothing but what no budget can afford.
+        self.last_searchables = {
+            self.searchable_of[unit]
+            for unit, count in smallest(cost_model).items()
+            if count
+        }
+        self.in_part, self.in_searchable = Counter[str](), Counter[str]()
+        for unit, count in self.alive.items():
+            self._count(unit, count)
+
+    def _count(self, unit: str, change: int) -> None:
+        self.in_part[self.part_of[unit]] += change
+        self.in_searchable[self.searchable_of[unit]] += change
+
+    def remove_(
+        self, lowest: float, highest: float, protect: bool, all_dead: bool
+    ) -> None:
+        """Remove down to ``highest``, and all dead ones down to ``lowest``."""
+        heap = [self._least(name) for name, n in self.alive.items() if n]
+        heapq.heapify(heap)
+        while heap:
+            value, name = heapq.heappop(heap)
+            dead = value < self.threshold
+            if self.cost <= highest and not (dead and all_dead):
+                break
+            saved = self.cost_model.saving(self.alive, name)
+            if self.cost - saved < lowest:
+                continue
+            if protect and not dead and self._is_last(name):
+                continue
+            self.alive[name] -= 1
+            self._count(name, -1)
+            self.cost -= saved
+            if self.alive[name]:
+                heapq.heappush(heap, self._least(name))
+
+    def _least(self, name: str) -> tuple[float, str]:
+        index = self.order[name][len(self.order[name]) - self.alive[name]]
+        return float(self.importance[name][index]), name
+
+    def _is_last(self, unit: str) -> bool:
+        searchable = self.searchable_of[unit]
+        return self.in_part[self.part_of[unit]] == 1 or (
+            searchable in self.last_searchables
+            and self.in_searchable[searchable] == 1
+        )
+
+    def keep(self) -> Keep:
+        """Return what is left."""
+        return {
+            name: self.order[name][len(self.order[name]) - n :].sort().values
+            for name, n in self.alive.items()
+        }

@@ -1,0 +1,123 @@
+"""One image through a model on the meta device: nothing is computed."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils.flop_counter import FlopCounterMode
+
+from .formulas import count_params
+from .units import Size, join, named_searchables
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one forward pass of one image showed, and what the model has.
+
+    Args:
+        input_shape: (C, H, W) of the image.
+        macs: Multiply-adds by module name; '' is all that was traced.
+        sizes: The input sizes (h, w) of each searchable module, one per call.
+        params: The number of parameters of the model.
+    """
+
+    input_shape: tuple[int, ...]
+    macs: Mapping[str, int]
+    sizes: Mapping[str, Sequence[Size]]
+    params: int
+
+
+def trace(
+    model: nn.Module,
+    input_shape: Sequence[int],
+    traced: nn.Module | None = None,
+) -> Trace:
+    """Run one image through a model; it is left as it was.
+
+    Args:
+        model: The model.
+        input_shape: (C, H, W).
+        traced: The part of the model that takes one tensor, its modules under
+            the same names; None for the whole.
+    """
+    traced = model if traced is None else traced
+    sizes: dict[str, list[Size]] = {}
+    hooks = [
+        traced.get_submodule(name).register_forward_pre_hook(
+            _size_recorder(sizes, name)
+        )
+        for name, _ in named_searchables(traced)
+    ]
+    try:
+        with FlopCounterMode(display=False) as counter:
+            run_on_meta(traced, input_shape)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return Trace(
+        tuple(input_shape),
+        _macs_by_module(traced, counter),
+        sizes,
+        count_params(model),
+    )
+
+
+@torch.no_grad()
+def run_on_meta(model: nn.Module, input_shape: Sequence[int]) -> Any:
+    """Return what a model in eval mode puts out for one image, valueless.
+
+    Args:
+        model: Called with one tensor; left as it was.
+        input_shape: (C, H, W).
+    """
+    weights = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    meta = {
+        name: weight.detach().to('meta') for name, weight in weights.items()
+    }
+    image = torch.empty(1, *input_shape, device='meta')
+    with evaluating(model):
+        return functional_call(model, meta, (image,))
+
+
+def _macs_by_module(
+    model: nn.Module, counter: FlopCounterMode
+) -> dict[str, int]:
+    counts = counter.get_flop_counts()
+    root = type(model).__name__
+    macs: dict[str, int] = {}
+    for name, module in reversed(list(model.named_modules())):
+        # A module whose forward() is called directly, as mmseg does with
+        # heads, is not seen itself, but its children are.
+        own = sum(counts.get(join(root, name), {}).values()) // 2
+        children = (
+            macs[join(name, child)] for child, _ in module.named_children()
+        )
+        macs[name] = own or sum(children)
+    macs[''] = counter.get_total_flops() // 2
+    return macs
+
+
+def _size_recorder(
+    sizes: dict[str, list[Size]], name: str
+) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+    def record(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        height, width = args[0].shape[-2:]
+        sizes.setdefault(name, []).append((height, width))
+
+    return record
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put the model in eval mode; restore every module's mode afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

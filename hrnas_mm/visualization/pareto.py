@@ -1,0 +1,87 @@
+"""Metric against cost: several searches, and the networks on their way."""
+
+from collections.abc import Mapping
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from ..search.cost import noun_of, short
+from .curves import Record, annotate, main_metric, short_name
+
+MARKERS = 'osD^vPX*'
+RUNS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9')
+
+
+def plot_pareto(
+    records: Mapping[str, Record],
+    metric: str | None = None,
+    cost: str | None = None,
+) -> Figure:
+    """Plot a metric against the cost: a line per run, a point per network.
+
+    Args:
+        records: Of searches, by the name of the run.
+        metric: See :func:`main_metric`.
+        cost: The name of a cost; None for what the first run counted.
+
+    Raises:
+        ValueError: If there is no such metric or cost, or no network that has
+            it.
+    """
+    metric = main_metric(list(records.values()), metric)
+    known = next(iter(records.values()))['costs']
+    cost = next(iter(known)) if cost is None else cost
+    for name, record in records.items():
+        if cost not in record['costs']:
+            raise ValueError(
+                f'--cost must be one of {", ".join(record["costs"])} for '
+                f'{name}, got {cost!r}'
+            )
+    found = {
+        name: pareto_points(record, metric, cost)
+        for name, record in records.items()
+    }
+    if not any(found.values()):
+        raise ValueError(
+            f'none of {", ".join(records)} has evaluated the network that it '
+            'ended with'
+        )
+    figure = Figure(figsize=(6.5, 4.5), layout='constrained')
+    axes = figure.subplots()
+    for i, (name, points) in enumerate(found.items()):
+        axes.plot(
+            [x for x, _, _ in points],
+            [y for _, y, _ in points],
+            marker=MARKERS[i % len(MARKERS)],
+            color=RUNS[i % len(RUNS)],
+            label=name,
+        )
+        for x, y, label in points:
+            annotate(axes, label, (x, y), (5, -9))
+    axes.set_xscale('log')
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(lambda x, _: short(x))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set(xlabel=noun_of(cost), ylabel=short_name(metric))
+    axes.margins(0.12)
+    axes.grid(alpha=0.25)
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.legend(fontsize=8, frameon=False)
+    return figure
+
+
+def pareto_points(
+    record: Record, metric: str, cost: str
+) -> list[tuple[float, float, str]]:
+    """Cost, metric and name of a run's networks, the cheapest first."""
+    networks = list(record['rungs'])
+    last = record['history'][-1]
+    for evaluation in record['evaluations'][-1:]:
+        if evaluation['costs'].items() <= last['costs'].items():
+            name = short(last['costs'][cost])
+            networks.append({**evaluation, **last, 'name': name})
+    return sorted(
+        (network['costs'][cost], network['metrics'][metric], network['name'])
+        for network in networks
+        if metric in network['metrics']
+    )
