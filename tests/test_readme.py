@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import checked
 from mmengine.registry import HOOKS
 
 from hrnas_mm.building import build_model
@@ -18,6 +19,7 @@ from hrnas_mm.search import parse_budget
 ROOT = Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text()
 CONFIGS = dict(re.findall(r'```python\n *# (\w+\.py)\n(.*?)```', README, re.S))
+PLAIN_LOOP = CONFIGS.pop('shrink.py')
 
 
 def test_its_configs_are_found():
@@ -46,6 +48,63 @@ def test_config(name, tmp_path):
         assert parse_budget(hook.options.target, cost_model).amount > 0
 
 
+NETWORK = """
+import torch
+from torch import nn
+
+from hrnas_mm.modules import SearchingBlock
+
+torch.manual_seed(0)
+torch.set_num_threads(1)
+model = nn.Sequential(
+    nn.Conv2d(3, 8, 3, stride=2, padding=1),
+    SearchingBlock(8, 8, num_tokens=4),
+    SearchingBlock(8, 12, stride=2, num_tokens=4),
+    nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 2),
+)
+supernet = sum(p.numel() for p in model.parameters())
+labels = torch.tensor([0, 1] * 8)
+bars = torch.zeros(2, 1, 32, 32)
+bars[0, :, ::4] = bars[1, :, :, ::4] = 1
+batches = [(bars[labels] + torch.randn(16, 3, 32, 32), labels)] * 130
+"""
+END = """
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+macs = []
+for network in (model, average.module):
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.requires_grad_(False).eval()(images[:1])
+    macs.append(counter.get_total_flops() // 2)
+    assert (network(images).argmax(1) == labels).float().mean() > 0.9
+assert macs[0] == macs[1] == cost_model.total(
+    {name: len(keep[name]) for name in keep}
+)
+assert 0.97 * budget.amount <= macs[0] <= budget.amount
+assert len(optimizer.param_groups[0]['params']) == len([*model.parameters()])
+"""
+BLOCKED = """
+import sys
+for name in ('mmengine', 'mmcv', 'matplotlib', 'rich', 'jinja2'):
+    sys.modules[name] = None
+"""
+
+
+def test_a_plain_loop_without_openmmlab(tmp_path):
+    (tmp_path / 'my_network.py').write_text(BLOCKED + NETWORK)
+    (tmp_path / 'shrink.py').write_text(PLAIN_LOOP + END)
+    result = subprocess.run(
+        [sys.executable, 'shrink.py'],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    lines = PLAIN_LOOP[PLAIN_LOOP.index('average =') :].splitlines()
+    assert len(lines) <= 20
+
+
 def test_one_line_in_an_hrnets_config(tmp_path):
     pytest.importorskip('mmseg')
     (block,) = re.findall(
@@ -65,9 +124,6 @@ def test_one_line_in_an_hrnets_config(tmp_path):
     ):
         python, *args = shlex.split(line)
         assert python == 'python'
-        result = subprocess.run(
-            [sys.executable, *args], cwd=ROOT, capture_output=True, text=True
-        )
-        assert result.returncode == 0, result.stderr[-3000:]
+        checked(*args)
     log = next((tmp_path / 'work').glob('*/*.log')).read_text()
     assert 'starts from scratch' in log and 'mIoU' in log

@@ -170,10 +170,22 @@ def _slice_(axis: Axis, index: Tensor, optimizer: Optimizer | None) -> None:
     for key, value in state.items():
         if not _is_scalar(value):
             state[key] = value.index_select(axis.dim, index)
-    # In place: the parameter keeps its identity, which optimizers, hooks and
-    # parameter groups refer to.
-    tensor.data = tensor.data.index_select(axis.dim, index)
-    tensor.grad = None
+    _replace_(tensor, tensor.data.index_select(axis.dim, index))
+
+
+def _replace_(param: nn.Parameter, data: Tensor) -> None:
+    """Give a parameter other data, of another shape, in place.
+
+    It keeps its identity, which optimizers, hooks and parameter groups refer
+    to.
+    """
+    # A graph that is still alive, of the last loss say, keeps the node that
+    # accumulates the parameter's gradient, and with it the old shape. A
+    # change of type makes torch forget that node.
+    other = torch.float16 if data.dtype != torch.float16 else torch.float32
+    param.data = data.new_empty(0, dtype=other)
+    param.data = data
+    param.grad = None
 
 
 def _refresh_sizes_(module: nn.Module) -> None:
