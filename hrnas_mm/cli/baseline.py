@@ -1,4 +1,4 @@
-"""Configs of networks that nobody searched, as command lines write them."""
+"""Configs of networks that nobody searched: what both command lines share."""
 
 import os.path as osp
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
@@ -32,9 +32,9 @@ def baseline_parser(description: str | None) -> ArgumentParser:
     )
     parser.add_argument(
         '--cost',
-        choices=list(COSTS),
         default=next(iter(COSTS)),
-        help='what the target counts; default: %(default)s',
+        help=f'what the target counts: {", ".join(COSTS)}, or a cost of your '
+        'own; default: %(default)s',
     )
     add_force(parser)
     return parser

@@ -10,9 +10,16 @@ SEARCH, RESUME = 'ProgressiveShrinkHook', 'ExactResumeHook'
 def searched_config(
     cfg: Config, architecture: dict[str, int]
 ) -> Config | None:
-    """The run's config for the searched network, with no search in it.
+    """Return the run's config for the searched network, with no search in it.
 
-    None where the run was not made from a config, or has no backbone.
+    Its checkpoints are whole and plain, and resume exactly, as the run's.
+
+    Args:
+        cfg: Of the run.
+        architecture: Of the network.
+
+    Returns:
+        None where the run was not made from a config, or has no backbone.
     """
     if 'backbone' not in cfg.get('model', {}):
         return None
@@ -30,16 +37,19 @@ def searched_config(
                 part.pop(key, None)
     cfg.model.pop('pretrained', None)
     cfg.custom_hooks = [
-        hook
-        for hook in cfg.get('custom_hooks', [])
-        if not hook['type'].endswith('ProgressiveShrinkHook')
+        *(
+            hook
+            for hook in cfg.get('custom_hooks', [])
+            if not hook['type'].endswith((SEARCH, RESUME))
+        ),
+        dict(type=f'hrnas_mm.{RESUME}'),
     ]
     cfg.load_from, cfg.resume = None, False
     return cfg
 
 
 def _parts(model: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
-    """The parts of a model by the names of their modules."""
+    """Yield the parts of a model by the names of their modules."""
     for name, part in model.items():
         if isinstance(part, dict):
             yield name, part

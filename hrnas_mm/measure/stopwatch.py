@@ -1,5 +1,6 @@
 """How long a network takes, side by side with others, and its memory."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -19,14 +20,18 @@ Key = TypeVar('Key', bound=Hashable)
 
 @torch.no_grad()
 def latency(
-    models: Sequence[nn.Module], input_shape: Sequence[int], rounds: int = 10
+    models: Sequence[nn.Module],
+    input_shape: Sequence[int],
+    rounds: int = 10,
+    limit: float = 10.0,
 ) -> list[float]:
-    """Median milliseconds per image, at batch size 1.
+    """Return median milliseconds per image, at batch size 1.
 
     Args:
         models: All on one device; each is called with one tensor.
         input_shape: (C, H, W).
-        rounds: See :func:`interleaved`.
+        rounds: Timed turns, at most.
+        limit: Seconds after which no other turn begins.
     """
     device = next(models[0].parameters()).device
     image = torch.zeros(1, *input_shape, device=device)
@@ -34,7 +39,7 @@ def latency(
     with ExitStack() as stack:
         for model in models:
             stack.enter_context(evaluating(model))
-        times = interleaved(calls, device, rounds)
+        times = interleaved(calls, device, rounds, warmup=1, limit=limit)
     return [1000 * statistics.median(taken) for taken in times.values()]
 
 
@@ -43,8 +48,9 @@ def interleaved(
     device: torch.device,
     rounds: int = 10,
     warmup: int = 2,
+    limit: float = math.inf,
 ) -> dict[Key, list[float]]:
-    """Seconds of every call, the calls taking turns.
+    """Return the seconds of every call, the calls taking turns.
 
     So a machine that slows down slows all down.
 
@@ -53,9 +59,13 @@ def interleaved(
         device: That they run on.
         rounds: So many turns are timed.
         warmup: So many before are not.
+        limit: Seconds after which no other turn begins; one is timed.
     """
     times: dict[Key, list[float]] = {name: [] for name in calls}
-    for _ in range(warmup + rounds):
+    start = time.perf_counter()
+    for turn in range(warmup + rounds):
+        if turn > warmup and time.perf_counter() - start > limit:
+            break
         for name, call in calls.items():
             times[name].append(seconds(call, device))
     return {name: taken[warmup:] for name, taken in times.items()}
