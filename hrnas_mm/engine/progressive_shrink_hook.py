@@ -52,15 +52,14 @@ class ProgressiveShrinkHook(Hook):
     evaluated or saved. At the end ``work_dir/searched`` has the architecture,
     the weights and a config, and ``work_dir/report.html`` tells the story.
 
-    Differs in: with a ``target`` instead of ``rho``, rho is adapted at every
-    shrink and the network led down to that budget, see
-    :class:`~hrnas_mm.search.BudgetController`.
+    Differs in: with a ``target``, rho is adapted at every shrink, and the
+    network led down to it: :class:`~hrnas_mm.search.BudgetController`.
 
     Args:
         target: What the network may cost at the end: multiply-adds as a
             number, a string ('1.91G') or a ratio of the supernet (0.03), or
             parameters: ``dict(params=...)`` with any of them.
-        rho: The coefficient of the penalty (the paper's lambda) on deltas
+        rho: The coefficient of the penalty (the paper's lambda) on prices
             whose mean over the supernet is 1. With a target only where it
             starts; None for a guess.
         interval: Between two shrinks, in iterations or epochs. None, with a
@@ -77,7 +76,7 @@ class ProgressiveShrinkHook(Hook):
             trained without the penalty. None for the end of the run, with a
             target for three quarters of it.
         by_epoch: Whether interval, warmup, begin and end count epochs.
-        cost: What the penalty's deltas count: 'macs' (all that an element
+        cost: What elements are priced in by the penalty: 'macs' (all that one
             costs), 'params', or 'eq6' (a channel's depthwise convolution
             alone, as Eq. (6) is printed). None for what the target counts.
         input_shape: (H, W) or (C, H, W) at which multiply-adds are counted;
