@@ -44,9 +44,28 @@ def _no_reports():
         yield
 
 
+LONGEST = ('tasks', 'tools', 'engine', 'resume', 'deploy')
+
+
 @pytest.hookimpl(tryfirst=True)  # xdist reads the marks in this hook too
 def pytest_collection_modifyitems(items):
-    """Give a file to one process, where it does not group its tests itself."""
+    """Start with what takes longest; share what is made once for a file.
+
+    Tests with a fixture of their file's or session's scope run in one process,
+    where it is made once; all others in whichever is free.
+    """
+    items.sort(key=lambda item: item.path.parent.name not in LONGEST)
     for item in items:
-        if item.get_closest_marker('xdist_group') is None:
+        if item.get_closest_marker('xdist_group') is None and _shares(item):
             item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
+def _shares(item):
+    fixtures = item._fixtureinfo.name2fixturedefs
+    return any(
+        fixtures[name][-1].scope in ('module', 'session')
+        for name in item.fixturenames
+        if not name.startswith('_')
+        and name in fixtures
+        and name != 'tmp_path_factory'
+    )

@@ -2,14 +2,12 @@
 
 import ast
 import inspect
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import checked
 
 from hrnas_mm.engine import ProgressiveShrinkHook
 from hrnas_mm.models import HRNASSupernet
@@ -166,21 +164,6 @@ def write_files(text, folder):
         (folder / name).write_text(code)
 
 
-def run(command, folder):
-    binaries = Path(sys.executable).parent
-    return subprocess.run(
-        ['bash', '-euo', 'pipefail', '-c', command],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env={
-            **os.environ,
-            'PATH': f'{binaries}:{os.environ["PATH"]}',
-            'OMP_NUM_THREADS': '1',
-        },
-    )
-
-
 @pytest.mark.xdist_group('tutorial')
 def test_tutorial(tmp_path):
     pytest.importorskip('mmseg')
@@ -189,10 +172,11 @@ def test_tutorial(tmp_path):
     write_files(text, tmp_path)
     (tmp_path / 'tools').symlink_to(ROOT / 'tools')
     printed = {}
-    for command in re.findall(r'```bash\n(.*?)```', text, re.S):
-        result = run(command, tmp_path)
-        assert result.returncode == 0, command + result.stderr[-3000:]
-        printed[command.split()[1]] = result.stdout + result.stderr
+    for block in re.findall(r'```bash\n(.*?)```', text, re.S):
+        for line in block.replace('\\\n', ' ').splitlines():
+            python, tool, *args = shlex.split(line)
+            assert python == 'python'
+            printed[tool] = checked(tool, *args, cwd=tmp_path)
     work_dir = tmp_path / 'work_dirs/my_search'
     for name in (
         'report.html', 'search.png', 'architecture.png', 'pareto.png',
@@ -209,5 +193,4 @@ def test_extending(tmp_path):
     shown = re.findall(r'# (use\w*\.py)\n.*?```text\n(.*?)```', text, re.S)
     assert len(shown) == 2
     for name, expected in shown:
-        result = run(f'python {name}', tmp_path)
-        assert result.stdout == expected, result.stderr
+        assert checked(name, cwd=tmp_path) == expected

@@ -62,7 +62,7 @@ class TinyData(BaseDataset):
         self.channels = channels
         self.augment = augment
         self.count = count
-        super().__init__()
+        super().__init__(serialize_data=False)
 
     def load_data_list(self):
         return [dict(seed=i) for i in range(self.count)]

@@ -42,11 +42,16 @@ def whole(tmp_path_factory):
 
 
 # Of all calls in a run; the last are in the writing of the results.
-@pytest.mark.parametrize('point', range(20))
+POINTS = 6
+
+
+@pytest.mark.parametrize('point', range(POINTS))
 def test_killed_anywhere(tmp_path, whole, point):
     end, told, calls, searched = whole
     rng = random.Random(point)
-    kill_at = rng.randrange(calls * point // 20, calls * (point + 1) // 20)
+    kill_at = rng.randrange(
+        calls * point // POINTS, calls * (point + 1) // POINTS
+    )
     assert train(config(tmp_path), kill_at=kill_at) == -9
     cfg = config(tmp_path)
     cfg.resume = True

@@ -1,7 +1,8 @@
-"""Every optimizer with every average, precision and accumulation."""
+"""Every optimizer with every average; any two settings meet somewhere."""
 
 import copy
 from functools import partial
+from itertools import combinations, product
 
 import mmengine.optim.optimizer.amp_optimizer_wrapper as amp
 import pytest
@@ -163,12 +164,33 @@ def config(work_dir, optimizer, ema, precision, accumulation):
     return cfg
 
 
-@pytest.mark.parametrize('accumulation', [1, 2])
-@pytest.mark.parametrize('precision', PRECISIONS.values(), ids=PRECISIONS)
-@pytest.mark.parametrize('ema', EMA.values(), ids=EMA)
-@pytest.mark.parametrize('optimizer', OPTIMIZERS.values(), ids=OPTIMIZERS)
+CELLS = [
+    (
+        optimizer,
+        ema,
+        list(PRECISIONS)[(i + j) % len(PRECISIONS)],
+        (i // len(PRECISIONS) + j) % 2 + 1,
+    )
+    for i, optimizer in enumerate(OPTIMIZERS)
+    for j, ema in enumerate(EMA)
+]
+
+
+def test_any_two_settings_meet_in_a_cell():
+    settings = [OPTIMIZERS, EMA, PRECISIONS, (1, 2)]
+    for (i, first), (j, second) in combinations(enumerate(settings), 2):
+        assert {(c[i], c[j]) for c in CELLS} == set(product(first, second))
+
+
+@pytest.mark.parametrize('optimizer, ema, precision, accumulation', CELLS)
 def test_shrinks(tmp_path, cpu_amp, optimizer, ema, precision, accumulation):
-    cfg = config(tmp_path, optimizer, ema, precision, accumulation)
+    cfg = config(
+        tmp_path,
+        OPTIMIZERS[optimizer],
+        EMA[ema],
+        PRECISIONS[precision],
+        accumulation,
+    )
     runner = Runner.from_cfg(cfg)
     kill = Kill()
     check = Check(kill)
@@ -182,6 +204,6 @@ def test_shrinks(tmp_path, cpu_amp, optimizer, ema, precision, accumulation):
         before = kill.expected[name, 'value']
         assert torch.isfinite(param).all(), name
         assert not torch.equal(param, before) or not param.any(), name
-        if ema is not None:
+        if EMA[ema] is not None:
             average = after[name, 'average']
             assert torch.isfinite(average).all(), name

@@ -3,6 +3,7 @@
 import random
 
 import mmengine.runner.runner
+import mmengine.runner.utils
 import numpy as np
 import pytest
 import tiny
@@ -35,6 +36,8 @@ def config(work_dir, by_epoch=False, workers=0, **options):
     cfg.train_dataloader.update(
         num_workers=workers, persistent_workers=workers > 0
     )
+    cfg.val_dataloader.dataset.augment = True  # an evaluation draws too
+    cfg.randomness.seed = None  # nobody has chosen one
     cfg.optim_wrapper.accumulative_counts = 3
     cfg.default_hooks.checkpoint.update(max_keep_ckpts=1)
     cfg.merge_from_dict(options)
@@ -44,17 +47,24 @@ def config(work_dir, by_epoch=False, workers=0, **options):
 @pytest.mark.parametrize(
     'by_epoch, workers', [(False, 0), (False, 1), (True, 0), (True, 1)]
 )
-def test_killed_run_without_a_search(tmp_path, by_epoch, workers):
+def test_killed_run_without_a_search(tmp_path, monkeypatch, by_epoch, workers):
+    def draw(seed):
+        monkeypatch.setattr(
+            mmengine.runner.utils, 'sync_random_seed', lambda: seed
+        )
+
     def end(name, **options):
         path = tmp_path / f'{name}.pth'
         cfg = config(tmp_path / name, by_epoch, workers)
         code = train(cfg, path, **options)
         return code, torch.load(path) if path.exists() else None
 
+    draw(3)
     code, (whole, _, calls) = end('whole')
     assert code == 0
     code, _ = end('broken', kill_at=calls * 3 // 4)
     assert code == -9
+    draw(99)
     cfg = config(tmp_path / 'broken', by_epoch, workers, resume=True)
     cfg.experiment_name += '-again'
     assert train(cfg, tmp_path / 'again.pth') == 0

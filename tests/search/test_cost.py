@@ -27,20 +27,20 @@ def test_formulas():
     assert strided((7, 8), 2) == (4, 4)
 
 
-@pytest.mark.parametrize('shape', [(3, 64, 64), (3, 67, 93), (3, 32, 100)])
+SIZES = [(3, 64, 64), (3, 67, 93), (3, 32, 100)]
+OPTIONS = [
+    {},
+    dict(num_tokens=0),
+    dict(transformer=dict(position='sinusoidal', position_in='both')),
+    dict(transformer=dict(position='learned', num_heads=2, head_dims=4)),
+    dict(fuse_channels=None, transformer=dict(position='none', ffn_dims=5)),
+]
+
+
 @pytest.mark.parametrize(
-    'options',
-    [
-        {},
-        dict(num_tokens=0),
-        dict(transformer=dict(position='sinusoidal', position_in='both')),
-        dict(transformer=dict(position='learned', num_heads=2, head_dims=4)),
-        dict(
-            fuse_channels=None, transformer=dict(position='none', ffn_dims=5)
-        ),
-    ],
+    'options, shape', zip(OPTIONS, [*SIZES, *SIZES], strict=False)
 )
-def test_equals_flop_counter_after_each_shrink(shape, options):
+def test_equals_flop_counter_after_each_shrink(options, shape):
     """Of the supernet both are one count: it is the shrunk ones that tell."""
     model = supernet(**options)
     cost_model = CostModel(model, shape)

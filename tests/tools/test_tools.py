@@ -4,57 +4,46 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
+import time
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from command_line import ROOT, call, checked, finish, start
+from ranks import free_port
 
-ROOT = Path(__file__).parents[2]
 CONFIG = 'configs/mmseg/hrnas_demo_1xb8-300_cityscapes-128x256.py'
 CAMVID = 'configs/mmseg/hrnas_1xb8-1200_camvid-192x256.py'
-CITYSCAPES = 'configs/mmseg/hrnas-a_8xb4-40k_cityscapes-512x1024.py'
 pytest.importorskip('mmseg')
-# As many processes as cores already: threads would only get in their way.
-ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1'}
-
-
-def call(*args, **options):
-    return subprocess.run(
-        [sys.executable, *map(str, args)],
-        cwd=ROOT,
-        capture_output=True,
-        env=ENVIRONMENT,
-        text=True,
-        **options,
+LOADING = [
+    setting
+    for split in ('train', 'val', 'test')
+    for setting in (
+        f'{split}_dataloader.num_workers=0',
+        f'{split}_dataloader.persistent_workers=False',
     )
+]
 
 
-def checked(*args):
-    result = call(*args)
-    assert result.returncode == 0, result.stderr[-3000:]
-    return result.stdout
+@pytest.fixture(scope='module', autouse=True)
+def _imported():
+    """What every command would have to import."""
+    import mmseg.apis  # noqa: F401
+    import mmseg.datasets
+    import mmseg.evaluation
+    import mmseg.visualization  # noqa: F401
 
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp('cityscapes')
-    checked(
-        'tools/make_demo_data.py',
-        'cityscapes',
-        folder,
-        '--train',
-        16,
-        '--val',
-        4,
-        '--size',
-        64,
-        32,
-    )
+    size = ('--train', 16, '--val', 4, '--size', 64, 32)
+    checked('tools/make_demo_data.py', 'cityscapes', folder, *size)
     return folder
 
 
@@ -62,19 +51,16 @@ def options(data):
     return [
         '--cfg-options',
         f'data_root={data}',
-        'train_cfg.max_iters=24',
-        'train_cfg.val_interval=12',
+        *LOADING,
+        'train_cfg.max_iters=12',
+        'train_cfg.val_interval=6',
         'train_dataloader.batch_size=4',
-        'train_dataloader.num_workers=0',
-        'train_dataloader.persistent_workers=False',
-        'val_dataloader.num_workers=0',
-        'val_dataloader.persistent_workers=False',
         'model.data_preprocessor.size=(32,64)',
-        'default_hooks.checkpoint.interval=8',
-        'default_hooks.logger.interval=8',
+        'default_hooks.checkpoint.interval=4',
+        'default_hooks.logger.interval=4',
         'custom_hooks.1.begin=0',
-        'custom_hooks.1.interval=5',
-        'custom_hooks.1.end=18',
+        'custom_hooks.1.interval=3',
+        'custom_hooks.1.end=9',
         'custom_hooks.1.threshold=0.98',
         'custom_hooks.1.calibration_batches=2',
     ]
@@ -96,51 +82,80 @@ def metrics(work_dir):
     return {k: last[k] for k in ('aAcc', 'mIoU', 'mAcc')}
 
 
-def test_killed_run_resumes_exactly(data, searched, tmp_path):
-    command = [
-        sys.executable,
-        'tools/train.py',
-        CONFIG,
-        '--work-dir',
-        str(tmp_path),
-        *options(data),
+# Runs without a search, killed; test_kill.py has those with one
+
+
+def stock(data, searched, folder):
+    """A config of mmseg alone, in whose runs there is nothing of ours."""
+    config = 'mmseg::hrnet/fcn_hr18s_4xb2-40k_cityscapes-512x1024.py'
+    pipeline = '{}_dataloader.dataset.pipeline.{}'.format
+    return config, [
+        '--cfg-options',
+        f'data_root={data}',
+        *LOADING,
+        'model.pretrained=None',
+        'train_cfg.max_iters=6',
+        'train_cfg.val_interval=6',
+        'default_hooks.checkpoint.interval=2',
+        f'{pipeline("train", 3)}.crop_size=(32,64)',
+        f'{pipeline("val", 1)}.scale=(64,32)',
+        f'{pipeline("test", 1)}.scale=(64,32)',
+        'model.data_preprocessor.size=(32,64)',
     ]
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=ENVIRONMENT,
-        text=True,
-    )
-    shrinks = 0
-    for line in process.stdout:
-        shrinks += 'Search:' in line and 'removed 0' not in line
-        if shrinks == 2:
-            break
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+
+
+def retrained(data, searched, folder):
+    """The searched network, trained from scratch."""
+    return searched / 'searched/config.py', []
+
+
+def uniform(data, searched, folder):
+    """A network that nobody searched."""
+    out = folder / 'uniform.py'
     checked(
-        'tools/train.py',
-        CONFIG,
-        '--work-dir',
-        tmp_path,
-        '--resume',
+        'tools/uniform_baseline.py', CONFIG, out, '--target', '0.3',
         *options(data),
-    )
-    whole, again = (
-        torch.load(folder / 'iter_24.pth', weights_only=True)
-        for folder in (searched, tmp_path)
-    )
-    states = (run['rng_state'][0]['torch'] for run in (whole, again))
-    assert torch.equal(*states)
+    )  # fmt: skip
+    assert 'ProgressiveShrinkHook' not in out.read_text()
+    return out, []
+
+
+@pytest.mark.parametrize('kind', [stock, retrained, uniform])
+def test_killed_run_goes_on_and_is_tested(data, searched, tmp_path, kind):
+    config, settings = kind(data, searched, tmp_path)
+    whole, broken = tmp_path / 'whole', tmp_path / 'broken'
+    settings = [*(settings or ['--cfg-options']), 'randomness.seed=5']
+    train = partial(start, 'tools/train.py', config, '--work-dir')
+    assert finish(*train(whole, *settings)).code == 0
+    last = (whole / 'last_checkpoint').read_text().split('/')[-1]
+    process, files = train(broken, *settings)
+    while len(list(broken.glob('iter_*.pth'))) < 2:
+        time.sleep(0.01)
+    os.kill(process, signal.SIGKILL)
+    assert finish(process, files).code == -signal.SIGKILL
+    assert not (broken / last).exists()
+    resumed = finish(*train(broken, '--resume', *settings))
+    assert resumed.code == 0, resumed.err[-3000:]
+    ends = [
+        torch.load(folder / last, weights_only=True)
+        for folder in (whole, broken)
+    ]
     for part in ('state_dict', 'ema_state_dict', 'optimizer'):
-        torch.testing.assert_close(
-            dict(whole[part]), dict(again[part]), rtol=0, atol=0
-        )
-    assert metrics(searched) == metrics(tmp_path)
-    name = 'searched/architecture.json'
-    assert (tmp_path / name).read_text() == (searched / name).read_text()
+        first, second = (dict(end.get(part, {})) for end in ends)
+        torch.testing.assert_close(first, second, rtol=0, atol=0)
+    first, second = (end['rng_state'][0] for end in ends)
+    assert torch.equal(first.pop('torch'), second.pop('torch'))
+    assert first == second
+    assert metrics(whole) == metrics(broken)
+    logged = metrics(broken)
+    checked(
+        'tools/test.py', config, broken / last, '--work-dir',
+        tmp_path / 'test', *settings,
+    )  # fmt: skip
+    assert metrics(tmp_path / 'test') == logged
+
+
+# What a search leaves
 
 
 def test_saved_model_gives_the_logged_metric(data, searched, tmp_path):
@@ -156,6 +171,8 @@ def test_saved_model_gives_the_logged_metric(data, searched, tmp_path):
         model = searched / 'searched/model.pth'
         checked('tools/test.py', config, model, '--work-dir', folder, *options)
         assert metrics(folder) == logged
+    page = (searched / 'report.html').read_text()
+    assert 'mIoU' in page and f'{searched}/searched/config.py' in page
 
 
 def test_model_works_in_mmseg_without_an_extra_step(data, searched):
@@ -172,30 +189,16 @@ def test_model_works_in_mmseg_without_an_extra_step(data, searched):
 
 def test_get_flops_of_the_searched_network(searched):
     written = json.loads((searched / 'searched/architecture.json').read_text())
-    counts = json.loads(
-        checked(
-            'tools/get_flops.py',
-            CONFIG,
-            searched / 'searched/model.pth',
-            '--shape',
-            32,
-            64,
-            '--json',
-        )
-    )
+    model = searched / 'searched/model.pth'
+    command = ('tools/get_flops.py', CONFIG, model, '--shape', 32, 64)
+    counts = json.loads(checked(*command, '--json'))
     total, parts = counts['total'], counts['parts'].values()
     costs = written['costs']
     assert {name: total[name] for name in costs} == costs
     assert sum(part['macs'] for part in parts) == costs['macs']
-
-
-def test_pictures_of_the_search(searched, tmp_path):
-    for command in ('search', 'architecture', 'pareto'):
-        picture = tmp_path / f'{command}.png'
-        checked('tools/visualize.py', command, searched, '--out', picture)
-        assert cv2.imread(str(picture)).std() > 10
-    page = (searched / 'report.html').read_text()
-    assert 'mIoU' in page and f'{searched}/searched/config.py' in page
+    last = checked(*command).splitlines()[-2]
+    assert f'{costs["macs"] / 1e9:.4f} G' in last
+    assert f'{costs["params"] / 1e6:.4f} M' in last
 
 
 def test_fine_tuning_with_other_classes(data, searched, tmp_path):
@@ -212,7 +215,7 @@ def test_fine_tuning_with_other_classes(data, searched, tmp_path):
         'default_hooks.checkpoint.interval=2',
     )  # fmt: skip
     before, after = (
-        torch.load(path, weights_only=False)['state_dict']
+        torch.load(path, weights_only=True)['state_dict']
         for path in (model, tmp_path / 'iter_2.pth')
     )
     assert after['decode_head.conv_seg.weight'].shape[0] == 21
@@ -223,76 +226,61 @@ def test_fine_tuning_with_other_classes(data, searched, tmp_path):
     assert 'size mismatch for decode_head.conv_seg.weight' in printed
 
 
-def test_get_flops_of_the_paper():
-    out = checked(
-        'tools/get_flops.py',
-        CITYSCAPES,
-        '--shape',
-        512,
-        1024,
-        '--cfg-options',
-        'model.backbone.num_tokens=0',
-    )
-    total = out.splitlines()[-2]
-    assert '61.8366 G' in total and '10.1102 M' in total
+# Single tools
 
 
 def test_missing_data_names_folder_and_remedy():
     result = call(
         'tools/train.py', CONFIG, '--cfg-options', 'data_root=/nowhere'
     )
-    assert result.returncode == 2
+    assert result.code == 2
     assert re.search(
         r"data_root '/nowhere/' does not exist.*"
         r'tools/make_demo_data.py cityscapes',
-        result.stderr,
+        result.err,
     )
 
 
 def test_camvid_config_trains_on_the_real_images(shared_data, tmp_path):
     checked(
-        'tools/train.py',
-        CAMVID,
-        '--no-validate',
-        '--work-dir',
-        tmp_path,
-        '--cfg-options',
-        f'data_root={shared_data / "camvid"}',
-        'train_cfg.max_iters=2',
-        'train_dataloader.batch_size=2',
-        'custom_hooks.1.begin=0',
-        'custom_hooks.1.end=1',
+        'tools/train.py', CAMVID, '--no-validate', '--work-dir', tmp_path,
+        '--cfg-options', f'data_root={shared_data / "camvid"}', *LOADING[:2],
+        'train_cfg.max_iters=2', 'train_dataloader.batch_size=2',
+        'custom_hooks.1.begin=0', 'custom_hooks.1.end=1',
         'custom_hooks.1.calibration_batches=1',
-    )
+    )  # fmt: skip
     assert (tmp_path / 'searched/model.pth').exists()
 
 
-def test_uniform_baseline_is_a_config_to_train(tmp_path):
-    out = tmp_path / 'uniform.py'
-    checked('tools/uniform_baseline.py', CAMVID, out, '--target', '0.1')
+@pytest.mark.parametrize(
+    'name, options, cost, amount',
+    [
+        ('uniform_baseline', ('--target', '0.3'), 'macs', 46_020_608),
+        (
+            'random_architecture',
+            ('--target', '0.6M', '--cost', 'params', '--seed', 3),
+            'params',
+            600_000,
+        ),
+    ],
+)
+def test_a_baseline_is_a_config_of_its_budget(
+    tmp_path, name, options, cost, amount
+):
+    out = tmp_path / 'baseline.py'
+    command = (f'tools/{name}.py', CONFIG, out, *options)
+    assert 'of the budget' in checked(*command)
     counts = json.loads(checked('tools/get_flops.py', out, '--json'))
-    assert 0.97 * 91_870_000 < counts['total']['macs'] <= 91_870_000
-    assert 'ProgressiveShrinkHook' not in out.read_text()
-    command = ('tools/uniform_baseline.py', CAMVID, out, '--force')
-    result = call(*command, '--target', '9T')
-    assert (
-        result.returncode == 2 and '--target must be at least' in result.stderr
-    )
-
-
-def test_random_architecture_is_a_config_to_train(tmp_path):
-    out = tmp_path / 'random.py'
-    command = ('tools/random_architecture.py', CAMVID, out)
-    checked(*command, '--target', '90M', '--seed', 3)
-    counts = json.loads(checked('tools/get_flops.py', out, '--json'))
-    assert 0.97 * 90e6 < counts['total']['macs'] <= 90e6
+    assert 0.85 * amount < counts['total'][cost] <= amount
     written = out.read_text()
-    assert call(*command, '--target', '90M').returncode == 2
-    checked(*command, '--target', '90M', '--seed', 3, '--force')
-    assert out.read_text() == written and 'ShrinkHook' not in written
+    assert 'ProgressiveShrinkHook' not in written
+    assert 'ExactResumeHook' in written
+    assert call(*command).code == 2
+    checked(*command, '--force')
+    assert out.read_text() == written
 
 
-def test_benchmark_of_the_search(data):
+def test_benchmark_of_the_search():
     command = ('tools/benchmark_search.py', CONFIG, '--rounds', 1)
     out = checked(*command, '--shape', 32, 64, '--batch', 2)
     rows = [line for line in out.splitlines() if line.startswith('│')]
@@ -305,33 +293,44 @@ def test_benchmark_of_the_search(data):
     assert all(float(row.split('│')[2]) > 0 for row in rows)
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return str(s.getsockname()[1])
+def test_labels_of_the_demo_data(data):
+    labels = {
+        int(v)
+        for p in data.rglob('*labelTrainIds.png')
+        for v in np.unique(cv2.imread(str(p), 0))
+    }
+    assert labels == {0, 1, 2, 5, 7, 8, 10, 11, 13}
+
+
+# Several processes, through the scripts
 
 
 def script(name, *args, **environment):
-    settings = dict(PYTHON=sys.executable, PORT=free_port())
-    return subprocess.run(
+    settings = dict(
+        PYTHON=sys.executable, PORT=str(free_port()), OMP_NUM_THREADS='1'
+    )
+    result = subprocess.run(
         [f'tools/{name}', *map(str, args)],
         cwd=ROOT,
         capture_output=True,
-        env={**ENVIRONMENT, **settings, **environment},
+        env={**os.environ, **settings, **environment},
         text=True,
     )
+    assert result.returncode == 0, result.stderr[-3000:]
+
+
+SHORT = ('train_cfg.max_iters=4', 'train_cfg.val_interval=4')
+SHORT += ('custom_hooks.1.interval=1', 'custom_hooks.1.end=3')
 
 
 def test_two_processes_through_the_launch_script(data, tmp_path):
     work_dir = ('--work-dir', tmp_path)
-    result = script('dist_train.sh', CONFIG, 2, *work_dir, *options(data))
-    assert result.returncode == 0, result.stderr[-3000:]
+    script('dist_train.sh', CONFIG, 2, *work_dir, *options(data), *SHORT)
     log = next(tmp_path.glob('*/*.log')).read_text()
     assert 'GPU number: 2' in log and 'Search finished' in log
     model = tmp_path / 'searched/model.pth'
     settings = ('--cfg-options', f'data_root={data}')
-    result = script('dist_test.sh', CONFIG, model, 2, *work_dir, *settings)
-    assert result.returncode == 0, result.stderr[-3000:]
+    script('dist_test.sh', CONFIG, model, 1, *work_dir, *settings)
     assert metrics(tmp_path)['mIoU'] > 0
 
 
@@ -346,48 +345,13 @@ def test_slurm_script(data, tmp_path):
     )
     srun.chmod(0o755)
     work_dir = tmp_path / 'run'
-    result = script(
-        'slurm_train.sh',
-        'gpu',
-        'search',
-        CONFIG,
-        '--work-dir',
-        work_dir,
-        *options(data),
-        PATH=f'{tmp_path}:{os.environ["PATH"]}',
-        MASTER_PORT=free_port(),
-        GPUS='1',
-        GPUS_PER_NODE='1',
-        SRUN_ARGS='--qos=low --time=60',
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
+    script(
+        'slurm_train.sh', 'gpu', 'search', CONFIG, '--work-dir', work_dir,
+        *options(data), *SHORT,
+        PATH=f'{tmp_path}:{os.environ["PATH"]}', MASTER_PORT=str(free_port()),
+        GPUS='1', GPUS_PER_NODE='1', SRUN_ARGS='--qos=low --time=60',
+    )  # fmt: skip
     arguments = (tmp_path / 'arguments').read_text()
     for part in ('-p gpu', '--gres=gpu:1', '--ntasks=1', '--qos=low'):
         assert part in arguments
     assert (work_dir / 'searched/model.pth').exists()
-
-
-def test_demo_data_is_the_same_for_the_same_seed(data, tmp_path):
-    checked(
-        'tools/make_demo_data.py',
-        'cityscapes',
-        tmp_path,
-        '--train',
-        2,
-        '--val',
-        0,
-        '--size',
-        64,
-        32,
-    )
-    for path in tmp_path.rglob('*.png'):
-        assert (
-            path.read_bytes()
-            == (data / path.relative_to(tmp_path)).read_bytes()
-        )
-    labels = {
-        int(v)
-        for p in data.rglob('*labelTrainIds.png')
-        for v in np.unique(cv2.imread(str(p), 0))
-    }
-    assert labels == {0, 1, 2, 5, 7, 8, 10, 11, 13}

@@ -1,0 +1,149 @@
+"""The search on a GPU; skipped where there is none."""
+
+import os
+
+import pytest
+import tiny
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from killing import Stop  # noqa: F401  (registers it)
+from mmengine.runner import Runner
+from ranks import free_port, set_rank
+
+from hrnas_mm.deploy import check_onnx, export_onnx
+from hrnas_mm.engine.surgery import deployed_model
+from hrnas_mm.resume.state import bare_model
+from hrnas_mm.search import architecture_of
+
+pytestmark = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason='needs a GPU'
+)
+AMP = dict(type='AmpOptimWrapper', loss_scale='dynamic', dtype='float16')
+TARGET = dict(rho=None, interval=None, target=0.5, threshold=0.01)
+
+
+def config(work_dir, amp=True, **options):
+    cfg = tiny.config(
+        work_dir,
+        24,
+        ema=dict(momentum=0.3, update_buffers=True),
+        **{**TARGET, **options},
+    )
+    cfg.randomness.deterministic = True
+    cfg.model.dropout = 0.0  # the devices' generators differ
+    if amp:
+        cfg.optim_wrapper.update(AMP)
+    return cfg
+
+
+@pytest.fixture(autouse=True)
+def _deterministic():
+    """Runs repeat themselves, but for operators that cannot."""
+    before = os.environ.get('CUBLAS_WORKSPACE_CONFIG')
+    os.environ['CUBLAS_WORKSPACE_CONFIG'] = ':4096:8'
+    yield
+    torch.use_deterministic_algorithms(False)
+    if before is None:
+        del os.environ['CUBLAS_WORKSPACE_CONFIG']
+
+
+def train(cfg):
+    # Bilinear interpolation has no deterministic backward pass there.
+    use = torch.use_deterministic_algorithms
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            torch,
+            'use_deterministic_algorithms',
+            lambda mode: use(mode, warn_only=True),
+        )
+        runner = Runner.from_cfg(cfg)
+        runner.train()
+    return runner
+
+
+def cost(runner):
+    return tiny.history_of(runner)[-1]['macs']
+
+
+def test_mixed_precision_meets_the_target_and_is_saved_whole(tmp_path):
+    runner = train(config(tmp_path))
+    device = next(bare_model(runner).parameters()).device
+    assert device.type == 'cuda'
+    whole = tiny.history_of(runner)[0]['macs']
+    assert 0.485 * whole <= cost(runner) <= 0.5 * whole
+    for param in bare_model(runner).parameters():
+        assert torch.isfinite(param).all()
+    saved = torch.load(tmp_path / 'iter_24.pth', weights_only=True)
+    assert len(saved['rng_state'][0]['cuda']) == torch.cuda.device_count()
+    assert {'ema_state_dict', 'search'} <= set(saved)
+    assert 'loss_scaler' in saved['optimizer']
+
+
+def test_resumed_run_goes_on_where_it_was(tmp_path):
+    """As close to the uninterrupted run as that is to itself."""
+    whole, again = (train(config(tmp_path / name)) for name in 'ab')
+    cfg = config(tmp_path / 'broken')
+    cfg.custom_hooks.append(dict(type='Stop', at=14))
+    with pytest.raises(KeyboardInterrupt):
+        train(cfg)
+    cfg.custom_hooks.pop()
+    cfg.resume = True
+    cfg.experiment_name += '-again'
+    resumed = train(cfg)
+    assert [s['iter'] for s in tiny.history_of(resumed)] == [
+        s['iter'] for s in tiny.history_of(whole)
+    ]
+    assert cost(resumed) == pytest.approx(cost(whole), rel=0.03)
+    first, second, third = (
+        deployed_model(runner).head.weight.detach().cpu()
+        for runner in (whole, again, resumed)
+    )
+    spread = (first - second).abs().max().item()
+    assert (first - third).abs().max().item() <= 10 * spread + 1e-2
+
+
+def test_the_network_is_that_of_a_cpu(tmp_path, monkeypatch):
+    """In single precision, up to its tolerance and to a few elements."""
+    on_gpu = train(config(tmp_path / 'gpu', amp=False))
+    monkeypatch.setattr('mmengine.runner.runner.get_device', lambda: 'cpu')
+    on_cpu = train(config(tmp_path / 'cpu', amp=False))
+    assert next(on_cpu.model.parameters()).device.type == 'cpu'
+    assert cost(on_gpu) == pytest.approx(cost(on_cpu), rel=0.03)
+    first, second = (
+        architecture_of(bare_model(runner)) for runner in (on_gpu, on_cpu)
+    )
+    differing = sum(abs(first[unit] - second[unit]) for unit in first)
+    assert differing <= 0.1 * sum(second.values())
+
+
+def test_onnx_file_of_a_network_on_a_gpu(tmp_path):
+    pytest.importorskip('onnxruntime')
+    model = deployed_model(train(config(tmp_path)))
+    path = str(tmp_path / 'model.onnx')
+    export_onnx(model, (3, 32, 32), path)
+    assert check_onnx(path, model, torch.randn(1, 3, 32, 32)) < 1e-3
+
+
+def work(rank, port, folder):
+    set_rank(rank, port)
+    cfg = config(folder)
+    cfg.launcher = 'pytorch'
+    runner = train(cfg)
+    state = {
+        name: value.cpu()
+        for name, value in bare_model(runner).state_dict().items()
+        if 'running' not in name
+    }
+    torch.save((state, cost(runner)), os.path.join(folder, f'rank{rank}.pth'))
+    dist.destroy_process_group()
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason='needs two GPUs')
+def test_two_ranks_under_nccl(tmp_path):
+    mp.spawn(work, (free_port(), str(tmp_path)), nprocs=2)
+    (first, macs), (second, other) = (
+        torch.load(tmp_path / f'rank{rank}.pth') for rank in range(2)
+    )
+    assert macs == other
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
