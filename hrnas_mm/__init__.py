@@ -1,7 +1,7 @@
 """HR-NAS (Ding et al., CVPR 2021) for OpenMMLab.
 
 ``hrnas_mm.search`` and ``hrnas_mm.modules`` are plain torch, and work without
-OpenMMLab; all else is imported where mmengine and mmcv are there.
+OpenMMLab; all else needs mmengine and mmcv.
 """
 
 from importlib.util import find_spec
@@ -12,7 +12,7 @@ from .version import __version__
 define_torchvision_ops()
 enlarge_onednn_cache()
 
-if find_spec('mmengine') and find_spec('mmcv'):
+if find_spec('mmengine'):
     from . import engine, models, resume  # noqa: F401  (they register)
 
 __all__ = ['__version__']

@@ -89,8 +89,7 @@ def build_runner(cfg: Config, *loaders: str) -> Runner:
         _collate_in_batches_(cfg)
     build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
     runner = build(cfg)
-    if isinstance(runner, Runner):
-        resume_exactly_(runner)
+    resume_exactly_(runner)
     return runner
 
 

@@ -25,7 +25,7 @@ def main() -> None:
     with clear_errors():
         cfg = prepare_config(args.config, args.cfg_options, args.work_dir)
         cfg.launcher = args.launcher
-        cfg.load_from = args.checkpoint
+        cfg.load_from, cfg.resume = args.checkpoint, False
         runner = build_runner(cfg, 'test_dataloader')
     with clear_errors(anyones=()):
         runner.test()

@@ -43,7 +43,7 @@ def parse_milestones(
     for name, budget in found:
         if (
             final is not None
-            and budget.cost is final.cost
+            and budget.cost_model is final.cost_model
             and budget.amount < final.amount
         ):
             raise ValueError(

@@ -4,20 +4,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.optim import BaseOptimWrapper
 from mmengine.runner import Runner
 
 from .. import compat
 from ..registry import HOOKS, register_in
 from ..resume import resume_exactly_
-from ..resume.state import bare_model
+from ..resume.state import bare_model, trains
 from ..search import (
     architecture_of,
     describe_architecture,
     fitting_architecture,
 )
 from ..search.budget import Target
-from ..search.schema1 import search_state_in
+from ..search.schema1 import take_search_state_
 from .checks import (
     check_images,
     check_losses,
@@ -58,7 +57,7 @@ class ProgressiveShrinkHook(Hook):
     Args:
         target: What the network may cost at the end: multiply-adds as a
             number, a string ('1.91G') or a ratio of the supernet (0.03), or
-            parameters: ``dict(params=...)`` with any of them.
+            another cost: ``dict(params=...)`` with any of them.
         rho: The coefficient of the penalty (the paper's lambda) on prices
             whose mean over the supernet is 1. With a target only where it
             starts; None for a guess.
@@ -112,7 +111,7 @@ class ProgressiveShrinkHook(Hook):
             rho=rho,
             interval=interval,
             penalty=penalty,
-            milestones=milestones,
+            milestones=list(milestones),
             threshold=threshold,
             warmup=warmup,
             begin=begin,
@@ -130,13 +129,11 @@ class ProgressiveShrinkHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Measure the supernet, while the model still is what config says."""
-        # In a test run the optimizer wrapper is still its config.
-        trains = isinstance(runner.optim_wrapper, BaseOptimWrapper)
-        if trains and not self._trains:  # not a test after the training
+        if trains(runner) and not self._trains:  # no test after a training
             check_runner(runner)
             self.search = Search(self.options, runner)
             check_images(runner, bare_model(runner))
-        self._trains = trains
+        self._trains = trains(runner)
         resume_exactly_(runner)
 
     def before_train(self, runner: Runner) -> None:
@@ -243,7 +240,7 @@ class ProgressiveShrinkHook(Hook):
             return
         apply_architecture_to_runner_(runner, found)
         if runner._resume:
-            self._resumed = search_state_in(checkpoint)
+            self._resumed = take_search_state_(checkpoint)
 
     # The end
 

@@ -63,7 +63,7 @@ class Search:
         counted = self.budget.cost if self.budget else self.cost_model.cost
         # The first is that of the target.
         self.costs: tuple[Cost, ...] = tuple(
-            dict.fromkeys([counted, *REPORTED])
+            {cost.name: cost for cost in (counted, *REPORTED)}.values()
         )
         priced = COSTS[options.cost] if options.cost else counted
         self.penalty = ResourcePenalty(self.cost_model.counting(priced), model)
@@ -109,6 +109,10 @@ class Search:
         """Take over what :meth:`state_dict` returned."""
         self.controller.load_state_dict(state['controller'])
         self.history = History(**state['history'])
+        # The target may count another cost by now.
+        for facts in self.history.shrinks:
+            counts = dict(zip(self.cost_model.supernet, facts['counts']))
+            facts['costs'] = self.totals(counts)
 
     def resume_(self, runner: Runner, state: Mapping[str, Any]) -> None:
         """Go on where a checkpoint says; tell what has been changed since.

@@ -37,13 +37,12 @@ def searched_config(
                 part.pop(key, None)
     cfg.model.pop('pretrained', None)
     cfg.custom_hooks = [
-        *(
-            hook
-            for hook in cfg.get('custom_hooks', [])
-            if not hook['type'].endswith((SEARCH, RESUME))
-        ),
-        dict(type=f'hrnas_mm.{RESUME}'),
+        hook
+        for hook in cfg.get('custom_hooks', [])
+        if not hook['type'].endswith((SEARCH, RESUME))
     ]
+    if cfg.get('runner_type', 'Runner') == 'Runner':
+        cfg.custom_hooks.append(dict(type=f'hrnas_mm.{RESUME}'))
     cfg.load_from, cfg.resume = None, False
     return cfg
 

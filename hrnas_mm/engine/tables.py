@@ -121,6 +121,8 @@ def ladder(runner: Runner, search: Search) -> Table | None:
                 str(rung['iter']),
                 *(
                     cost.format(rung['costs'][cost.name])
+                    if cost.name in rung['costs']
+                    else '-'  # the target counted another one then
                     for cost in search.costs
                 ),
                 *('-' if v is None else f'{v:.4g}' for v in values),

@@ -17,7 +17,7 @@ from .rng import (
     rng_state,
     set_rng_state,
 )
-from .state import bare_model, gather_state, restore_state_
+from .state import bare_model, gather_state, restore_state_, trains
 
 
 @register_in(HOOKS)
@@ -43,14 +43,23 @@ class ExactResumeHook(Hook):
         self._before_val: RngState | None = None
 
     def before_run(self, runner: Runner) -> None:
-        """Let loading name what cannot be loaded; note the config's seed."""
+        """Make errors of loading say what to do; note the config's seed.
+
+        Raises:
+            TypeError: If it is another runner than mmengine's own.
+        """
+        if not isinstance(runner, Runner):
+            raise TypeError(
+                "ExactResumeHook needs runner_type='Runner', got "
+                f'{type(runner).__name__}, which writes checkpoints otherwise'
+            )
         guard_loading_(runner)
         self._seed = runner.seed
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Check that a run can go on from it; keep the generators' states."""
         restore_checkpoint_(checkpoint)
-        if runner._resume:
+        if runner._resume and trains(runner):
             check_whole(checkpoint, bare_model(runner))
             self._resumed = checkpoint
 
@@ -81,12 +90,17 @@ class ExactResumeHook(Hook):
     def after_val_epoch(
         self, runner: Runner, metrics: dict[str, float] | None = None
     ) -> None:
-        """Let the evaluation have drawn nothing."""
+        """Restore the generators that the evaluation has moved."""
+        self._restore_()
+        self._before_val = None
+
+    def _restore_(self) -> None:
         if self._before_val is not None:
             set_rng_state(self._before_val)
 
     def before_checkpoint(self, runner: Runner) -> None:
         """Gather, on all ranks, what the first rank then saves."""
+        self._restore_()  # the best is saved before its evaluation is over
         self._state = gather_state(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -100,6 +114,8 @@ class ExactResumeHook(Hook):
 
 
 def resume_exactly_(runner: Runner) -> None:
-    """Give a runner an ExactResumeHook, if it has none."""
-    if not any(isinstance(hook, ExactResumeHook) for hook in runner.hooks):
+    """Give mmengine's own Runner an ExactResumeHook, if it has none."""
+    if isinstance(runner, Runner) and not any(
+        isinstance(hook, ExactResumeHook) for hook in runner.hooks
+    ):
         runner.register_hook(ExactResumeHook())

@@ -36,10 +36,12 @@ def guard_loading_(runner: Runner) -> None:
                 'it is no checkpoint, or it holds Python objects, which could '
                 'run code; only tensors and plain types are loaded'
             )
-        raise RuntimeError(
-            f'{filename} cannot be loaded: {problem}. To go on from an '
-            'earlier one, give its path after --resume'
+        advice = (
+            '. To go on from an earlier one, give its path after --resume'
+            if runner._resume
+            else ''
         )
+        raise RuntimeError(f'{filename} cannot be loaded: {problem}{advice}')
 
     runner.load_checkpoint = load_checkpoint
     if runner._resume and runner._load_from is None:
@@ -135,11 +137,15 @@ def check_whole(checkpoint: Mapping[str, Any], model: nn.Module) -> None:
                 f'it has no {key!r}: it is not of a run that could go on. To '
                 'train on from its weights give it as load_from'
             )
-    for name, tensor in model.state_dict().items():
-        found = checkpoint['state_dict'].get(name)
-        if found is None or found.shape != tensor.shape:
+    saved = {
+        name.removeprefix('module.'): tensor
+        for name, tensor in checkpoint['state_dict'].items()
+    }
+    for name, param in model.named_parameters():
+        found = saved.get(name)
+        if found is None or found.shape != param.shape:
             has = 'is not there' if found is None else tuple(found.shape)
             raise ValueError(
                 f'{name} {"has shape " if found is not None else ""}{has}, '
-                f'the model in the config has shape {tuple(tensor.shape)}'
+                f'the model in the config has shape {tuple(param.shape)}'
             )

@@ -48,19 +48,24 @@ def plain_checkpoint_(checkpoint: dict, logger: logging.Logger) -> None:
 
 
 def _pruned(value: Any, path: str, left_out: list[str]) -> Any:
-    """Return a value with None in place of all that is not plain."""
+    """Return a value without what is not plain; in lists, None is left."""
     if isinstance(value, dict):
-        return {
+        found = {
             key: _pruned(item, f'{path}[{key!r}]', left_out)
             for key, item in value.items()
         }
+        return {
+            key: item
+            for key, item in found.items()
+            if item is not None or value[key] is None
+        }
     if isinstance(value, (list, tuple)) and not isinstance(value, torch.Size):
         items = enumerate(value)
-        found = [_pruned(x, f'{path}[{i}]', left_out) for i, x in items]
-        return tuple(found) if isinstance(value, tuple) else found
+        rest = [_pruned(x, f'{path}[{i}]', left_out) for i, x in items]
+        return tuple(rest) if isinstance(value, tuple) else rest
     if value is None or isinstance(value, _PLAIN):
         return value
-    left_out.append(f'{path}, a {type(value).__name__},')
+    left_out.append(f'{path}, of type {type(value).__name__},')
     return None
 
 

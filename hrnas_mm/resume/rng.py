@@ -71,24 +71,24 @@ def restore_before_new_data_(runner: Runner, state: RngState) -> None:
     if not hasattr(loop, 'dataloader_iterator'):
         set_rng_state(state)
         return
-    loop.dataloader_iterator = _Restoring(
-        loop.dataloader_iterator, loop.iter, state
-    )
+    loop.dataloader_iterator = _Restoring(loop, state)
 
 
 class _Restoring:
-    """An iterator that sets all generators after some of its items."""
+    """A loop's iterator until past batches are drawn; then it is put back."""
 
-    def __init__(self, items: Iterator, count: int, state: RngState) -> None:
-        self.items = items
-        self.count = count
+    def __init__(self, loop: Any, state: RngState) -> None:
+        self.loop = loop
+        self.batches = loop.dataloader_iterator
+        self.past = loop.iter
         self.state = state
 
     def __next__(self) -> Any:
-        if self.count == 0:
+        if self.past == 0:
             set_rng_state(self.state)
-        self.count -= 1
-        return next(self.items)
+            self.loop.dataloader_iterator = self.batches
+        self.past -= 1
+        return next(self.batches)
 
 
 def begin_epoch_(loader: DataLoader, seed: int, epoch: int) -> None:

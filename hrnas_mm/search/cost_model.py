@@ -50,7 +50,7 @@ class CostModel:
             unit: self.parts[name].units[unit].elements
             for unit, name in self.part_of.items()
         }
-        self._family: dict[Cost, CostModel] = {}
+        self._family: dict[str, CostModel] = {}
         self._count(cost)
 
     @property
@@ -59,14 +59,14 @@ class CostModel:
         return self._trace.input_shape
 
     def counting(self, cost: Cost) -> 'CostModel':
-        """Return the same supernet's for another cost, without a new trace."""
-        if cost not in self._family:
+        """Return the model of another cost, without tracing anew."""
+        if cost.name not in self._family:
             copy(self)._count(cost)
-        return self._family[cost]
+        return self._family[cost.name]
 
     def _count(self, cost: Cost) -> None:
         self.cost = cost
-        self._family[cost] = self
+        self._family[cost.name] = self
         # A cut asks for the same counts again and again.
         self._cost_of = lru_cache(maxsize=2**16)(self._ask)
         searched = sum(self._parts(self.supernet))

@@ -30,21 +30,27 @@ class ResourcePenalty:
         total = sum(prices[name] * n for name, n in supernet.items())
         self.mean_price = total / sum(supernet.values())
         self._counts: list[int] = []
+        self._alphas: list[Tensor] = []
+        self._prices = torch.empty(0)
         self._refresh_()
 
     def _refresh_(self) -> None:
         """Collect the importance factors and their prices after a shrink.
 
         A shrink slices importance factors in place: while their sizes are
-        the same, so is everything else.
+        the same, so is everything else, unless the model has moved.
         """
-        if self._counts and self._counts == list(map(len, self._alphas)):
+        if (
+            self._counts
+            and self._counts == list(map(len, self._alphas))
+            and self._prices.device == self._alphas[0].device
+        ):
             return
         units = named_search_units(self.model)
         prices = self.cost_model.prices(
             {name: len(unit) for name, unit in units.items()}
         )
-        self._alphas: list[Tensor] = [unit.alpha for unit in units.values()]
+        self._alphas = [unit.alpha for unit in units.values()]
         self._counts = list(map(len, self._alphas))
         self._price_of = [prices[name] / self.mean_price for name in units]
         self._prices = torch.cat(

@@ -13,7 +13,7 @@ _LISTS = ('history', 'evaluations', 'rungs')
 
 
 def upgraded_description(content: Any) -> Any:
-    """Return a description of schema 2; what is none of schema 1 as it is."""
+    """Return a description in schema 2; anything but schema 1 stays."""
     if not isinstance(content, Mapping) or content.get('schema') != 1:
         return content
     content = dict(_costs_together(content), schema=2)
@@ -23,7 +23,7 @@ def upgraded_description(content: Any) -> Any:
 
 
 def upgraded_record(record: Any) -> Any:
-    """Return the record of a search in schema 2; others as they are."""
+    """Return the record of a search in schema 2; others stay."""
     if not isinstance(record, Mapping) or record.get('schema') != 1:
         return record
     record = dict(_costs_together(record), schema=2)
@@ -38,17 +38,18 @@ def upgraded_record(record: Any) -> Any:
     return record
 
 
-def search_state_in(checkpoint: Mapping[str, Any]) -> Any:
+def take_search_state_(checkpoint: Mapping[str, Any]) -> Any:
     """Return what a checkpoint says of its search; None without one.
 
-    There, it was in the ``runtime_info`` of the message hub.
+    There, it was in the ``runtime_info`` of the message hub, from which it is
+    taken out.
     """
     info = checkpoint.get('message_hub', {}).get('runtime_info', {})
     if 'search' in checkpoint or 'search_state' not in info:
         return checkpoint.get('search')
-    state = info['search_state']
+    state = info.pop('search_state')
     shrinks, evaluations, rungs = (
-        list(map(_costs_together, info.get(f'search_{name}', [])))
+        list(map(_costs_together, info.pop(f'search_{name}', [])))
         for name in _LISTS
     )
     return dict(

@@ -83,5 +83,5 @@ def pareto_points(
     return sorted(
         (network['costs'][cost], network['metrics'][metric], network['name'])
         for network in networks
-        if metric in network['metrics']
+        if metric in network['metrics'] and cost in network['costs']
     )

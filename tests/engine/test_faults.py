@@ -15,7 +15,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from hrnas_mm.resume.state import bare_model
-from hrnas_mm.search import named_search_units
+from hrnas_mm.search import architecture_of, named_search_units
 
 
 def run(cfg):
@@ -332,6 +332,23 @@ def test_resume_with_a_lower_target(tmp_path):
         'threshold is 0.02 from iteration 8 on, it was 0.01',
     ):
         assert line in log_of(tmp_path)
+
+
+def test_resume_with_a_target_in_another_cost(tmp_path):
+    """What the history did not count is counted from its elements."""
+    broken_off(tmp_path, **TARGET)
+    runner = run(resumed(tmp_path, **{**TARGET, 'target': dict(params=0.7)}))
+    search = tiny.search_of(runner)
+    assert [cost.name for cost in search.costs] == ['params', 'macs']
+    spent = search.budget.spent(architecture_of(bare_model(runner)))
+    assert spent <= search.budget.amount
+    assert tiny.history_of(runner)[0]['params'] == 23_540
+
+
+def test_a_test_of_a_config_that_says_resume(tmp_path, search):
+    """As mmengine writes it into the work_dir of a resumed run."""
+    cfg = load_from(tmp_path, search / 'iter_8.pth', resume=True)
+    assert 0 < Runner.from_cfg(cfg).test()['accuracy'] <= 1
 
 
 def test_resume_from_a_fixed_rho_to_a_target(tmp_path):

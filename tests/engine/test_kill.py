@@ -24,6 +24,7 @@ def config(work_dir):
         end=11,
         milestones=[0.7],
     )
+    cfg.val_dataloader.dataset.augment = True  # an evaluation draws too
     cfg.optim_wrapper.accumulative_counts = 2
     cfg.optim_wrapper.clip_grad = dict(max_norm=5)
     cfg.default_hooks.checkpoint.update(

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hrnas_mm.engine.checks import check_runner
+from hrnas_mm.engine.searched_config import searched_config
 from hrnas_mm.resume.state import bare_model
 from hrnas_mm.search import architecture_of
 
@@ -97,6 +98,17 @@ def test_flexible_runner_is_refused(tmp_path):
     with pytest.raises(TypeError, match="runner_type='Runner', got Flexible"):
         runner.train()
     assert not list(tmp_path.rglob('*.pth'))
+
+
+def test_exact_resume_of_a_flexible_runner_is_refused(tmp_path):
+    cfg = tiny.config(tmp_path)
+    cfg.runner_type, cfg.env_cfg = 'FlexibleRunner', {}
+    cfg.custom_hooks = [dict(type='hrnas_mm.ExactResumeHook')]
+    with pytest.raises(TypeError, match='ExactResumeHook needs runner_type'):
+        FlexibleRunner.from_cfg(cfg).train()
+    cfg.model.backbone.arch = {}
+    written = searched_config(cfg, {})
+    assert written.custom_hooks == []
 
 
 def test_several_optimizers_are_refused(tmp_path):

@@ -39,7 +39,9 @@ def config(work_dir, by_epoch=False, workers=0, **options):
     cfg.val_dataloader.dataset.augment = True  # an evaluation draws too
     cfg.randomness.seed = None  # nobody has chosen one
     cfg.optim_wrapper.accumulative_counts = 3
-    cfg.default_hooks.checkpoint.update(max_keep_ckpts=1)
+    cfg.default_hooks.checkpoint.update(
+        max_keep_ckpts=1, save_best='accuracy', rule='greater'
+    )
     cfg.merge_from_dict(options)
     return cfg
 
@@ -100,9 +102,9 @@ def test_what_the_last_hook_adds_is_made_plain_too(tmp_path):
     assert runner.hooks[-1].__class__ is Late
     runner.train()
     saved = torch.load(tmp_path / 'iter_12.pth', weights_only=True)
-    assert saved['late'] == dict(array=[1.0, 1.0], hook=None)
+    assert saved['late'] == dict(array=[1.0, 1.0])
     log = next(tmp_path.rglob('*.log')).read_text()
-    assert "late['hook'], a Late, is left out" in log
+    assert "late['hook'], of type Late, is left out" in log
 
 
 def test_a_runner_gets_one_hook(tmp_path):

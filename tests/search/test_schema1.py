@@ -6,7 +6,7 @@ import torch
 
 from hrnas_mm.search import read_architecture, read_description
 from hrnas_mm.search.record import read_record
-from hrnas_mm.search.schema1 import search_state_in
+from hrnas_mm.search.schema1 import take_search_state_
 
 SUPERNET = {
     'backbone.fuse.mixconv.k3': 4,
@@ -91,12 +91,12 @@ def test_state_of_a_search():
         ),
         search_history=HISTORY,
     )
-    state = search_state_in(dict(message_hub=dict(runtime_info=info)))
+    state = take_search_state_(dict(message_hub=dict(runtime_info=info)))
     assert state['controller'] == dict(
         rho=0.2, begin=0, start=20, last_shrink=5
     )
     history = state['history']
     assert [entry['costs'] for entry in history['shrinks']] == [THEN, NOW]
     assert history['evaluations'] == history['rungs'] == []
-    assert search_state_in(dict(search=state)) is state
-    assert search_state_in(dict(state_dict={})) is None
+    assert take_search_state_(dict(search=state)) is state
+    assert take_search_state_(dict(state_dict={})) is None
