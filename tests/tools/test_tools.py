@@ -153,6 +153,14 @@ def test_killed_run_goes_on_and_is_tested(data, searched, tmp_path, kind):
         tmp_path / 'test', *settings,
     )  # fmt: skip
     assert metrics(tmp_path / 'test') == logged
+    out = tmp_path / 'architecture.json'
+    command = ('tools/export_architecture.py', broken / last, out, '--config')
+    result = call(*command, config)
+    if kind is stock:
+        assert result.code == 2 and 'no search units' in result.err
+    else:
+        assert result.code == 0, result.err
+        assert sum(json.loads(out.read_text())['units'].values()) > 0
 
 
 # What a search leaves
