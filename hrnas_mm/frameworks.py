@@ -110,14 +110,18 @@ FRAMEWORKS = dict(
 _OTHER = Framework(install='')
 # Heads that take a feature map; models with one of the former take more than
 # an image.
-DETECTION_HEADS = tuple(
-    {head: None for f in FRAMEWORKS.values() if f.detects for head in f.heads}
-)
-HEADS = tuple(
-    dict.fromkeys(
-        [*DETECTION_HEADS, *(h for f in FRAMEWORKS.values() for h in f.heads)]
+DETECTION_HEADS, OTHER_HEADS = (
+    tuple(
+        dict.fromkeys(
+            head
+            for framework in FRAMEWORKS.values()
+            if framework.detects is detects
+            for head in framework.heads
+        )
     )
+    for detects in (True, False)
 )
+HEADS = (*DETECTION_HEADS, *OTHER_HEADS)
 
 
 def framework_of(cfg: Config) -> Framework:

@@ -1,10 +1,12 @@
 """Runs that are broken off, or killed, and what they leave."""
 
+import copy
 import os
 import signal
 import sys
 import traceback
 
+import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
@@ -27,6 +29,24 @@ class Stop(Hook):
     def after_train_iter(self, runner, *args, **kwargs):
         if runner.iter + 1 == self.at:
             raise KeyboardInterrupt
+
+
+def broken_off_and_resumed(cfg, train, at):
+    """Train until an iteration is over, then from the last checkpoint.
+
+    Args:
+        cfg: Of the run.
+        train: Trains by a config; what it returns of the resumed run is
+            returned.
+        at: The number of iterations before the break.
+    """
+    broken = copy.deepcopy(cfg)
+    broken.custom_hooks.append(dict(type='Stop', at=at))
+    with pytest.raises(KeyboardInterrupt):
+        train(broken)
+    cfg.resume = True
+    cfg.experiment_name += '-again'
+    return train(cfg)
 
 
 def everything(runner):

@@ -7,7 +7,7 @@ import tiny
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from killing import Stop  # noqa: F401  (registers it)
+from killing import broken_off_and_resumed
 from mmengine.runner import Runner
 from ranks import free_port, set_rank
 
@@ -83,14 +83,7 @@ def test_mixed_precision_meets_the_target_and_is_saved_whole(tmp_path):
 def test_resumed_run_goes_on_where_it_was(tmp_path):
     """As close to the uninterrupted run as that is to itself."""
     whole, again = (train(config(tmp_path / name)) for name in 'ab')
-    cfg = config(tmp_path / 'broken')
-    cfg.custom_hooks.append(dict(type='Stop', at=14))
-    with pytest.raises(KeyboardInterrupt):
-        train(cfg)
-    cfg.custom_hooks.pop()
-    cfg.resume = True
-    cfg.experiment_name += '-again'
-    resumed = train(cfg)
+    resumed = broken_off_and_resumed(config(tmp_path / 'broken'), train, 14)
     assert [s['iter'] for s in tiny.history_of(resumed)] == [
         s['iter'] for s in tiny.history_of(whole)
     ]

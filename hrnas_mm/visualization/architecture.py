@@ -1,6 +1,5 @@
 """Figure 4: every searching block in its place, as a pie of its elements."""
 
-from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -176,7 +175,8 @@ def _draw_pie(axes: Axes, network: Network, block: str, place: Place) -> None:
 
 
 def _add_legend(figure: Figure, networks: Sequence[Network]) -> None:
-    kinds = by_kind(dict(ChainMap(*(dict(n.supernet) for n in networks))), {})
+    units = {u: facts for n in networks for u, facts in n.supernet.items()}
+    kinds = by_kind(units, {})
     entries = [(colour_of(kind), label_of(kind)) for kind in kinds]
     entries += [(REMOVED, 'removed'), (EMPTY, 'empty block')]
     figure.legend(

@@ -8,7 +8,7 @@ import pytest
 import tiny
 import torch
 from counting import counted
-from killing import everything
+from killing import broken_off_and_resumed, everything
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -62,13 +62,7 @@ def test_search_shrinks_and_an_interrupted_one_ends_the_same(
     )
 
     cfg = tiny.config(tmp_path / 'broken', **options)
-    cfg.custom_hooks.append(dict(type='Stop', at=14))
-    with pytest.raises(KeyboardInterrupt):
-        run(cfg)
-    cfg.custom_hooks.pop()
-    cfg.resume = True
-    cfg.experiment_name += '-again'
-    again = run(cfg)
+    again = broken_off_and_resumed(cfg, run, 14)
     torch.testing.assert_close(
         everything(again), everything(whole), rtol=0, atol=0
     )
