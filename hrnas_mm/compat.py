@@ -2,14 +2,14 @@
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, EarlyStoppingHook
 from mmengine.runner import Runner
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from torch import nn
@@ -35,6 +35,34 @@ def reseed_loading_(runner: Runner) -> None:
     )
     if hasattr(loop, 'dataloader_iterator'):
         loop.dataloader_iterator = _InfiniteDataloaderIterator(loop.dataloader)
+
+
+def early_stopping_state(runner: Runner) -> dict[str, Any]:
+    """Return how long every EarlyStoppingHook has waited, and for what.
+
+    They forget it at a resume.
+
+    Upstream: mmengine/hooks/early_stopping_hook.py. Can go when it saves its
+    state.
+    """
+    states = [
+        dict(wait_count=hook.wait_count, best_score=hook.best_score)
+        for hook in _early_stopping_hooks(runner)
+    ]
+    return dict(early_stopping=states) if states else {}
+
+
+def restore_early_stopping_(
+    runner: Runner, checkpoint: Mapping[str, Any]
+) -> None:
+    """Take over what :func:`early_stopping_state` returned."""
+    states = checkpoint.get('early_stopping', [])
+    for hook, state in zip(_early_stopping_hooks(runner), states):
+        vars(hook).update(state)
+
+
+def _early_stopping_hooks(runner: Runner) -> list[EarlyStoppingHook]:
+    return [h for h in runner.hooks if isinstance(h, EarlyStoppingHook)]
 
 
 def remove_after_saving_(hook: CheckpointHook) -> None:

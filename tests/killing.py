@@ -19,19 +19,27 @@ from hrnas_mm.resume.state import bare_model
 
 @HOOKS.register_module(force=True)
 class Stop(Hook):
-    """Breaks a run off after all that an iteration does, checkpoints too."""
+    """Breaks a run off after all that an iteration does, checkpoints too.
+
+    Or, with ``evaluates``, in the evaluation that follows the iteration.
+    """
 
     priority = 'LOWEST'
 
-    def __init__(self, at):
+    def __init__(self, at, evaluates=False):
         self.at = at
+        self.evaluates = evaluates
 
     def after_train_iter(self, runner, *args, **kwargs):
-        if runner.iter + 1 == self.at:
+        if runner.iter + 1 == self.at and not self.evaluates:
+            raise KeyboardInterrupt
+
+    def after_val_iter(self, runner, *args, **kwargs):
+        if runner.iter == self.at:
             raise KeyboardInterrupt
 
 
-def broken_off_and_resumed(cfg, train, at):
+def broken_off_and_resumed(cfg, train, at, evaluates=False):
     """Train until an iteration is over, then from the last checkpoint.
 
     Args:
@@ -39,9 +47,10 @@ def broken_off_and_resumed(cfg, train, at):
         train: Trains by a config; what it returns of the resumed run is
             returned.
         at: The number of iterations before the break.
+        evaluates: Whether the evaluation after them has begun.
     """
     broken = copy.deepcopy(cfg)
-    broken.custom_hooks.append(dict(type='Stop', at=at))
+    broken.custom_hooks.append(dict(type='Stop', at=at, evaluates=evaluates))
     with pytest.raises(KeyboardInterrupt):
         train(broken)
     cfg.resume = True
@@ -62,15 +71,11 @@ def everything(runner):
 
 
 def told(runner):
-    """What the search says of itself.
-
-    Not its evaluations: a Runner that is killed between a checkpoint and the
-    evaluation after it does not make up for the latter.
-    """
+    """What the search says of itself."""
     if not any(hasattr(hook, 'search') for hook in runner.hooks):
         return None
     history = search_of(runner).history
-    return history.shrinks, history.rungs
+    return history.shrinks, history.rungs, history.evaluations
 
 
 def train(cfg, result=None, kill_at=None):

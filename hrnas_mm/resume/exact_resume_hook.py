@@ -1,5 +1,6 @@
 """Exact resume as a hook: a run that was killed ends as if it had not been."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -17,7 +18,13 @@ from .rng import (
     rng_state,
     set_rng_state,
 )
-from .state import bare_model, gather_state, restore_state_, trains
+from .state import (
+    bare_model,
+    gather_state,
+    last_due,
+    restore_state_,
+    trains,
+)
 
 
 @register_in(HOOKS)
@@ -26,8 +33,10 @@ class ExactResumeHook(Hook):
 
     A checkpoint takes its file's place only when it is whole, holds tensors
     and plain types only (``weights_only=True`` loads it, with any torch), and
-    has what mmengine leaves out: the generators of all ranks, and gradients
-    if an accumulation is under way. Data is drawn from generators of its own.
+    has what mmengine leaves out: the generators of all ranks, gradients if an
+    accumulation is under way, the counts of EarlyStoppingHook. Data is drawn
+    from generators of its own. A resumed run first makes the evaluation that
+    was due at its checkpoint.
 
     Before a checkpoint is made, ``before_checkpoint(runner)`` of all hooks is
     called on all ranks; mmengine's ``before_save_checkpoint`` is called on
@@ -41,6 +50,7 @@ class ExactResumeHook(Hook):
         self._state: dict[str, Any] = {}
         self._resumed: dict[str, Any] | None = None
         self._before_val: RngState | None = None
+        self._last_val = 0
 
     def before_run(self, runner: Runner) -> None:
         """Make errors of loading say what to do; note the config's seed.
@@ -72,10 +82,20 @@ class ExactResumeHook(Hook):
             compat.reseed_loading_(runner)
         own_generators_(runner)
         if self._resumed is not None:
-            rng = restore_state_(runner, self._resumed)
-            if rng is not None:
-                restore_before_new_data_(runner, rng)
+            self._go_on(runner, self._resumed)
             self._resumed = None
+
+    def _go_on(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
+        rng = restore_state_(runner, checkpoint)
+        compat.restore_early_stopping_(runner, checkpoint)
+        self._last_val = checkpoint.get('last_val', 0)
+        if rng is not None:
+            set_rng_state(rng)
+        # A checkpoint is older than the evaluation of its iteration.
+        if self._last_val < last_due(runner):
+            runner.val_loop.run()
+        if rng is not None:
+            restore_before_new_data_(runner, rng)
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Let an epoch's data depend on nothing that a resume forgets."""
@@ -84,8 +104,9 @@ class ExactResumeHook(Hook):
             begin_epoch_(runner.train_dataloader, runner.seed, runner.epoch)
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Note the generators: a resumed run does not evaluate once more."""
+        """Note the generators: training must not depend on evaluations."""
         self._before_val = rng_state()
+        self._last_val = runner.iter
 
     def after_val_epoch(
         self, runner: Runner, metrics: dict[str, float] | None = None
@@ -105,7 +126,8 @@ class ExactResumeHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add what was gathered; leave only tensors and plain types."""
-        checkpoint.update(self._state)
+        checkpoint.update(self._state, last_val=self._last_val)
+        checkpoint.update(compat.early_stopping_state(runner))
         plain_checkpoint_(checkpoint, runner.logger)
 
     def after_train(self, runner: Runner) -> None:

@@ -26,6 +26,22 @@ def trains(runner: Runner) -> bool:
     return isinstance(runner.optim_wrapper, BaseOptimWrapper)
 
 
+def last_due(runner: Runner) -> int:
+    """Return the last iteration after which an evaluation was due, or 0."""
+    loop = runner.train_loop
+    if runner.val_loop is None:
+        return 0
+    if hasattr(loop, 'dataloader_iterator'):  # of IterBasedTrainLoop
+        done, end, length = loop.iter, loop.max_iters, 1
+    else:
+        done, end, length = loop.epoch, loop.max_epochs, len(loop.dataloader)
+    loop._decide_current_val_interval()
+    due = done >= loop.val_begin and (
+        done % loop.val_interval == 0 or done == end
+    )
+    return done * length if due else 0
+
+
 def gather_state(runner: Runner) -> dict[str, Any]:
     """Return what is to be added to a checkpoint; all ranks have to call.
 

@@ -1,6 +1,7 @@
 """Any run of mmengine's Runner ends as if it had not been killed."""
 
 import random
+from pathlib import Path
 
 import mmengine.runner.runner
 import mmengine.runner.utils
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from killing import train
+from killing import broken_off_and_resumed, everything, train
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS, MODELS
 from mmengine.runner import Runner
@@ -72,6 +73,45 @@ def test_killed_run_without_a_search(tmp_path, monkeypatch, by_epoch, workers):
     assert train(cfg, tmp_path / 'again.pth') == 0
     again, *_ = torch.load(tmp_path / 'again.pth')
     torch.testing.assert_close(again, whole, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('by_epoch', [False, True])
+def test_evaluation_that_was_broken_off_is_made_up_for(tmp_path, by_epoch):
+    def run(cfg):
+        runner = build_runner(cfg)
+        runner.train()
+        (early,) = [
+            hook for hook in runner.hooks if hasattr(hook, 'wait_count')
+        ]
+        (plateau,) = runner.param_schedulers
+        return everything(runner), dict(
+            early=(early.wait_count, early.best_score),
+            best=[p.name for p in Path(runner.work_dir).glob('best_*')],
+            best_score=runner.message_hub.get_info('best_score'),
+            plateau=plateau.state_dict(),
+        )
+
+    def made(name):
+        cfg = config(tmp_path / name, by_epoch)
+        cfg.randomness.seed = 3
+        # As if less were better: some evaluation has to disappoint.
+        monitor = dict(monitor='accuracy', rule='less')
+        cfg.param_scheduler = dict(
+            type='ReduceOnPlateauLR', patience=0, **monitor
+        )
+        cfg.custom_hooks.append(
+            dict(type='EarlyStoppingHook', patience=9, **monitor)
+        )
+        cfg.default_hooks.checkpoint.interval = 1 if by_epoch else 3
+        if not by_epoch:
+            cfg.train_cfg.val_interval = 3
+        return cfg
+
+    whole = run(made('whole'))
+    assert whole[1]['early'][0] > 0
+    again = broken_off_and_resumed(made('broken'), run, 6, evaluates=True)
+    torch.testing.assert_close(again[0], whole[0], rtol=0, atol=0)
+    assert again[1] == whole[1]
 
 
 def test_its_checkpoints_load_without_running_code(tmp_path):
