@@ -2,11 +2,16 @@
 
 import json
 import os
+import os.path as osp
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
+
+
+TEMPORARY = '.tmp_'
 
 
 @contextmanager
@@ -16,8 +21,9 @@ def replacing(path: str) -> Iterator[str]:
     If writing fails, or the process is killed in the middle of it, what
     ``path`` was before is still there.
     """
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, '.tmp_' + name)
+    folder, name = osp.split(path)
+    # Unique: another process may be writing the same file.
+    temporary = osp.join(folder, f'{TEMPORARY}{uuid.uuid4().hex}_{name}')
     try:
         yield temporary
         with open(temporary, 'rb') as file:

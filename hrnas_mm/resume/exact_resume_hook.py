@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from .. import compat
 from ..registry import HOOKS, register_in
 from .files import check_whole, guard_loading_, guard_saving_
+from .lock import lock_, remove_leftovers_
 from .plain import plain_checkpoint_, restore_checkpoint_
 from .rng import (
     RngState,
@@ -53,16 +55,20 @@ class ExactResumeHook(Hook):
         self._last_val = 0
 
     def before_run(self, runner: Runner) -> None:
-        """Make errors of loading say what to do; note the config's seed.
+        """Lock the work_dir; make errors of loading say what to do.
 
         Raises:
             TypeError: If it is another runner than mmengine's own.
+            RuntimeError: If another process trains into the work_dir.
         """
         if not isinstance(runner, Runner):
             raise TypeError(
                 "ExactResumeHook needs runner_type='Runner', got "
                 f'{type(runner).__name__}, which writes checkpoints otherwise'
             )
+        if trains(runner) and is_main_process():
+            lock_(runner.work_dir)
+            remove_leftovers_(runner.work_dir)
         guard_loading_(runner)
         self._seed = runner.seed
 

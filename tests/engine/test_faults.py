@@ -14,6 +14,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from hrnas_mm.resume.lock import lock_
 from hrnas_mm.resume.state import bare_model
 from hrnas_mm.search import architecture_of, named_search_units
 
@@ -167,9 +168,37 @@ def test_files_are_replaced_whole(tmp_path):
         raise KeyboardInterrupt
     assert path.read_text() == 'good'
     assert os.listdir(tmp_path) == ['file.txt']
-    with replacing(str(path)) as new:
+    with replacing(str(path)) as new, replacing(str(path)) as other:
         Path(new).write_text('better')
+        Path(other).write_text('of another process')
     assert path.read_text() == 'better'
+    assert os.listdir(tmp_path) == ['file.txt']
+
+
+def test_two_processes_in_one_work_dir(tmp_path):
+    ends, waits = os.pipe(), os.pipe()
+    process = os.fork()
+    if not process:
+        lock_(str(tmp_path))
+        os.write(ends[1], b'x')
+        os.read(waits[0], 1)
+        os._exit(0)
+    os.read(ends[0], 1)
+    (tmp_path / '.tmp_half').write_text('of the other one')
+    with pytest.raises(
+        RuntimeError, match=f'{tmp_path} is in use by process {process} on '
+    ):
+        Runner.from_cfg(tiny.config(tmp_path)).train()
+    assert (tmp_path / '.tmp_half').exists()
+    os.write(waits[1], b'x')
+    os.waitpid(process, 0)
+    inner = tmp_path / 'searched/retrained'
+    inner.mkdir(parents=True)
+    for name in ('.lock', '.tmp_of_its_own'):
+        (inner / name).touch()
+    run(tiny.config(tmp_path, max_iters=4))
+    assert [p.name for p in tmp_path.rglob('.tmp_*')] == ['.tmp_of_its_own']
+    run(tiny.config(tmp_path, max_iters=4))  # the same process, once more
 
 
 # Checkpoints

@@ -63,6 +63,22 @@ def test_record_is_that_of_the_whole_run(finished):
     assert 'accuracy' in record['evaluations'][-1]['metrics']
 
 
+def test_a_run_that_is_over_is_resumed(finished):
+    """As scripts of a queue do; it leaves what it had left."""
+    runner, work_dir = finished
+    before = read_record(str(work_dir))
+    cfg = runner.cfg.copy()
+    cfg.resume, cfg.experiment_name = True, cfg.experiment_name + '-over'
+    Runner.from_cfg(cfg).train()
+    after = read_record(str(work_dir))
+    for record in (before, after):
+        table = record['tables'][0]
+        names = [row[0] for row in table['rows']]
+        del table['rows'][names.index('ms per image')]
+    assert 'accuracy' in names
+    assert after == before
+
+
 def test_report_is_beside_searched(finished):
     _, work_dir = finished
     text = (work_dir / 'report.html').read_text()

@@ -1,0 +1,69 @@
+"""A folder that one process alone trains into."""
+
+import os
+import os.path as osp
+import socket
+from contextlib import suppress
+from typing import IO
+
+from ..files import TEMPORARY
+
+try:
+    import fcntl
+except ImportError:  # on Windows, where nothing is locked
+    fcntl = None  # type: ignore[assignment]
+
+LOCK = '.lock'
+# Open files keep the locks. They are the process's, whatever its number of
+# runners, and go with it; those of flock() live on in orphaned data workers.
+_held: dict[tuple[int, int, int], IO[str]] = {}
+
+
+def lock_(folder: str) -> None:
+    """Let no other process train into a folder until this one ends.
+
+    Raises:
+        RuntimeError: If another one does; names it.
+    """
+    path = osp.join(folder, LOCK)
+    # To close a second file of it would give the lock away.
+    if fcntl is None or (osp.exists(path) and _key(path) in _held):
+        return
+    file = open(path, 'a+')  # noqa: SIM115  (it stays open)
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        owner = file.read().strip()
+        file.close()
+        raise RuntimeError(
+            f'work_dir {folder} is in use by {owner}: end it, or give this '
+            'run another --work-dir'
+        ) from None
+    file.truncate(0)
+    file.write(f'process {os.getpid()} on {socket.gethostname()}\n')
+    file.flush()
+    _held[_key(path)] = file
+
+
+def _key(path: str) -> tuple[int, int, int]:
+    stat = os.stat(path)
+    return os.getpid(), stat.st_dev, stat.st_ino
+
+
+def remove_leftovers_(folder: str) -> None:
+    """Remove what killed processes have left half written in a folder.
+
+    And in the folders inside it, but not in those that have a lock of their
+    own.
+    """
+    for root, folders, names in os.walk(folder):
+        folders[:] = [
+            name
+            for name in folders
+            if not osp.exists(osp.join(root, name, LOCK))
+        ]
+        for name in names:
+            if name.startswith(TEMPORARY):
+                with suppress(OSError):
+                    os.remove(osp.join(root, name))
