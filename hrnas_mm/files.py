@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-
 TEMPORARY = '.tmp_'
 
 

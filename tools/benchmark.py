@@ -30,11 +30,11 @@ from hrnas_mm.building import build_model, load_network
 from hrnas_mm.cli.config import (
     add_shape_argument,
     prepare_config,
-    search_shape,
 )
 from hrnas_mm.cli.errors import clear_errors
 from hrnas_mm.deploy import check_installed, export_onnx
 from hrnas_mm.deploy.dense import dense_part
+from hrnas_mm.engine.searched_config import search_shape
 from hrnas_mm.measure import input_shape_of, interleaved, peak_memory
 from hrnas_mm.search import count_params, trace
 

@@ -23,10 +23,10 @@ from hrnas_mm.cli.config import (
     add_config_arguments,
     add_shape_argument,
     read_config,
-    search_shape,
 )
 from hrnas_mm.deploy.dense import dense_part
 from hrnas_mm.engine.checks import check_losses
+from hrnas_mm.engine.searched_config import search_shape
 from hrnas_mm.measure import cost_model_of, seconds
 from hrnas_mm.search import CostModel, ResourcePenalty
 

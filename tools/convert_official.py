@@ -19,9 +19,9 @@ from hrnas_mm.cli.config import (
     add_config_arguments,
     add_shape_argument,
     read_config,
-    search_shape,
 )
 from hrnas_mm.cli.errors import add_force, check_new, clear_errors
+from hrnas_mm.engine.searched_config import search_shape
 from hrnas_mm.files import read_checkpoint, read_json, replacing
 from hrnas_mm.measure import cost_model_of
 from hrnas_mm.models.official import (

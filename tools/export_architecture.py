@@ -10,8 +10,9 @@ any other, of a network that was retrained say, ``--config`` gives its config.
 import argparse
 
 from hrnas_mm.building import build_model
-from hrnas_mm.cli.config import prepare_config, search_shape
+from hrnas_mm.cli.config import prepare_config
 from hrnas_mm.cli.errors import add_force, check_new, clear_errors
+from hrnas_mm.engine.searched_config import search_shape
 from hrnas_mm.files import read_checkpoint
 from hrnas_mm.measure import cost_model_of
 from hrnas_mm.search import (

@@ -12,10 +12,10 @@ from hrnas_mm.cli.config import (
     add_config_arguments,
     add_shape_argument,
     read_config,
-    search_shape,
 )
 from hrnas_mm.cli.errors import clear_errors
 from hrnas_mm.deploy.dense import dense_part
+from hrnas_mm.engine.searched_config import search_shape
 from hrnas_mm.measure import input_shape_of
 from hrnas_mm.search import (
     SearchUnit,

@@ -5,11 +5,11 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable
 
 from ..building import build_model
-from ..engine.searched_config import searched_config
+from ..engine.searched_config import search_shape, searched_config
 from ..measure import cost_model_of
 from ..search import COSTS, Budget, parse_budget
 from ..search.architecture import Architecture
-from .config import add_config_arguments, read_config, search_shape
+from .config import add_config_arguments, read_config
 from .errors import add_force, check_new, clear_errors
 
 
@@ -61,7 +61,6 @@ def write_baseline(
         cost_model = cost_model_of(build_model(cfg), search_shape(cfg))
         budget = parse_budget(target, cost_model, '--target')
         architecture = draw(budget)
-    cfg.pop('work_dir')  # the new config's own name gives it one
     config = searched_config(cfg, architecture)
     assert config is not None  # the model has units, in a backbone
     config.dump(out)

@@ -2,7 +2,6 @@
 
 import os.path as osp
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -112,12 +111,6 @@ def add_runner_arguments(parser: ArgumentParser) -> None:
         help='job launcher',
     )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-
-
-def search_shape(cfg: Config) -> Sequence[int] | None:
-    """The ``input_shape`` at which the config's search counts, if it says."""
-    shapes = [hook.get('input_shape') for hook in cfg.get('custom_hooks', [])]
-    return next(filter(None, shapes), None)
 
 
 def data_root_of(cfg: Config) -> str | None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import (
     OptimWrapper,
@@ -39,8 +40,12 @@ def check_images(runner: Runner, model: nn.Module) -> None:
         )
 
 
-def check_runner(runner: Runner) -> None:
+def check_runner(runner: Runner, search_hook: Hook) -> None:
     """Refuse ways of training in which tensors cannot be sliced.
+
+    Args:
+        runner: Before its training.
+        search_hook: The one that asks.
 
     Raises:
         TypeError: Names the config key.
@@ -60,6 +65,13 @@ def check_runner(runner: Runner) -> None:
             f"'MMDistributedDataParallel', got {type(model).__name__}, which "
             'keeps parameters where a shrink cannot slice them'
         )
+    for kind in (EMAHook, type(search_hook)):
+        hooks = [hook for hook in runner.hooks if isinstance(hook, kind)]
+        if len(hooks) > 1:
+            raise TypeError(
+                f'custom_hooks and default_hooks must have one {kind.__name__}'
+                f' at most, got {len(hooks)}'
+            )
     wrapper = runner.optim_wrapper
     if not isinstance(wrapper, OptimWrapper) or isinstance(
         wrapper, OptimWrapperDict

@@ -17,6 +17,7 @@ from ..search import (
 )
 from ..search.budget import Target
 from ..search.schema1 import take_search_state_
+from .best import count_from_target_on_
 from .checks import (
     check_images,
     check_losses,
@@ -130,7 +131,7 @@ class ProgressiveShrinkHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Measure the supernet, while the model still is what config says."""
         if trains(runner) and not self._trains:  # no test after a training
-            check_runner(runner)
+            check_runner(runner, self)
             self.search = Search(self.options, runner)
             check_images(runner, bare_model(runner))
         self._trains = trains(runner)
@@ -148,6 +149,7 @@ class ProgressiveShrinkHook(Hook):
         elif architecture_of(model) != self.search.cost_model.supernet:
             self.search.replan_(runner)  # loaded from a smaller network
         announce(runner, self.search)
+        count_from_target_on_(runner, self.search)
         if not self.search.history.shrinks:
             note_shrink(runner, self.search, architecture_of(model))
         self._line = LiveLine(runner, self.search)

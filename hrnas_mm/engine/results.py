@@ -44,7 +44,9 @@ def _write_network(runner: Runner, search: Search, folder: str) -> None:
     checkpoint = dict(_checkpoint(runner, model), architecture=description)
     with replacing(osp.join(folder, 'model.pth')) as new:
         torch.save(checkpoint, new)
-    config = searched_config(runner.cfg, description['units'])
+    config = searched_config(
+        runner.cfg, description['units'], osp.join(folder, 'retrained')
+    )
     if config is not None:
         with replacing(osp.join(folder, 'config.py')) as new:
             config.dump(new)

@@ -1,14 +1,24 @@
 """The config of a searched network: the run's, without the search."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
 SEARCH, RESUME = 'ProgressiveShrinkHook', 'ExactResumeHook'
 
 
+def search_shape(cfg: Config) -> Sequence[int] | None:
+    """Return the ``input_shape`` of a config's search, if it says one.
+
+    A config of a searched network has it on its own.
+    """
+    shapes = [hook.get('input_shape') for hook in _hooks(cfg)]
+    return next(filter(None, [*shapes, cfg.get('input_shape')]), None)
+
+
 def searched_config(
-    cfg: Config, architecture: dict[str, int]
+    cfg: Config, architecture: dict[str, int], work_dir: str | None = None
 ) -> Config | None:
     """Return the run's config for the searched network, with no search in it.
 
@@ -17,6 +27,7 @@ def searched_config(
     Args:
         cfg: Of the run.
         architecture: Of the network.
+        work_dir: The folder it trains into; None for one by its name.
 
     Returns:
         None where the run was not made from a config, or has no backbone.
@@ -36,15 +47,38 @@ def searched_config(
             for key in ('pretrained', 'init_cfg'):  # weights of the supernet
                 part.pop(key, None)
     cfg.model.pop('pretrained', None)
+    shape = search_shape(cfg)
+    if shape is not None:
+        cfg.input_shape = shape
     cfg.custom_hooks = [
         hook
         for hook in cfg.get('custom_hooks', [])
-        if not hook['type'].endswith((SEARCH, RESUME))
+        if not _is_ours(hook, SEARCH, RESUME)
     ]
+    for name, hook in (cfg.get('default_hooks') or {}).copy().items():
+        if _is_ours(hook, SEARCH, RESUME):
+            del cfg.default_hooks[name]
     if cfg.get('runner_type', 'Runner') == 'Runner':
         cfg.custom_hooks.append(dict(type=f'hrnas_mm.{RESUME}'))
     cfg.load_from, cfg.resume = None, False
+    for name in ('work_dir', 'experiment_name'):  # those of the search
+        cfg.pop(name, None)
+    if work_dir is not None:
+        cfg.work_dir = work_dir
     return cfg
+
+
+def _hooks(cfg: Config) -> Iterator[ConfigDict]:
+    """Yield the searches that a config asks for."""
+    default = (cfg.get('default_hooks') or {}).values()
+    for hook in [*(cfg.get('custom_hooks') or []), *default]:
+        if _is_ours(hook, SEARCH):
+            yield hook
+
+
+def _is_ours(hook: Any, *names: str) -> bool:
+    kind = hook.get('type') if isinstance(hook, dict) else hook
+    return getattr(kind, '__name__', str(kind)).endswith(names)
 
 
 def _parts(model: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:

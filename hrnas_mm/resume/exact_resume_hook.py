@@ -9,8 +9,13 @@ from mmengine.runner import Runner
 
 from .. import compat
 from ..registry import HOOKS, register_in
-from .files import check_whole, guard_loading_, guard_saving_
-from .lock import lock_, remove_leftovers_
+from .files import (
+    check_own,
+    check_whole,
+    guard_loading_,
+    guard_saving_,
+)
+from .lock import lock_, remove_leftovers_, unlock_
 from .plain import plain_checkpoint_, restore_checkpoint_
 from .rng import (
     RngState,
@@ -60,6 +65,7 @@ class ExactResumeHook(Hook):
         Raises:
             TypeError: If it is another runner than mmengine's own.
             RuntimeError: If another process trains into the work_dir.
+            ValueError: If the work_dir has checkpoints of another config.
         """
         if not isinstance(runner, Runner):
             raise TypeError(
@@ -69,6 +75,8 @@ class ExactResumeHook(Hook):
         if trains(runner) and is_main_process():
             lock_(runner.work_dir)
             remove_leftovers_(runner.work_dir)
+            if not runner._resume:
+                check_own(runner)
         guard_loading_(runner)
         self._seed = runner.seed
 
@@ -137,8 +145,9 @@ class ExactResumeHook(Hook):
         plain_checkpoint_(checkpoint, runner.logger)
 
     def after_train(self, runner: Runner) -> None:
-        """Leave the runner as it was."""
+        """Leave runner and work_dir to others."""
         del runner.save_checkpoint
+        unlock_(runner.work_dir)
 
 
 def resume_exactly_(runner: Runner) -> None:

@@ -3,6 +3,7 @@
 import os
 import os.path as osp
 import pickle
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from torch import nn
 
 from .. import compat
-from ..files import replacing
+from ..files import read_checkpoint, replacing
 
 
 def guard_loading_(runner: Runner) -> None:
@@ -98,6 +99,29 @@ def guard_saving_(runner: Runner) -> None:
     for hook in runner.hooks:
         if isinstance(hook, CheckpointHook):
             compat.remove_after_saving_(hook)
+
+
+def check_own(runner: Runner) -> None:
+    """Raise ValueError if a run would overwrite the checkpoints of another.
+
+    That is one of a config by another name.
+    """
+    path = find_latest_checkpoint(runner.work_dir)
+    if path is None or not osp.isfile(path):
+        return
+    try:
+        meta = read_checkpoint(path).get('meta', {})
+    except ValueError:  # half written, or mmengine's own: whose is not known
+        return
+    names = [
+        re.sub(r'_\d{8}_\d{6}$', '', str(name))
+        for name in (meta.get('experiment_name', ''), runner.experiment_name)
+    ]
+    if names[0] and names[0] != names[1]:
+        raise ValueError(
+            f'work_dir {runner.work_dir} has checkpoints of {names[0]}, which '
+            f'this run of {names[1]} would overwrite: give another --work-dir'
+        )
 
 
 @contextmanager

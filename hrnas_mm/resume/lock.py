@@ -20,7 +20,9 @@ _held: dict[tuple[int, int, int], IO[str]] = {}
 
 
 def lock_(folder: str) -> None:
-    """Let no other process train into a folder until this one ends.
+    """Let no other process train into a folder, until this one ends.
+
+    Or until :func:`unlock_`.
 
     Raises:
         RuntimeError: If another one does; names it.
@@ -44,6 +46,13 @@ def lock_(folder: str) -> None:
     file.write(f'process {os.getpid()} on {socket.gethostname()}\n')
     file.flush()
     _held[_key(path)] = file
+
+
+def unlock_(folder: str) -> None:
+    """Give a folder back, if this process has it."""
+    path = osp.join(folder, LOCK)
+    if osp.exists(path) and _key(path) in _held:
+        _held.pop(_key(path)).close()
 
 
 def _key(path: str) -> tuple[int, int, int]:

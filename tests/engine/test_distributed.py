@@ -13,6 +13,7 @@ from ranks import free_port, set_rank
 
 from hrnas_mm.compat import use_gloo_
 from hrnas_mm.engine.surgery import averaged_model
+from hrnas_mm.resume.lock import unlock_
 from hrnas_mm.resume.state import bare_model
 
 WRAPPERS = dict(
@@ -147,6 +148,7 @@ def test_from_two_ranks_to_one_and_back(tmp_path):
     assert [facts['iter'] for facts in history] == [0, 3, 6]
     log = ''.join(p.read_text() for p in tmp_path.rglob('*.log'))
     assert 'The checkpoint is of 2 processes, this run has 1' in log
+    unlock_(str(tmp_path))  # as if this process had been killed
     first, second = two_ranks(tmp_path, {}, {}, True)
     assert_equal(shared(first), shared(second))
     assert [facts['iter'] for facts in first['history']] == [0, 3, 6, 9, 11]

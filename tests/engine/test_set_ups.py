@@ -3,15 +3,18 @@
 import pytest
 import tiny
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper, OptimWrapperDict
-from mmengine.registry import OPTIMIZERS
+from mmengine.registry import METRICS, OPTIMIZERS
 from mmengine.runner import FlexibleRunner, Runner
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from hrnas_mm.building import build_runner
+from hrnas_mm.engine import ProgressiveShrinkHook
 from hrnas_mm.engine.checks import check_runner
-from hrnas_mm.engine.searched_config import searched_config
+from hrnas_mm.engine.searched_config import search_shape, searched_config
 from hrnas_mm.resume.state import bare_model
 from hrnas_mm.search import architecture_of
 
@@ -87,7 +90,7 @@ def test_other_wrappers_are_refused(tmp_path, monkeypatch):
         lambda model: isinstance(model, (Spread, DistributedDataParallel)),
     )
     with pytest.raises(TypeError, match='model_wrapper_cfg.type.*got Spread'):
-        check_runner(runner)
+        check_runner(runner, ProgressiveShrinkHook(target=0.5))
 
 
 def test_flexible_runner_is_refused(tmp_path):
@@ -111,12 +114,76 @@ def test_exact_resume_of_a_flexible_runner_is_refused(tmp_path):
     assert written.custom_hooks == []
 
 
+@pytest.mark.parametrize('kind', ['EMAHook', 'ProgressiveShrinkHook'])
+def test_two_of_a_kind_are_refused(tmp_path, kind):
+    cfg = tiny.config(tmp_path, ema=dict(momentum=0.5))
+    hooks = [hook for hook in cfg.custom_hooks if hook.type == kind]
+    cfg.default_hooks.another = hooks[0].copy()
+    with pytest.raises(TypeError, match=f'must have one {kind} at most'):
+        Runner.from_cfg(cfg).train()
+
+
+def test_searched_config_has_no_search_in_it(tmp_path):
+    """Wherever the hook was; what it said of the input stays."""
+    cfg = tiny.config(tmp_path)
+    cfg.default_hooks.search = cfg.custom_hooks.pop()
+    written = searched_config(cfg, {'backbone.fuse.mixconv.k3': 2})
+    assert 'ProgressiveShrinkHook' not in written.pretty_text
+    assert search_shape(written) == search_shape(cfg) == (32, 32)
+    assert search_shape(searched_config(written, {})) == (32, 32)
+    Runner.from_cfg(cfg).train()
+    written = Config.fromfile(tmp_path / 'searched/config.py')
+    assert written.work_dir == str(tmp_path / 'searched/retrained')
+    written.work_dir = str(tmp_path)
+    with pytest.raises(ValueError, match='work_dir .* this run of config wou'):
+        build_runner(written).train()
+
+
+def test_the_best_network_meets_the_target(tmp_path):
+    """In tiny searches the accuracy only falls: the supernet's is best."""
+    monitor = dict(monitor='accuracy', rule='greater')
+    cfg = tiny.config(
+        tmp_path, rho=None, interval=2, begin=2, end=8, target=0.3
+    )
+    cfg.train_cfg.val_interval = 2
+    cfg.log_level = 'INFO'
+    cfg.val_evaluator = dict(type='Falling')
+    cfg.default_hooks.checkpoint.update(save_best='accuracy', rule='greater')
+    cfg.custom_hooks.append(
+        dict(type='EarlyStoppingHook', patience=2, **monitor)
+    )
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert runner.iter == 12
+    (best,) = tmp_path.glob('best_*')
+    saved = torch.load(best, weights_only=True)
+    assert best.name == 'best_accuracy_iter_10.pth'
+    target = tiny.search_of(runner).budget.amount
+    assert saved['architecture']['costs']['macs'] <= target
+    log = '\n'.join(p.read_text() for p in tmp_path.rglob('*.log'))
+    for name in ('CheckpointHook', 'EarlyStoppingHook'):
+        assert f'Search: {name} counts evaluations of networks that' in log
+
+
 def test_several_optimizers_are_refused(tmp_path):
     runner = Runner.from_cfg(tiny.config(tmp_path))
     optimizer = torch.optim.SGD(runner.model.parameters(), lr=0.1)
     runner.optim_wrapper = OptimWrapperDict(a=OptimWrapper(optimizer))
     with pytest.raises(TypeError, match='one optimizer, .* OptimWrapperDict'):
-        check_runner(runner)
+        check_runner(runner, ProgressiveShrinkHook(target=0.5))
+
+
+class Falling(tiny.PixelAccuracy):
+    """Each evaluation is worse than the one before."""
+
+    metric = 1.0
+
+    def compute_metrics(self, results):
+        self.metric *= 0.9
+        return dict(accuracy=self.metric)
+
+
+METRICS.register_module(module=Falling)
 
 
 @OPTIMIZERS.register_module(force=True)

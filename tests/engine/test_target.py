@@ -6,6 +6,7 @@ import pytest
 import tiny
 import torch
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -168,18 +169,16 @@ def test_training_then_testing(tmp_path):
     assert runner.test() == logged['metrics']
 
 
+class EndsEarly(Hook):
+    def after_train_iter(self, runner, *args, **kwargs):
+        runner.train_loop.stop_training = runner.iter == 4
+
+
 def test_run_that_ends_too_early_says_so(tmp_path):
     cfg = config(tmp_path, target=0.5)
-    cfg.custom_hooks.append(
-        dict(
-            type='EarlyStoppingHook',
-            monitor='accuracy',
-            rule='less',
-            patience=1,
-            min_delta=2.0,
-        )
-    )
-    run(cfg)
+    runner = Runner.from_cfg(cfg)
+    runner.register_hook(EndsEarly())
+    runner.train()
     log = next(tmp_path.rglob('*.log')).read_text()
     assert 'before the network was down to 201.6 K multiply-adds' in log
 
