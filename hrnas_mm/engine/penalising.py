@@ -12,6 +12,9 @@ from ..search import check_optimizer
 from .search import Search
 
 
+LOSS = 'loss_resource'
+
+
 class Penalising:
     """The penalty in the training of a run, until it is removed.
 
@@ -40,6 +43,15 @@ class Penalising:
             del bare_model(self.runner).parse_losses
         self._step_hook.remove()
 
+    def clear_log_(self) -> None:
+        """Let the log not go on with a loss that is no more.
+
+        It would show what the loss was, averaged over past iterations.
+        """
+        if not self._rho:
+            hub = self.runner.message_hub
+            hub.log_scalars.pop(f'train/{LOSS}', None)
+
     @property
     def _rho(self) -> float:
         return self.search.controller.rho_at(self.runner.iter)
@@ -50,7 +62,7 @@ class Penalising:
         def parse_losses(losses: dict[str, Any]) -> Any:
             if self._rho:
                 term = self._rho * self.search.penalty()
-                losses = dict(losses, loss_resource=term)
+                losses = {**losses, LOSS: term}
             return parse(losses)
 
         return parse_losses

@@ -202,6 +202,7 @@ class ProgressiveShrinkHook(Hook):
         self._stale = True
         with stopping(runner):
             check_losses(outputs or {}, bare_model(runner))
+        self._penalising.clear_log_()
         self._line.update(runner, self.search)
 
     def before_val_epoch(self, runner: Runner) -> None:

@@ -86,20 +86,23 @@ def _metric_rows(
 ) -> list[tuple[str, ...]]:
     """Name, first and last value of each metric.
 
-    The first is the supernet's own if it was evaluated before it shrank;
-    otherwise it tells when it was taken.
+    The first tells when it was taken, and, of a network that had shrunk by
+    then, what that cost.
     """
     evaluations = search.history.evaluations
     if not evaluations or evaluations[-1]['iter'] != runner.iter:
         return []
     first, last = evaluations[0], evaluations[-1]
-    is_supernet = first['costs'].items() <= full.items()
-    when = '' if is_supernet else f' (iteration {first["iter"]})'
+    cost = search.costs[0]
+    spent = first['costs'].get(cost.name)
+    when = f' (iteration {first["iter"]}'
+    if spent not in (None, full[cost.name]):
+        when += f', {cost.format(spent)} {cost.noun}'
     before = numbers(first['metrics'])
     return [
         (
             name,
-            f'{before[name]:.4g}{when}' if name in before else '-',
+            f'{before[name]:.4g}{when})' if name in before else '-',
             f'{value:.4g}',
         )
         for name, value in _summary(last['metrics']).items()

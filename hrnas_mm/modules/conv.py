@@ -120,6 +120,18 @@ def affine(norm: nn.Module) -> tuple[nn.Parameter, nn.Parameter]:
 
 
 @torch.no_grad()
+def eval_affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """Return what a norm in eval mode multiplies by and adds, (C,) each."""
+    assert isinstance(norm, _BatchNorm)
+    mean, variance = norm.running_mean, norm.running_var
+    assert mean is not None
+    assert variance is not None
+    weight, bias = affine(norm)
+    scale = weight / (variance + norm.eps).sqrt()
+    return scale, bias - mean * scale
+
+
+@torch.no_grad()
 def fold_norm_(norm: nn.Module, convs: Sequence[nn.Conv2d]) -> nn.Module:
     """Fold a norm in eval mode into the convolutions whose sum it takes.
 
@@ -130,15 +142,10 @@ def fold_norm_(norm: nn.Module, convs: Sequence[nn.Conv2d]) -> nn.Module:
     Returns:
         What takes the place of the norm.
     """
-    assert isinstance(norm, _BatchNorm)
-    mean, variance = norm.running_mean, norm.running_var
-    assert mean is not None
-    assert variance is not None
-    weight, bias = affine(norm)
-    scale = weight / (variance + norm.eps).sqrt()
+    scale, shift = eval_affine(norm)
     for conv in convs:
         conv.weight *= scale[:, None, None, None]
-    convs[0].bias = nn.Parameter(bias - mean * scale)
+    convs[0].bias = nn.Parameter(shift)
     return nn.Identity()
 
 

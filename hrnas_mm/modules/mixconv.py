@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from ..search.formulas import conv_macs, strided
+from ..search.formulas import conv_macs, count_params, strided
 from ..search.units import Axis, SearchUnit, Size
 from .conv import (
     ActLayer,
@@ -16,6 +17,7 @@ from .conv import (
     affine,
     batch_norm,
     build_batch_norm,
+    eval_affine,
     fold_norm_,
     init_conv_,
     norm_axes,
@@ -75,6 +77,8 @@ class MixConvPath(nn.Module):
                 Axis(self.project, 'weight', 1),
             ),
             kind=f'k{depthwise.conv.kernel_size[0]}',
+            shared_params=count_params(expand.act)
+            + count_params(depthwise.act),
             absorb=partial(self._absorb, following),
         )
 
@@ -189,13 +193,21 @@ class MixConv(nn.Module):
             for name, kernel_size in self.kernel_sizes.items()
         )
 
+    @torch.no_grad()
     def drop_empty_(self) -> None:
-        """Delete paths without channels; without paths a constant is left."""
+        """Delete paths without channels; without paths a constant is left.
+
+        Batch statistics make the bias of what is the same everywhere. A norm
+        in eval mode goes by its running statistics.
+        """
         for name, unit in self.search_units().items():
             if not len(unit):
                 del self.paths[name]
         if not self.paths and not isinstance(self.norm, Constant):
-            self.norm = Constant(affine(self.norm)[1])
+            bias = affine(self.norm)[1]
+            if not self.norm.training and self.norm.running_mean is not None:
+                bias.copy_(eval_affine(self.norm)[1])
+            self.norm = Constant(bias)
 
     def fold_norm_(self) -> None:
         """Fold the norm into the projections, for deployment."""

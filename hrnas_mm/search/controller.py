@@ -18,6 +18,7 @@ from .schedule import Schedule
 from .shrink import Keep, above
 
 Importance = Mapping[str, Tensor]
+MOST_RHO = 100
 
 
 class Controller:
@@ -74,7 +75,9 @@ class BudgetController(Controller):
     made useless follow the plan (:class:`Descent`). The network stays within
     one interval of the plan: dead elements that would take it farther down
     stay for now, living ones go where the penalty is too slow. The last
-    shrink meets the budget exactly.
+    shrink meets the budget exactly. In searches that have time to learn rho
+    rises tenfold; where it reaches ``MOST_RHO`` times its start, as in very
+    short ones, more of it would drown the loss and speed nothing up.
 
     Args:
         budget: What the network may cost in the end.
@@ -92,6 +95,7 @@ class BudgetController(Controller):
     ) -> None:
         super().__init__(schedule, rho, threshold)
         self.budget = budget
+        self.most_rho = MOST_RHO * rho
         supernet = budget.cost_model.supernet
         self.descent = self._plan(supernet, schedule.begin)
 
@@ -108,12 +112,13 @@ class BudgetController(Controller):
             name: int((value >= self.threshold).sum())
             for name, value in importance.items()
         }
-        self.rho = self.descent.next_rho(
+        rho = self.descent.next_rho(
             self.rho,
             self.budget.spent(alive),
             iteration,
             self.schedule.interval,
         )
+        self.rho = min(rho, self.most_rho)
 
     def select(self, importance: Importance, iteration: int) -> Keep:
         """Return the elements to keep."""

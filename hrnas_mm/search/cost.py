@@ -158,15 +158,15 @@ class Params(Cost):
 
     def part(self, part: Part, alive: Mapping[str, int]) -> int:
         """Return what elements own, and what goes with the last of them."""
-        own = sum(
-            alive[name] * facts.params for name, facts in part.units.items()
-        )
         left = {
-            facts.searchable
-            for name, facts in part.units.items()
-            if alive[name]
+            name: facts for name, facts in part.units.items() if alive[name]
         }
-        return own + sum(part.searchables[s].shared_params for s in left)
+        own = sum(
+            alive[name] * facts.params + facts.shared_params
+            for name, facts in left.items()
+        )
+        modules = {facts.searchable for facts in left.values()}
+        return own + sum(part.searchables[m].shared_params for m in modules)
 
     def whole(self, trace: Trace) -> int:
         """Return the number of all parameters."""

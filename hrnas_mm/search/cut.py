@@ -38,8 +38,10 @@ def select_within(
     removal = _Removal(importance, threshold, cost_model)
     lowest, highest = limits
     removal.remove_(lowest, highest, protect=True, all_dead=True)
-    for protect in (True, False):
-        removal.remove_(0.0, highest, protect, all_dead=False)
+    # Nothing overshoots while anything else would do.
+    for least in (lowest, 0.0):
+        for protect in (True, False):
+            removal.remove_(least, highest, protect, all_dead=False)
     return removal.keep()
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from .trace import evaluating
 from .units import Axis, SearchUnit, named_search_units, named_searchables
 
 Keep = dict[str, Tensor]
@@ -105,8 +106,10 @@ def shrink_(
             _slice_(axis, index, optimizer)
     for module in {id(axis.module): axis.module for axis, _ in axes}.values():
         _refresh_sizes_(module)
-    for _, searchable in named_searchables(model):
-        searchable.drop_empty_()
+    with evaluating(model):  # it restores every module's mode
+        model.train()  # what depends on it tells by that which norms do not
+        for _, searchable in named_searchables(model):
+            searchable.drop_empty_()
     if optimizer is not None:
         _forget_(optimizer, before, model.parameters())
 

@@ -43,12 +43,15 @@ class SearchUnit:
             of a 3x3 convolution, 'tokens', or a word of your own.
         absorb: Folds the constant that elements leave behind, given their
             indices, into what follows. None if they leave none.
+        shared_params: The number of parameters that no element owns, but
+            that go with the last of this unit.
     """
 
     alpha: nn.Parameter
     axes: tuple[Axis, ...]
     kind: str
     absorb: Callable[[Tensor], None] | None = None
+    shared_params: int = 0
 
     def __len__(self) -> int:
         return len(self.alpha)
@@ -103,12 +106,14 @@ class UnitFacts(NamedTuple):
         kind: See :class:`SearchUnit`.
         elements: Their number.
         params: The number of parameters that each element owns.
+        shared_params: Of those that go with its last element.
         searchable: The name of the module that declares the unit.
     """
 
     kind: str
     elements: int
     params: int
+    shared_params: int
     searchable: str
 
 
@@ -180,7 +185,9 @@ def _part(
         for name, searchable in named_searchables(module)
     }
     units = {
-        join(owner, name): UnitFacts(unit.kind, len(unit), unit.params, owner)
+        join(owner, name): UnitFacts(
+            unit.kind, len(unit), unit.params, unit.shared_params, owner
+        )
         for owner, searchable in searchables.items()
         for name, unit in searchable.search_units().items()
     }

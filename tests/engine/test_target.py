@@ -169,6 +169,23 @@ def test_training_then_testing(tmp_path):
     assert runner.test() == logged['metrics']
 
 
+def test_the_log_tells_the_penalty_while_there_is_one(tmp_path):
+    runner = run(config(tmp_path, 16, target=0.5, begin=2, end=10))
+    log = next(tmp_path.rglob('*.log')).read_text()
+    assert 'until then loss_resource, rho times the resource penalty' in log
+    told = {
+        int(line.split('Iter(train) [')[1].split('/')[0]): 'resource' in line
+        for line in log.splitlines()
+        if 'Iter(train) [' in line
+    }
+    assert told == {i: 2 < i <= 10 for i in range(2, 17, 2)}
+    # Evaluated on the way down: the table says with what.
+    (evaluation, *_) = tiny.search_of(runner).history.evaluations
+    macs = evaluation['costs']['macs'] / 1e9
+    assert evaluation['iter'] == 6 and macs < WHOLE['macs'] / 1e9
+    assert f'(iteration 6, {macs:.4f} G multiply-adds)' in log
+
+
 class EndsEarly(Hook):
     def after_train_iter(self, runner, *args, **kwargs):
         runner.train_loop.stop_training = runner.iter == 4

@@ -92,9 +92,10 @@ def test_parameters_are_counted_exactly(seed):
     from counting import random_keep
 
     torch.manual_seed(seed)
-    for position in ('map2d', 'learned'):
+    for position, act in (('map2d', 'ReLU'), ('learned', 'PReLU')):
         model = supernet(
-            transformer=dict(position=position, position_in='both')
+            transformer=dict(position=position, position_in='both'),
+            act_cfg=dict(type=act),
         )
         cost_model = CostModel(model, SHAPE, Params())
         for share in (0.0, 0.5):
@@ -172,6 +173,21 @@ def test_cuts_land_within_their_limits(cost, seed):
     assert 0.97 * high <= spent <= high
 
 
+@pytest.mark.parametrize('seed', [30, 48, 59, 108])
+def test_what_overshoots_waits_for_what_does_not(seed):
+    """A last token takes an encoder along, a tenth of all parameters."""
+    torch.manual_seed(seed)
+    model = supernet()
+    cost_model = CostModel(model, SHAPE, Params())
+    importance = random_importance(model, [0.0, 0.3, 0.9][seed % 3])
+    whole = cost_model.total(cost_model.supernet)
+    share = 0.02 + 0.9 * torch.rand(()).item()
+    high = cost_model.rest + share * (whole - cost_model.rest)
+    keep = select_within(importance, 0.1, cost_model, (0.97 * high, high))
+    shrink_(model, keep)
+    assert 0.97 * high <= params_of(model) <= high
+
+
 def test_the_lower_limit_keeps_dead_elements():
     model = supernet()
     cost_model = CostModel(model, SHAPE)
@@ -245,6 +261,18 @@ def test_a_controlled_descent_meets_the_target(cost, share):
         spent = budget.spent(architecture_of(model))
         assert spent <= controller.descent.limits(iteration, 20)[1]
     assert 0.95 * budget.amount <= spent <= budget.amount
+
+
+def test_rho_is_capped():
+    """In a short search importance has no time to fall."""
+    model = supernet()
+    schedule = Schedule(begin=0, end=40, interval=1)
+    controller = BudgetController(
+        budget_of(model, REPORTED[0], 0.5), schedule, 0.01, 1e-3
+    )
+    for iteration in range(1, 40):
+        controller.adapt_(importances([model]), iteration)
+    assert controller.rho == pytest.approx(1.0)
 
 
 def test_controller_goes_on_as_it_was():

@@ -103,6 +103,22 @@ def test_emptied_block_is_its_shortcut_and_a_constant(training):
     assert params == {'shortcut.weight', 'mixconv.norm.bias'}
 
 
+def test_emptied_block_whose_norm_does_not_train():
+    """Its constant is what the running statistics make of nothing."""
+    model = randomize_(supernet(norm_eval=True, num_tokens=0)).double()
+    copied = copy.deepcopy(model)  # as EMAHook does, in no mode so far
+    names = [n for n in named_search_units(model) if n.startswith('fuse.')]
+    x = torch.randn(4, 3, 32, 32, dtype=torch.double)
+    for network in (model, copied):
+        kill_(network, share=0, names=names)
+    before = [out.detach() for out in model.train()(x)]
+    for network in (model, copied):
+        shrink_(network, dict.fromkeys(names, torch.arange(0)))
+        assert not network.fuse.mixconv.paths
+        for out, was in zip(network.train()(x), before):
+            torch.testing.assert_close(out, was, rtol=0, atol=1e-10)
+
+
 def test_tokens_equal_a_module_built_with_the_sliced_weights():
     options = dict(out_channels=7, token_size=4, head_dims=8, stride=2)
     model = randomize_(LightweightTransformer(5, num_tokens=6, **options))
