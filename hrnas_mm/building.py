@@ -17,7 +17,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from .compat import use_gloo_
-from .files import read_checkpoint
+from .files import read_checkpoint, weights_in
 from .frameworks import data_site, framework_of
 from .nested import nested_dicts
 from .resume import resume_exactly_
@@ -42,7 +42,11 @@ def load_network(cfg: Config, path: str) -> nn.Module:
     """
     model = build_model(cfg)
     checkpoint = read_checkpoint(path)
-    load_weights_(model, checkpoint.get('state_dict', checkpoint), path)
+    try:
+        weights = weights_in(checkpoint)
+    except ValueError as error:
+        raise ValueError(f'{path} cannot be loaded: {error}') from error
+    load_weights_(model, weights, path)
     return model
 
 

@@ -1,19 +1,21 @@
 """Work-arounds for upstream versions; each says what for, and until when."""
 
 import os
+import os.path as osp
 import subprocess
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook
-from mmengine.runner import Runner
+from mmengine.runner import CheckpointLoader, Runner
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from torch import nn
 
+from .files import read_checkpoint
 from .nested import nested_dicts
 
 
@@ -35,6 +37,33 @@ def reseed_loading_(runner: Runner) -> None:
     )
     if hasattr(loop, 'dataloader_iterator'):
         loop.dataloader_iterator = _InfiniteDataloaderIterator(loop.dataloader)
+
+
+@contextmanager
+def plain_loading() -> Iterator[None]:
+    """Let mmengine read local files as tensors and plain types only.
+
+    It leaves to torch, and to the environment, whether code in a checkpoint
+    is run: before torch 2.6, and with TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD, it
+    is.
+
+    Upstream: mmengine/runner/checkpoint.py, load_from_local. Can go when it
+    says ``weights_only=True``.
+    """
+    schemes = CheckpointLoader._schemes
+    before = schemes['']
+    schemes[''] = _read_local
+    try:
+        yield
+    finally:
+        schemes[''] = before
+
+
+def _read_local(filename: str, map_location: Any) -> dict[str, Any]:
+    path = osp.expanduser(filename)
+    if not osp.isfile(path):
+        raise FileNotFoundError(f'{filename} does not exist')
+    return read_checkpoint(path)
 
 
 def early_stopping_state(runner: Runner) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import json
 import os
 import os.path as osp
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -56,6 +56,31 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     return checkpoint
 
 
+def weights_in(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Return the ``state_dict`` of a checkpoint, which may be that itself.
+
+    Raises:
+        ValueError: If it is no dict of tensors by their names.
+    """
+    weights = checkpoint.get('state_dict', checkpoint)
+    found = f'one of type {type(weights).__name__}'
+    if isinstance(weights, Mapping):
+        # What modules keep as extra state need be no tensor.
+        odd = [
+            f'{name!r:.99} of type {type(value).__name__}'
+            for name, value in weights.items()
+            if not isinstance(name, str)
+            or not isinstance(value, torch.Tensor)
+            and not name.endswith('_extra_state')
+        ]
+        if not odd:
+            return dict(weights)
+        found = odd[0]
+    raise ValueError(
+        f'its state_dict must be tensors by their names, got {found}'
+    )
+
+
 def read_json(path: str) -> Any:
     """Read JSON in which no name of an object is there twice.
 
@@ -67,6 +92,10 @@ def read_json(path: str) -> Any:
             return json.load(file, object_pairs_hook=_without_repeats)
         except ValueError as error:
             raise ValueError(f'{path} is not JSON: {error}') from error
+        except RecursionError as error:
+            raise ValueError(
+                f'{path} is not JSON of this kind: it is nested too deep'
+            ) from error
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

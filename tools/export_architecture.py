@@ -13,7 +13,7 @@ from hrnas_mm.building import build_model
 from hrnas_mm.cli.config import prepare_config
 from hrnas_mm.cli.errors import add_force, check_new, clear_errors
 from hrnas_mm.engine.searched_config import search_shape
-from hrnas_mm.files import read_checkpoint
+from hrnas_mm.files import read_checkpoint, weights_in
 from hrnas_mm.measure import cost_model_of
 from hrnas_mm.search import (
     apply_architecture_,
@@ -53,8 +53,7 @@ def description_in(path: str, config: str | None) -> dict:
     cost_model = cost_model_of(model, search_shape(cfg))
     try:
         checkpoint = read_checkpoint(path)
-        state_dict = checkpoint.get('state_dict', checkpoint)
-        architecture = fitting_architecture(state_dict, model)
+        architecture = fitting_architecture(weights_in(checkpoint), model)
     except ValueError as error:
         raise ValueError(f'{path} does not fit {config}: {error}') from error
     apply_architecture_(model, architecture)

@@ -19,7 +19,7 @@ from torch import nn
 from ..measure.counting import image_channels
 from ..resume.files import last_whole
 from ..resume.rng import forked_rng
-from ..search import importances
+from ..search import importances, try_out
 
 
 def check_images(runner: Runner, model: nn.Module) -> None:
@@ -86,6 +86,8 @@ def check_runner(runner: Runner, search_hook: Hook) -> None:
             'ProgressiveShrinkHook needs an optimizer that has its whole '
             'state on every rank, got ZeroRedundancyOptimizer'
         )
+    with forked_rng(0):
+        try_out(wrapper.optimizer)
 
 
 @contextmanager

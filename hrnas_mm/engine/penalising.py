@@ -11,7 +11,6 @@ from ..resume.state import bare_model
 from ..search import check_optimizer
 from .search import Search
 
-
 LOSS = 'loss_resource'
 
 

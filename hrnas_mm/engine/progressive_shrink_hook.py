@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from .. import compat
+from ..files import weights_in
 from ..registry import HOOKS, register_in
 from ..resume import resume_exactly_
 from ..resume.state import bare_model, trains
@@ -33,7 +34,7 @@ from .penalising import Penalising
 from .progress import LiveLine
 from .recalibration import recalibrate_runner_
 from .results import write_results, write_rung
-from .search import Search
+from .search import Search, check_state
 from .surgery import (
     apply_architecture_to_runner_,
     importances_of_runner,
@@ -237,13 +238,14 @@ class ProgressiveShrinkHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Take over the architecture before weights and states are set."""
-        state_dict = checkpoint.get('state_dict', checkpoint)
-        found = fitting_architecture(state_dict, bare_model(runner))
+        weights = weights_in(checkpoint)
+        found = fitting_architecture(weights, bare_model(runner))
         if not self._trains:
             return
         apply_architecture_to_runner_(runner, found)
         if runner._resume:
             self._resumed = take_search_state_(checkpoint)
+            check_state(self._resumed)
 
     # The end
 

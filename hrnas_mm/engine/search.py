@@ -23,6 +23,7 @@ from .options import SearchOptions
 from .plan import make_controller, make_schedule
 
 Facts = dict[str, Any]
+BUDGET_STATE = {'last_shrink', 'rho', 'begin', 'start'}
 
 
 @dataclass
@@ -38,6 +39,32 @@ class History:
     shrinks: list[Facts] = field(default_factory=list)
     evaluations: list[Facts] = field(default_factory=list)
     rungs: list[Facts] = field(default_factory=list)
+
+
+def check_state(state: Any) -> None:
+    """Raise ValueError unless a checkpoint has what a search goes on from.
+
+    One without a search has None.
+    """
+    if state is None:
+        return
+    try:
+        controller = state['controller']
+        history = History(**state['history'])
+        whole = (
+            set(controller) in ({'last_shrink'}, BUDGET_STATE)
+            and all(isinstance(v, (int, float)) for v in controller.values())
+            and all(
+                set(facts) >= {'iter', 'costs'}
+                for entries in vars(history).values()
+                for facts in entries
+            )
+        )
+        state['settings'].items()
+    except (AttributeError, IndexError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise ValueError('what it says of its search is damaged')
 
 
 class Search:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..files import read_checkpoint
+from ..files import read_checkpoint, weights_in
 from ..search import (
     apply_architecture_,
     architecture_in,
@@ -60,11 +60,10 @@ def _resize_before_loading(
     unexpected: list[str],
     errors: list[str],
 ) -> None:
-    found = architecture_in(state_dict, module, prefix)
-    if found is None:
-        return
     try:
-        apply_architecture_(module, found)
+        found = architecture_in(state_dict, module, prefix)
+        if found is not None:
+            apply_architecture_(module, found)
     except ValueError as error:
         errors.append(str(error))
 
@@ -91,6 +90,11 @@ def load_architecture(
             )
         return found
     counts = read_architecture(arch) if isinstance(arch, str) else dict(arch)
+    for name in counts:
+        if not isinstance(name, str):
+            raise ValueError(
+                f'arch must be {{unit name: count}}, got {name!r} for a name'
+            )
     prefix = _prefix(architecture_of(module), counts)
     return {
         name[len(prefix) :]: count
@@ -125,20 +129,26 @@ def _of_init_cfg(
 
 def _in_checkpoint(path: str, module: nn.Module) -> Architecture | None:
     checkpoint = read_checkpoint(path)
-    state_dict: dict[str, Tensor] = checkpoint.get('state_dict', checkpoint)
     names = {id(param): name for name, param in module.named_parameters()}
     units = named_search_units(module).values()
     alphas = [names[id(unit.alpha)] for unit in units]
-    return architecture_in(state_dict, module, _prefix(alphas, state_dict))
+    try:
+        weights = weights_in(checkpoint)
+        return architecture_in(weights, module, _prefix(alphas, weights))
+    except ValueError as error:
+        raise ValueError(f'{path} cannot be loaded: {error}') from error
 
 
 def _prefix(own: Iterable[str], names: Iterable[str]) -> str:
     """What stands before most of a module's own names in a whole model's."""
     own = set(own)
+    depth = max((name.count('.') for name in own), default=0)
     found = Counter[str]()
     for name in names:
-        parts = name.split('.')
+        first, *rest = name.rsplit('.', depth + 1)
+        parts = [first, *rest] if len(rest) <= depth else rest
         for i in range(len(parts)):
             if '.'.join(parts[i:]) in own:
-                found[''.join(part + '.' for part in parts[:i])] += 1
+                own_name = '.'.join(parts[i:])
+                found[name.removesuffix(own_name)] += 1
     return found.most_common(1)[0][0] if found else ''

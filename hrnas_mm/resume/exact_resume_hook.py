@@ -14,6 +14,7 @@ from .files import (
     check_whole,
     guard_loading_,
     guard_saving_,
+    reading,
 )
 from .lock import lock_, remove_leftovers_, unlock_
 from .plain import plain_checkpoint_, restore_checkpoint_
@@ -96,20 +97,23 @@ class ExactResumeHook(Hook):
             compat.reseed_loading_(runner)
         own_generators_(runner)
         if self._resumed is not None:
-            self._go_on(runner, self._resumed)
+            with reading(runner._load_from or runner.work_dir, runner):
+                self._restore(runner, self._resumed)
+            self._evaluate_what_is_due(runner)
             self._resumed = None
 
-    def _go_on(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
+    def _restore(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
         rng = restore_state_(runner, checkpoint)
         compat.restore_early_stopping_(runner, checkpoint)
-        self._last_val = checkpoint.get('last_val', 0)
+        self._last_val = int(checkpoint.get('last_val', 0))
         if rng is not None:
             set_rng_state(rng)
+            restore_before_new_data_(runner, rng)
+
+    def _evaluate_what_is_due(self, runner: Runner) -> None:
         # A checkpoint is older than the evaluation of its iteration.
         if self._last_val < last_due(runner):
             runner.val_loop.run()
-        if rng is not None:
-            restore_before_new_data_(runner, rng)
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Let an epoch's data depend on nothing that a resume forgets."""
@@ -126,16 +130,17 @@ class ExactResumeHook(Hook):
         self, runner: Runner, metrics: dict[str, float] | None = None
     ) -> None:
         """Restore the generators that the evaluation has moved."""
-        self._restore_()
+        self._restore_generators()
         self._before_val = None
 
-    def _restore_(self) -> None:
+    def _restore_generators(self) -> None:
         if self._before_val is not None:
             set_rng_state(self._before_val)
 
     def before_checkpoint(self, runner: Runner) -> None:
         """Gather, on all ranks, what the first rank then saves."""
-        self._restore_()  # the best is saved before its evaluation is over
+        # The best is saved before its evaluation is over.
+        self._restore_generators()
         self._state = gather_state(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

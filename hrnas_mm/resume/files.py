@@ -2,7 +2,6 @@
 
 import os
 import os.path as osp
-import pickle
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,37 +17,57 @@ from ..files import read_checkpoint, replacing
 
 
 def guard_loading_(runner: Runner) -> None:
-    """Let a checkpoint that cannot be loaded name itself and the reason.
+    """Let what a runner loads run no code, and errors name the file.
 
     Where the note of the latest checkpoint was cut off, the newest
     checkpoint takes its place.
     """
-    if 'load_checkpoint' in vars(runner):
+    if 'load_or_resume' in vars(runner):
         return
-    load = runner.load_checkpoint
+    init_weights, load = runner._init_model_weights, runner.load_or_resume
 
-    def load_checkpoint(filename: str, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return load(filename, *args, **kwargs)
-        except (RuntimeError, OSError, EOFError, ValueError) as error:
-            problem = str(error)
-        except pickle.UnpicklingError:
-            problem = (
-                'it is no checkpoint, or it holds Python objects, which could '
-                'run code; only tensors and plain types are loaded'
-            )
+    def init_model_weights() -> None:
+        with compat.plain_loading():
+            init_weights()
+
+    def load_or_resume() -> None:
+        path = runner._load_from
+        if path is None and runner._resume:
+            path = find_latest_checkpoint(runner.work_dir)
+        with reading(path, runner), compat.plain_loading():
+            load()
+
+    runner._init_model_weights = init_model_weights
+    runner.load_or_resume = load_or_resume
+    if runner._resume and runner._load_from is None:
+        if is_main_process():
+            _mend_note(runner)
+        barrier()
+
+
+@contextmanager
+def reading(path: str | None, runner: Runner) -> Iterator[None]:
+    """Let an error in what a checkpoint holds name it, and say what to do.
+
+    Raises:
+        RuntimeError: In place of any error: what a file that is damaged
+            leads to cannot be told in advance.
+    """
+    try:
+        yield
+    except Exception as error:
+        problem = str(error)
+        if not isinstance(error, (ValueError, OSError, RuntimeError)):
+            problem = f'{type(error).__name__}: {problem}'
+        problem = problem.replace(f'{path} is', 'it is').rstrip('.')
         advice = (
             '. To go on from an earlier one, give its path after --resume'
             if runner._resume
             else ''
         )
-        raise RuntimeError(f'{filename} cannot be loaded: {problem}{advice}')
-
-    runner.load_checkpoint = load_checkpoint
-    if runner._resume and runner._load_from is None:
-        if is_main_process():
-            _mend_note(runner)
-        barrier()
+        raise RuntimeError(
+            f'{path} cannot be loaded: {problem}{advice}'
+        ) from error
 
 
 def _mend_note(runner: Runner) -> None:

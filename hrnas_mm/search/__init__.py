@@ -21,9 +21,10 @@ from .description import (
     write_architecture,
 )
 from .formulas import count_params
+from .optimizer import check_optimizer, try_out
 from .penalty import ResourcePenalty
 from .schedule import Schedule, linear_warmup
-from .shrink import check_optimizer, importances, select_alive, shrink_
+from .shrink import importances, select_alive, shrink_
 from .trace import Trace, trace
 from .units import (
     Axis,
@@ -75,6 +76,7 @@ __all__ = [
     'select_within',
     'shrink_',
     'trace',
+    'try_out',
     'uniform_architecture',
     'write_architecture',
 ]

@@ -39,6 +39,9 @@ def architecture_in(
         None if ``state_dict`` has none of the model's importance factors:
         it is of another network then. Modules that it knows nothing of, as
         when it is of another task, keep the size that they have.
+
+    Raises:
+        ValueError: If an importance factor is no vector.
     """
     names = {id(param): name for name, param in model.named_parameters()}
     keys = {
@@ -48,28 +51,41 @@ def architecture_in(
     if not any(key in state_dict for key in keys.values()):
         return None
     # Of a module that has lost all its units, a bias is left.
-    modules = {
-        key[:dot]
-        for key in state_dict
-        for dot in range(len(key))
-        if key[dot] == '.'
+    searchables = {
+        prefix + module if module else '': (module, searchable)
+        for module, searchable in named_searchables(model)
     }
+    there = {'', *_modules_of(state_dict, searchables)}
     known = {
         join(module, unit)
-        for module, searchable in named_searchables(model)
+        for name, (module, searchable) in searchables.items()
         for unit in searchable.unit_names
-        if not module or prefix + module in modules
+        if name in there
     }
     sizes = {
         unit: 0 if unit in known else count
         for unit, count in architecture_of(model).items()
     }
-    found = {
-        unit: len(state_dict[key])
-        for unit, key in keys.items()
-        if key in state_dict
-    }
+    found = {}
+    for unit, key in keys.items():
+        if key in state_dict:
+            shape = state_dict[key].shape
+            if len(shape) != 1:
+                raise ValueError(
+                    f'{key} must have one dimension, got shape {tuple(shape)}'
+                )
+            found[unit] = shape[0]
     return {**sizes, **found}
+
+
+def _modules_of(keys: Iterable[str], known: Iterable[str]) -> set[str]:
+    """Return the names that stand before keys, as deep as known ones are."""
+    depth = max(name.count('.') for name in known) + 1
+    found = set()
+    for key in keys:
+        parts = key.split('.', depth)[:-1]
+        found |= {'.'.join(parts[: i + 1]) for i in range(len(parts))}
+    return found
 
 
 def apply_architecture_(
@@ -153,5 +169,5 @@ def is_count(value: object) -> bool:
 
 def like(name: str, known: Iterable[str]) -> str:
     """Return a guess at what a misspelt name was to be, for an error."""
-    found = get_close_matches(name, list(known), 1)
+    found = get_close_matches(str(name)[:999], list(known), 1)
     return f'; did you mean {found[0]!r}?' if found else ''

@@ -44,11 +44,44 @@ def read_record(work_dir: str) -> dict[str, Any]:
             f'{work_dir} has no {RECORD}: it is not the work_dir of a search '
             'with ProgressiveShrinkHook'
         )
-    record = upgraded_record(read_json(path))
-    is_record = isinstance(record, dict) and record.get('schema') == SCHEMA
-    if not is_record or not record.get('history'):
+    record = read_json(path)
+    try:
+        record = upgraded_record(record)
+    except (AttributeError, KeyError, TypeError):  # of 0.1, and damaged
+        record = None
+    if not _is_record(record):
         raise ValueError(f'{path} is not the record of a search')
     return record
+
+
+def _is_record(record: Any) -> bool:
+    if not isinstance(record, dict) or record.get('schema') != SCHEMA:
+        return False
+    facts = {'iter': (int,), 'costs': (dict,)}
+    kinds: dict[str, tuple[type, ...]] = dict(
+        supernet=(dict,), costs=(dict,), input_shape=(list,), begin=(int,),
+        end=(int,), max_iters=(int,), target=(dict, type(None)),
+        history=(list,), evaluations=(list,), rungs=(list,),
+    )  # fmt: skip
+    return (
+        bool(record.get('history'))
+        and _has(record, kinds)
+        and all(
+            _has(entry, {**facts, **more})
+            for name, more in (
+                ('history', dict(counts=(list,), rho=(int, float))),
+                ('evaluations', dict(metrics=(dict,))),
+                ('rungs', dict(metrics=(dict,), name=(str,))),
+            )
+            for entry in record[name]
+        )
+    )
+
+
+def _has(entry: Any, kinds: Mapping[str, tuple[type, ...]]) -> bool:
+    return isinstance(entry, dict) and all(
+        isinstance(entry.get(name), kind) for name, kind in kinds.items()
+    )
 
 
 def architecture_at(record: Mapping[str, Any], index: int) -> Architecture:

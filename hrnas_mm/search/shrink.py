@@ -1,11 +1,12 @@
 """Removing dead elements: choose them, then slice everything they own."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from .optimizer import check_optimizer, forget_, slice_state_
 from .trace import evaluating
 from .units import Axis, SearchUnit, named_search_units, named_searchables
 
@@ -111,7 +112,7 @@ def shrink_(
         for _, searchable in named_searchables(model):
             searchable.drop_empty_()
     if optimizer is not None:
-        _forget_(optimizer, before, model.parameters())
+        forget_(optimizer, before, model.parameters())
 
 
 def _check_keep(
@@ -133,29 +134,6 @@ def _check_keep(
         raise ValueError('every element of every search unit would be removed')
 
 
-def check_optimizer(optimizer: Optimizer, params: Iterable[Tensor]) -> None:
-    """Raise TypeError if the optimizer's state cannot be sliced.
-
-    Args:
-        optimizer: Has made a step, or there is no state to look at.
-        params: Whose state is looked at.
-    """
-    for param in params:
-        for key, value in optimizer.state.get(param, {}).items():
-            if _is_scalar(value) or value.shape == param.shape:
-                continue
-            raise TypeError(
-                f'{type(optimizer).__name__} cannot be shrunk: its state '
-                f'{key!r} has shape {tuple(value.shape)} for a parameter of '
-                f'shape {tuple(param.shape)}; use an optimizer with '
-                'element-wise state, such as SGD, RMSprop, Adam or AdamW'
-            )
-
-
-def _is_scalar(value: object) -> bool:
-    return not isinstance(value, Tensor) or value.dim() == 0
-
-
 def _absorb(unit: SearchUnit, index: Tensor) -> None:
     if unit.absorb is None:
         return
@@ -169,10 +147,10 @@ def _slice_(axis: Axis, index: Tensor, optimizer: Optimizer | None) -> None:
     if not isinstance(tensor, nn.Parameter):
         setattr(axis.module, axis.name, tensor.index_select(axis.dim, index))
         return
-    state = optimizer.state.get(tensor, {}) if optimizer is not None else {}
-    for key, value in state.items():
-        if not _is_scalar(value):
-            state[key] = value.index_select(axis.dim, index)
+    if optimizer is not None:
+        slice_state_(
+            optimizer, tensor, lambda t: t.index_select(axis.dim, index)
+        )
     _replace_(tensor, tensor.data.index_select(axis.dim, index))
 
 
@@ -202,17 +180,3 @@ def _refresh_sizes_(module: nn.Module) -> None:
         module.num_features = len(module.weight)
     elif isinstance(module, nn.Linear):
         module.out_features, module.in_features = module.weight.shape
-
-
-def _forget_(
-    optimizer: Optimizer,
-    before: list[nn.Parameter],
-    after: Iterable[nn.Parameter],
-) -> None:
-    """Let parameters that left the model leave the optimizer too."""
-    gone = {id(param) for param in before} - {id(param) for param in after}
-    for group in optimizer.param_groups:
-        for param in group['params']:
-            if id(param) in gone:
-                optimizer.state.pop(param, None)
-        group['params'] = [p for p in group['params'] if id(p) not in gone]

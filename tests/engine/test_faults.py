@@ -14,6 +14,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from hrnas_mm.building import load_network
 from hrnas_mm.resume.lock import lock_
 from hrnas_mm.resume.state import bare_model
 from hrnas_mm.search import architecture_of, named_search_units
@@ -299,6 +300,45 @@ def test_resuming_from_what_is_no_checkpoint_of_a_run(tmp_path, search):
         run(load_from(tmp_path, path))
 
 
+ALPHA = 'backbone.fuse.mixconv.paths.k3.depthwise.norm.weight'
+DEEP = 'x' + '.x' * 20_000
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (dict(state_dict=[1]), 'state_dict must be tensors by their names'),
+        (dict(state_dict={1: torch.ones(1)}), 'got 1 of type Tensor'),
+        (dict(state_dict={ALPHA: 5}), 'norm.weight. of type int'),
+        (dict(state_dict={ALPHA: torch.tensor(1.0)}), 'one dimension'),
+        (dict(state_dict={DEEP: torch.ones(1)}), 'it is of another network'),
+        (dict(search=dict(history=5)), 'says of its search is damaged'),
+        (dict(search=5), 'says of its search is damaged'),
+        (dict(optimizer=5), '.pop'),
+        (dict(meta=[]), 'indices'),
+        (dict(rng_state=[5]), 'subscript'),
+        (dict(early_stopping=5), 'not iterable'),
+        (dict(message_hub=dict(log_scalars=5)), '.items'),
+    ],
+)
+def test_damaged_checkpoints_are_named(tmp_path, search, change, message):
+    path = tmp_path / 'bad.pth'
+    torch.save({**torch.load(search / 'iter_4.pth'), **change}, path)
+    cfg = load_from(tmp_path / 'run', path)
+    cfg.custom_hooks.append(
+        dict(type='EarlyStoppingHook', monitor='accuracy', rule='greater')
+    )
+    with pytest.raises(RuntimeError, match=f'bad.pth cannot .*{message}'):
+        run(cfg)
+    if 'state_dict' in change:
+        for function in (
+            lambda: tiny.supernet(arch=str(path)),
+            lambda: load_network(tiny.config(tmp_path), str(path)),
+        ):
+            with pytest.raises(ValueError, match='bad.pth'):
+                function()
+
+
 class Malice:
     """Unpickled, it writes a file."""
 
@@ -310,8 +350,18 @@ class Malice:
 
 
 @pytest.mark.parametrize('plain', [False, True], ids=['zip', 'pickle'])
-def test_loading_runs_no_code(tmp_path, search, plain):
-    """Neither as a checkpoint, nor as arch=, nor as pretrained weights."""
+def test_loading_runs_no_code(tmp_path, search, plain, monkeypatch):
+    """Neither as a checkpoint, nor as arch=, nor as pretrained weights.
+
+    Whatever the environment says, and whatever torch's default is, which
+    before 2.6 was to run it.
+    """
+    if plain:
+        monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', '1')
+    else:
+        monkeypatch.setattr(
+            torch.serialization, '_default_to_weights_only', lambda m: False
+        )
     checkpoint = torch.load(search / 'searched/model.pth')
     checkpoint['meta']['note'] = Malice(str(tmp_path / 'proof'))
     path = tmp_path / 'model.pth'
@@ -324,6 +374,10 @@ def test_loading_runs_no_code(tmp_path, search, plain):
             run(load_from(tmp_path / f'run{resume}', path, resume))
     with pytest.raises(RuntimeError, match='which could run code'):
         Runner.from_cfg(load_from(tmp_path / 'test', path, False)).test()
+    runner = Runner.from_cfg(tiny.config(tmp_path / 'init'))
+    runner.model.init_cfg = dict(type='Pretrained', checkpoint=str(path))
+    with pytest.raises(ValueError, match='which could run code'):
+        runner.train()
     for options in (
         dict(arch=str(path)),
         dict(init_cfg=dict(type='Pretrained', checkpoint=str(path))),

@@ -92,6 +92,7 @@ def test_architecture_of_another_supernet_is_refused(change, message):
     [
         ('{', 'is not JSON'),
         ('[]', 'schema'),
+        ('[' * 100_000, 'nested too deep'),
         ('{"schema": 3, "units": {}}', 'schema'),
         ('{"schema": 2}', 'units'),
         (

@@ -81,6 +81,17 @@ def test_same_search_same_page(work_dir):
     assert len(svgs[0]) == 5 and svgs[0] == svgs[1]
 
 
+@pytest.mark.parametrize(
+    'change', [dict(history=5), dict(schema=1, supernet=5), dict(rungs=[1])]
+)
+def test_damaged_record(work_dir, tmp_path, change):
+    record = json.loads((work_dir / 'search.json').read_text())
+    path = tmp_path / 'search.json'
+    path.write_text(json.dumps({**record, **change}))
+    with pytest.raises(ValueError, match=f'{path} is not the record of a sea'):
+        write_report(str(tmp_path / 'page.html'), str(tmp_path))
+
+
 def test_no_search(tmp_path):
     with pytest.raises(ValueError, match='no search.json: it is not the'):
         write_report(str(tmp_path / 'report.html'), str(tmp_path))
