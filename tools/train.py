@@ -8,6 +8,7 @@ from mmengine.config import Config
 from hrnas_mm.building import build_runner
 from hrnas_mm.cli.config import add_runner_arguments, prepare_config
 from hrnas_mm.cli.errors import clear_errors
+from hrnas_mm.resume.files import telling_of_full_disk
 
 
 def parse_args() -> argparse.Namespace:
@@ -66,7 +67,7 @@ def main() -> None:
         cfg = prepare_config(args.config, args.cfg_options, args.work_dir)
         set_arguments_(cfg, args)
         runner = build_runner(cfg, 'train_dataloader', 'val_dataloader')
-    with clear_errors(anyones=()):
+    with clear_errors(anyones=()), telling_of_full_disk(runner):
         runner.train()
 
 

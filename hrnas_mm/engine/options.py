@@ -1,11 +1,13 @@
 """The options of a search, as a config gives them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..search import COSTS
 from ..search.budget import Target
 
+COUNTS = ('interval', 'warmup', 'begin', 'end', 'calibration_batches')
 PENALTIES = ('l1', 'proximal')
 
 
@@ -32,12 +34,10 @@ class SearchOptions:
     calibration_batches: int
 
     def __post_init__(self) -> None:
-        for name in (
-            'threshold', 'warmup', 'calibration_batches', 'rho', 'begin',
-        ):  # fmt: skip
-            value = getattr(self, name)
-            if value is not None and not value >= 0:
-                raise ValueError(f'{name} must not be negative, got {value}')
+        for name in ('threshold', 'rho'):
+            self._check_number(name, (int, float))
+        for name in COUNTS:
+            self._check_number(name, (int,))
         if self.target is None and (self.rho is None or self.interval is None):
             raise ValueError(
                 'target must be given, or rho and interval, got '
@@ -57,6 +57,20 @@ class SearchOptions:
         self._check_choice('penalty', PENALTIES)
         if self.cost is not None:
             self._check_choice('cost', tuple(COSTS))
+
+    def _check_number(self, name: str, kinds: tuple[type, ...]) -> None:
+        value = getattr(self, name)
+        if value is None:
+            return
+        if not isinstance(value, (int, float)) or type(value) not in kinds:
+            raise ValueError(
+                f'{name} must be a {"whole " if float not in kinds else ""}'
+                f'number, got {value!r}'
+            )
+        if not 0 <= value < math.inf:
+            raise ValueError(
+                f'{name} must be finite and not negative, got {value}'
+            )
 
     def _check_choice(self, name: str, known: Sequence[str]) -> None:
         value = getattr(self, name)

@@ -69,12 +69,22 @@ def make_controller(
 
 
 def _alpha_lr(runner: Runner) -> float:
-    """Return the largest learning rate that importance factors will have."""
+    """Return the largest learning rate that importance factors will have.
+
+    Raises:
+        ValueError: If it is 0: a proximal step is as large as that.
+    """
     units = named_search_units(bare_model(runner)).values()
     alphas = {id(unit.alpha) for unit in units}
-    return max(
+    rate = max(
         group.get(key, 0.0)
         for group in runner.optim_wrapper.optimizer.param_groups
         if any(id(param) in alphas for param in group['params'])
         for key in ('lr', 'initial_lr', 'max_lr')
     )
+    if rate <= 0:
+        raise ValueError(
+            "penalty='proximal' needs a learning rate, but optim_wrapper."
+            f'optimizer.lr of the importance factors is {rate}'
+        )
+    return float(rate)

@@ -67,12 +67,17 @@ def write_results(runner: Runner, search: Search) -> None:
         runner, search, tables=[table._asdict() for table in tables]
     )
     page = osp.join(runner.work_dir, 'report.html')
-    with failing_clearly(page, runner):
-        write_report(page, runner.work_dir)
     runner.logger.info(
         f'Search finished; see {folder} and {page}\n'
         + '\n'.join(map(str, tables))
     )
+    try:
+        write_report(page, runner.work_dir)
+    except Exception as error:  # the search is whole without its picture
+        runner.logger.warning(
+            f'{page} could not be drawn: {type(error).__name__}: {error}. '
+            'tools/visualize.py report tries again'
+        )
 
 
 def write_rung(

@@ -1,5 +1,6 @@
 """Checkpoint files: never half written, and errors that say what to do."""
 
+import errno
 import os
 import os.path as osp
 import re
@@ -154,8 +155,26 @@ def failing_clearly(path: str, runner: Runner) -> Iterator[None]:
         yield
     except (OSError, RuntimeError) as error:
         raise RuntimeError(
-            f'{path} could not be written: {error}. {last_whole(runner)} Make '
+            f'{path} could not be written: {str(error).rstrip(".")}. '
+            f'{last_whole(runner)} Make '
             'room, or make the folder writable, and go on with --resume'
+        ) from error
+
+
+@contextmanager
+def telling_of_full_disk(runner: Runner) -> Iterator[None]:
+    """Let a disk that is full, whoever writes, say what to do.
+
+    Raises:
+        RuntimeError: In place of that OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise RuntimeError(
+            f'{error}. {last_whole(runner)} Make room, and go on with --resume'
         ) from error
 
 

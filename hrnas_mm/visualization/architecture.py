@@ -16,6 +16,7 @@ from .style import (
     LINE,
     REMOVED,
     colour_of,
+    drawn,
     label_of,
 )
 
@@ -146,7 +147,7 @@ def _draw(axes: Axes, network: Network, layout: Layout) -> None:
         ylim=(height - 0.55, -0.55),
         aspect='equal',
     )
-    axes.set_title(network.title, fontsize=10, loc='left')
+    axes.set_title(drawn(network.title), fontsize=10, loc='left')
     axes.axis('off')
 
 
@@ -177,7 +178,7 @@ def _draw_pie(axes: Axes, network: Network, block: str, place: Place) -> None:
 def _add_legend(figure: Figure, networks: Sequence[Network]) -> None:
     units = {u: facts for n in networks for u, facts in n.supernet.items()}
     kinds = by_kind(units, {})
-    entries = [(colour_of(kind), label_of(kind)) for kind in kinds]
+    entries = [(colour_of(kind), drawn(label_of(kind))) for kind in kinds]
     entries += [(REMOVED, 'removed'), (EMPTY, 'empty block')]
     figure.legend(
         handles=[

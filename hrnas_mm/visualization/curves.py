@@ -9,11 +9,12 @@ from matplotlib.figure import Figure
 
 from ..search.cost import noun_of, short
 from ..search.record import architecture_at, by_kind
-from .style import BLUE, ORANGE, colour_of, label_of
+from .style import BLUE, ORANGE, colour_of, drawn, label_of
 
 Record = Mapping[str, Any]
 # What people compare, where a framework reports something else first.
 COMPARED = ('mIoU', 'Overall_3D_AP40_moderate')
+MOST = 1e100  # with more, an axis overflows
 LINES = ('-', '--', '-.', ':')  # of costs
 
 
@@ -112,7 +113,8 @@ def _plot_cost(axes: Axes, record: Record) -> None:
             style,
             where='post',
             color=BLUE,
-            label=f'{noun_of(name)}: {short(whole)} → {short(values[-1])}',
+            label=f'{drawn(noun_of(name))}: {short(whole)} → '
+            f'{short(values[-1])}',
         )
     if record['target']:
         amount = record['target']['amount']
@@ -132,15 +134,20 @@ def _plot_metric(axes: Axes, record: Record, metric: str) -> None:
     points = [
         (evaluation['iter'], evaluation['metrics'][metric])
         for evaluation in record['evaluations']
-        if metric in evaluation['metrics']
+        if is_drawable(evaluation['metrics'].get(metric))
     ]
-    axes.set_ylabel(short_name(metric) or 'no evaluation')
+    axes.set_ylabel(drawn(short_name(metric)) or 'no evaluation')
     if not points:
         return
     axes.plot(*zip(*points), 'o--', color=ORANGE)
     axes.margins(y=0.25)
     for step, value in points:
         annotate(axes, f'{value:.3g}', (step, value), (0, 7), ha='center')
+
+
+def is_drawable(value: Any) -> bool:
+    """Return whether a value is a number that fits on an axis."""
+    return isinstance(value, (int, float)) and abs(value) < MOST
 
 
 def annotate(
@@ -152,7 +159,7 @@ def annotate(
 ) -> None:
     """Write a small text beside a point, ``offset`` in points away."""
     axes.annotate(
-        text,
+        drawn(text),
         point,
         xytext=offset,
         textcoords='offset points',
@@ -173,7 +180,7 @@ def _plot_alive(axes: Axes, record: Record) -> None:
             *_steps(record, [100 * counts[kind] / whole for counts in alive]),
             where='post',
             color=colour_of(kind),
-            label=f'{label_of(kind)}: {alive[-1][kind]}',
+            label=f'{drawn(label_of(kind))}: {alive[-1][kind]}',
         )
     axes.set_ylim(0, 105)
     axes.set_ylabel('% alive')

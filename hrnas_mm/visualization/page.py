@@ -61,7 +61,7 @@ def write_report(page: str, work_dir: str) -> None:
         config=_config(work_dir),
     )
     with replacing(page) as new:
-        Path(new).write_text(html, encoding='utf-8')
+        Path(new).write_text(html, encoding='utf-8', errors='replace')
 
 
 def _goal(record: Mapping[str, Any]) -> str:

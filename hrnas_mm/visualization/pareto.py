@@ -6,7 +6,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from ..search.cost import noun_of, short
-from .curves import Record, annotate, main_metric, short_name
+from .curves import (
+    Record,
+    annotate,
+    is_drawable,
+    main_metric,
+    short_name,
+)
+from .style import drawn
 
 MARKERS = 'osD^vPX*'
 RUNS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9')
@@ -54,7 +61,7 @@ def plot_pareto(
             [y for _, y, _ in points],
             marker=MARKERS[i % len(MARKERS)],
             color=RUNS[i % len(RUNS)],
-            label=name,
+            label=drawn(name),
         )
         for x, y, label in points:
             annotate(axes, label, (x, y), (5, -9))
@@ -62,7 +69,7 @@ def plot_pareto(
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(lambda x, _: short(x))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set(xlabel=noun_of(cost), ylabel=short_name(metric))
+    axes.set(xlabel=drawn(noun_of(cost)), ylabel=drawn(short_name(metric)))
     axes.margins(0.12)
     axes.grid(alpha=0.25)
     axes.spines[['top', 'right']].set_visible(False)
@@ -83,5 +90,6 @@ def pareto_points(
     return sorted(
         (network['costs'][cost], network['metrics'][metric], network['name'])
         for network in networks
-        if metric in network['metrics'] and cost in network['costs']
+        if is_drawable(network['metrics'].get(metric))
+        and cost in network['costs']
     )

@@ -24,3 +24,12 @@ def label_of(kind: str) -> str:
     """Write k3 as 3x3."""
     size = kind[1:]
     return f'{size}x{size}' if size.isdigit() else kind
+
+
+def drawn(text: str) -> str:
+    """Return a name as matplotlib draws it as it is.
+
+    Dollars would begin a formula, and what is no text in UTF-8, as in names
+    of files, has no letters.
+    """
+    return text.encode(errors='replace').decode().replace('$', r'\$')

@@ -1,5 +1,6 @@
 """What goes wrong around a run: disks, files, numbers, other settings."""
 
+import errno
 import os
 import pickle
 import resource
@@ -15,6 +16,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from hrnas_mm.building import load_network
+from hrnas_mm.resume.files import telling_of_full_disk
 from hrnas_mm.resume.lock import lock_
 from hrnas_mm.resume.state import bare_model
 from hrnas_mm.search import architecture_of, named_search_units
@@ -144,6 +146,18 @@ def test_full_disk_leaves_the_checkpoint_before(tmp_path):
     torch.testing.assert_close(
         everything(again), everything(whole), rtol=0, atol=0
     )
+
+
+def test_a_full_disk_says_what_to_do_whoever_writes(tmp_path, search):
+    cfg = tiny.config(search)
+    cfg.experiment_name += '-full'
+    runner = Runner.from_cfg(cfg)
+    advice = 'No space left.* last whole .*iter_8.pth. Make room, .*--resume'
+    with pytest.raises(RuntimeError, match=advice):
+        with telling_of_full_disk(runner):
+            raise OSError(errno.ENOSPC, 'No space left on device')
+    with pytest.raises(PermissionError), telling_of_full_disk(runner):
+        raise PermissionError(errno.EACCES, 'not mine')
 
 
 def test_folder_that_is_gone(tmp_path):

@@ -104,6 +104,19 @@ def test_checkpoints_say_their_architecture(finished):
     )
 
 
+def test_a_page_that_cannot_be_drawn_is_a_warning(tmp_path, monkeypatch):
+    def fail(page, work_dir):
+        raise OverflowError('no page today')
+
+    monkeypatch.setattr(results, 'write_report', fail)
+    cfg = tiny.config(tmp_path, max_iters=4)
+    cfg.log_level = 'INFO'
+    Runner.from_cfg(cfg).train()
+    log = next(tmp_path.rglob('*.log')).read_text()
+    assert 'could not be drawn: OverflowError: no page today' in log
+    assert read_record(str(tmp_path))['tables']
+
+
 class Odd(tiny.PixelAccuracy):
     """Reports what is no number, and one more metric at the end."""
 

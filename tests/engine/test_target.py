@@ -207,13 +207,24 @@ def test_run_that_ends_too_early_says_so(tmp_path):
         (dict(rho=0.1), 'target must be given, or rho and interval'),
         (dict(target=0.5, rho=0), 'rho must be positive with a target'),
         (dict(target=0.5, penalty='l2'), "penalty must be 'l1' or 'proximal'"),
-        (dict(target=0.5, begin=-1), 'begin must not be negative'),
+        (dict(target=0.5, begin=-1), 'begin must be finite and not negative'),
+        (dict(target=0.5, threshold='x'), "threshold must be a number, .*'x'"),
+        (dict(target=0.5, rho=float('inf')), 'rho must be finite .* got inf'),
+        (dict(target=0.5, begin=2.5), 'begin must be a whole number, got 2.5'),
+        (dict(target=0.5, warmup=True), 'warmup must be a whole number'),
         (dict(target=0.5, interval=0), 'interval must be at least 1'),
     ],
 )
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         ProgressiveShrinkHook(**options)
+
+
+def test_proximal_penalty_without_a_learning_rate(tmp_path):
+    cfg = config(tmp_path, target=0.5, penalty='proximal')
+    cfg.optim_wrapper.optimizer.lr = 0
+    with pytest.raises(ValueError, match='needs a learning rate, .* is 0'):
+        run(cfg)
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,18 @@
 """The page: whole, without a network, and alive in a browser."""
 
 import json
+import math
+import os
 import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
 
+import command_line
 import pytest
 from records import write_work_dir
 
+from hrnas_mm.search.record import write_record
 from hrnas_mm.visualization import write_report
 
 CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
@@ -90,6 +94,27 @@ def test_damaged_record(work_dir, tmp_path, change):
     path.write_text(json.dumps({**record, **change}))
     with pytest.raises(ValueError, match=f'{path} is not the record of a sea'):
         write_report(str(tmp_path / 'page.html'), str(tmp_path))
+
+
+def test_names_and_metrics_that_nobody_expects(tmp_path):
+    """Formulas that are none, names that are no UTF-8, numbers too large."""
+    folder = tmp_path / os.fsdecode(b'cost$\\frac{$\xff')
+    record = write_work_dir(folder)
+    for facts in (record, *record['history'], *record['evaluations']):
+        facts['costs']['cost$\\frac{$'] = 1.0
+    for facts, value in zip(record['evaluations'], (1e308, math.nan, -1e308)):
+        facts['metrics'] = {'mIoU$\\frac{$': value}
+    record['rungs'][0].update(name='$\\frac{$', metrics={'mIoU$\\frac{$': 1})
+    for facts in record['supernet'].values():
+        facts['kind'] = facts['kind'].replace('tokens', '$\\frac{$')
+    write_record(str(folder), record)
+    write_report(str(folder / 'report.html'), str(folder))
+    text = (folder / 'report.html').read_text()
+    assert 'cost$\\frac{$?' in text
+    for name in ('pareto', 'search', 'architecture'):
+        out = tmp_path / f'{name}.png'
+        command_line.checked('tools/visualize.py', name, folder, '--out', out)
+        assert out.exists()
 
 
 def test_no_search(tmp_path):
