@@ -13,6 +13,8 @@ define_torchvision_ops()
 enlarge_onednn_cache()
 
 if find_spec('mmengine'):
-    from . import engine, models, resume  # noqa: F401  (they register)
+    from . import compat, engine, models, resume  # the latter register
 
-__all__ = ['__version__']
+    compat.ignore_pkg_resources()
+
+__all__ = ['__version__', 'engine', 'models', 'resume']

@@ -1,6 +1,5 @@
 """What a config describes, built: its model, its runner, its data."""
 
-import os.path as osp
 from typing import Any
 
 import torch
@@ -16,10 +15,10 @@ from mmengine.registry import (
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from .compat import use_gloo_
+from .compat import quieten_, use_gloo_
+from .data import check_data
 from .files import read_checkpoint, weights_in
-from .frameworks import data_site, framework_of
-from .nested import nested_dicts
+from .frameworks import framework_of
 from .resume import resume_exactly_
 
 
@@ -83,7 +82,7 @@ def build_runner(cfg: Config, *loaders: str) -> Runner:
         loaders: Names of the data loaders whose folders have to be there.
 
     Raises:
-        FileNotFoundError: See :func:`check_data`.
+        FileNotFoundError: See :func:`~hrnas_mm.data.check_data`.
     """
     check_data(cfg, *loaders)
     use_gloo_(cfg)
@@ -93,6 +92,7 @@ def build_runner(cfg: Config, *loaders: str) -> Runner:
         _collate_in_batches_(cfg)
     build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
     runner = build(cfg)
+    quieten_(runner.logger)
     resume_exactly_(runner)
     return runner
 
@@ -104,47 +104,6 @@ def _collate_in_batches_(cfg: Config) -> None:
         if loader is not None:
             loader.setdefault('collate_fn', dict(type='default_collate'))
             loader.setdefault('pin_memory', True)
-
-
-def check_data(cfg: Config, *loaders: str) -> None:
-    """Stop with a hint if a data set's folder is missing.
-
-    Args:
-        cfg: Its ``data_help`` tells where the data comes from; else it is
-            known of the benchmarks' data sets.
-        loaders: Names of data loaders in the config; None there is skipped.
-
-    Raises:
-        FileNotFoundError: Names the folder or the annotation file, and how
-            to get it.
-    """
-    for loader in loaders:
-        for node in nested_dicts(cfg.get(loader) or {}):
-            folder = node.get('data_root')
-            if not folder:
-                continue
-            for key, path in (
-                ('data_root', folder),
-                ('ann_file', osp.join(folder, node.get('ann_file') or '')),
-            ):
-                if not osp.exists(path):
-                    raise FileNotFoundError(
-                        f'{loader}.dataset.{key} {path!r} does not exist. '
-                        f'{_help(cfg, node)}Give another folder with '
-                        '--cfg-options data_root=...'
-                    )
-
-
-def _help(cfg: Config, dataset: dict[str, Any]) -> str:
-    if 'data_help' in cfg:
-        return f'{cfg.data_help} '
-    site = data_site(dataset.get('type', ''))
-    if site is None:
-        return ''
-    return (
-        f'{site.home} To only try it: python tools/make_demo_data.py '
-        f'{site.layout} {dataset["data_root"]}. '
-    )
 
 
 @torch.no_grad()

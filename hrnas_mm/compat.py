@@ -1,8 +1,10 @@
 """Work-arounds for upstream versions; each says what for, and until when."""
 
+import logging
 import os
 import os.path as osp
 import subprocess
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -37,6 +39,24 @@ def reseed_loading_(runner: Runner) -> None:
     )
     if hasattr(loop, 'dataloader_iterator'):
         loop.dataloader_iterator = _InfiniteDataloaderIterator(loop.dataloader)
+
+
+def quieten_(logger: logging.Logger) -> None:
+    """Leave out the log's line per parameter of ``paramwise_cfg``.
+
+    Upstream: mmengine/optim/optimizer/default_constructor.py. Can go when it
+    says them at DEBUG.
+    """
+    logger.addFilter(lambda r: 'paramwise_options -- ' not in r.getMessage())
+
+
+def ignore_pkg_resources() -> None:
+    """Do not repeat that pkg_resources will go.
+
+    Upstream: mmengine/utils/package_utils.py. Can go when that imports
+    importlib.metadata instead.
+    """
+    warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
 
 
 @contextmanager

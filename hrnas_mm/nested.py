@@ -6,6 +6,22 @@ from typing import Any
 import numpy as np
 
 
+def named_dicts(node: Any, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield all dicts in a config with their keys, from the outside in.
+
+    Args:
+        node: A part of a config.
+        key: Its own.
+    """
+    if isinstance(node, dict):
+        yield key, node
+        for name, item in node.items():
+            yield from named_dicts(item, f'{key}.{name}')
+    if isinstance(node, (list, tuple)):
+        for i, item in enumerate(node):
+            yield from named_dicts(item, f'{key}[{i}]')
+
+
 def nested_dicts(node: Any) -> Iterator[dict[str, Any]]:
     """Yield all dicts in a config, from the outside in."""
     if isinstance(node, dict):

@@ -6,8 +6,10 @@ import os
 from mmengine.config import Config
 
 from hrnas_mm.building import build_runner
+from hrnas_mm.cli.checks import check_config
 from hrnas_mm.cli.config import add_runner_arguments, prepare_config
 from hrnas_mm.cli.errors import clear_errors
+from hrnas_mm.data import check_data
 from hrnas_mm.resume.files import telling_of_full_disk
 
 
@@ -66,6 +68,8 @@ def main() -> None:
     with clear_errors():
         cfg = prepare_config(args.config, args.cfg_options, args.work_dir)
         set_arguments_(cfg, args)
+        check_data(cfg, 'train_dataloader', 'val_dataloader')
+        check_config(cfg)
         runner = build_runner(cfg, 'train_dataloader', 'val_dataloader')
     with clear_errors(anyones=()), telling_of_full_disk(runner):
         runner.train()

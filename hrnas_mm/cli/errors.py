@@ -24,14 +24,17 @@ def clear_errors(
     try:
         yield
     except Exception as error:
-        if not isinstance(error, anyones) and not _is_ours(error):
+        if not isinstance(error, anyones) and not is_ours(error):
             raise
         print(f'error: {error}', file=sys.stderr)
         raise SystemExit(2) from error
 
 
-def _is_ours(error: BaseException | None) -> bool:
-    """Whether a ``raise`` of ours is its origin; registries raise it anew."""
+def is_ours(error: BaseException | None) -> bool:
+    """Return whether a ``raise`` of ours is an error's origin.
+
+    Registries raise it anew.
+    """
     while error is not None:
         # The last frame; an error that was never raised has none.
         for frame, line in list(traceback.walk_tb(error.__traceback__))[-1:]:

@@ -16,28 +16,9 @@ from mmengine.optim import (
 from mmengine.runner import Runner
 from torch import nn
 
-from ..measure.counting import image_channels
 from ..resume.files import last_whole
 from ..resume.rng import forked_rng
 from ..search import importances, try_out
-
-
-def check_images(runner: Runner, model: nn.Module) -> None:
-    """Raise ValueError if the images do not fit the backbone's in_channels.
-
-    Data sets whose input is not one image tensor are not looked at.
-    """
-    expected = image_channels(getattr(model, 'backbone', nn.Identity()))
-    with forked_rng(0):
-        sample = runner.train_dataloader.dataset[0]
-    image = sample.get('inputs') if isinstance(sample, dict) else None
-    if not isinstance(image, torch.Tensor) or expected is None:
-        return
-    if len(image) != expected:
-        raise ValueError(
-            f'model.backbone.in_channels is {expected}, but the images of '
-            f'train_dataloader.dataset have {len(image)} channels'
-        )
 
 
 def check_runner(runner: Runner, search_hook: Hook) -> None:

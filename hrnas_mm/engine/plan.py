@@ -18,14 +18,25 @@ LEARN, SHRINKS, FINISH = 1 / 8, 20, 1 / 4
 L1_RHO = 3e-4
 
 
-def make_schedule(options: SearchOptions, runner: Runner) -> Schedule:
+def make_schedule(
+    options: SearchOptions,
+    max_iters: int,
+    epoch_length: int,
+    accumulative_counts: int = 1,
+) -> Schedule:
     """Count in iterations what the options may count in epochs.
+
+    Args:
+        options: Of the search.
+        max_iters: The length of the run.
+        epoch_length: The number of iterations in an epoch.
+        accumulative_counts: The number of iterations in an optimizer's step.
 
     Raises:
         ValueError: If the search with a target would not end within the run.
     """
-    per = len(runner.train_dataloader) if options.by_epoch else 1
-    total, begin, end = runner.max_iters // per, options.begin, options.end
+    per = epoch_length if options.by_epoch else 1
+    total, begin, end = max_iters // per, options.begin, options.end
     if options.target is None:
         begin = begin or 0
         end = total if end is None else end
@@ -34,20 +45,18 @@ def make_schedule(options: SearchOptions, runner: Runner) -> Schedule:
         last = max(begin + 1, int((1 - FINISH) * total))
         end = last if end is None else end
     interval = options.interval or max(1, (end - begin) // SHRINKS)
-    schedule = Schedule(
+    # A shrink waits for the end of a gradient accumulation.
+    most = (max_iters - accumulative_counts) // per
+    if options.target is not None and not begin < end <= most:
+        unit = 'epochs' if options.by_epoch else 'iterations'
+        raise ValueError(
+            f'end must be after begin={begin} and at most {most} {unit}, so '
+            f'that the network meets its target within the run of {total}, '
+            f'got {end}'
+        )
+    return Schedule(
         begin * per, end * per, interval * per, options.warmup * per
     )
-    # A shrink waits for the end of a gradient accumulation.
-    most = runner.max_iters - runner.optim_wrapper._accumulative_counts
-    if options.target is not None and not (
-        schedule.begin < schedule.end <= most
-    ):
-        raise ValueError(
-            f'end must be after begin={schedule.begin} and at most {most} '
-            'iterations, so that the network meets its target within the '
-            f'run of {runner.max_iters}, got {schedule.end}'
-        )
-    return schedule
 
 
 def make_controller(

@@ -20,12 +20,12 @@ from ..search.budget import Target
 from ..search.schema1 import take_search_state_
 from .best import count_from_target_on_
 from .checks import (
-    check_images,
     check_losses,
     check_runner,
     check_weights,
     stopping,
 )
+from .data_checks import check_fit
 from .evaluation import evaluate
 from .journal import announce, note_evaluation, note_shrink
 from .milestones import Milestone
@@ -134,7 +134,7 @@ class ProgressiveShrinkHook(Hook):
         if trains(runner) and not self._trains:  # no test after a training
             check_runner(runner, self)
             self.search = Search(self.options, runner)
-            check_images(runner, bare_model(runner))
+            check_fit(runner, bare_model(runner))
         self._trains = trains(runner)
         resume_exactly_(runner)
 

@@ -97,7 +97,12 @@ class Search:
         self.milestones = parse_milestones(
             options.milestones, self.cost_model, self.budget
         )
-        self.schedule = make_schedule(options, runner)
+        self.schedule = make_schedule(
+            options,
+            runner.max_iters,
+            len(runner.train_dataloader),
+            runner.optim_wrapper._accumulative_counts,
+        )
         self.controller = make_controller(
             options, runner, self.budget, self.schedule
         )

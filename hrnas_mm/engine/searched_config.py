@@ -13,7 +13,7 @@ def search_shape(cfg: Config) -> Sequence[int] | None:
 
     A config of a searched network has it on its own.
     """
-    shapes = [hook.get('input_shape') for hook in _hooks(cfg)]
+    shapes = [hook.get('input_shape') for hook in search_hooks(cfg)]
     return next(filter(None, [*shapes, cfg.get('input_shape')]), None)
 
 
@@ -68,8 +68,8 @@ def searched_config(
     return cfg
 
 
-def _hooks(cfg: Config) -> Iterator[ConfigDict]:
-    """Yield the searches that a config asks for."""
+def search_hooks(cfg: Config) -> Iterator[ConfigDict]:
+    """Yield the search hooks of a config, as it writes them."""
     default = (cfg.get('default_hooks') or {}).values()
     for hook in [*(cfg.get('custom_hooks') or []), *default]:
         if _is_ours(hook, SEARCH):

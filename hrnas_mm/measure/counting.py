@@ -19,15 +19,21 @@ def input_shape_of(
         shape: (C, H, W), (H, W), or None for ``data_preprocessor.size``.
 
     Raises:
-        ValueError: If the height and width are nowhere to be found.
+        ValueError: If the height and width are nowhere to be found, or are
+            none.
     """
     shape = shape or getattr(
         getattr(model, 'data_preprocessor', None), 'size', None
     )
-    if shape is None or len(shape) not in (2, 3):
+    if shape is None:
         raise ValueError(
             'input_shape must be given as (H, W) or (C, H, W): the model has '
-            f'no data_preprocessor.size to take it from, got {shape}'
+            'no data_preprocessor.size to take it from'
+        )
+    if len(shape) not in (2, 3) or any(size < 1 for size in shape):
+        raise ValueError(
+            'the input shape must be H W or C H W, each at least 1, got '
+            f'{" ".join(map(str, shape))}'
         )
     if len(shape) == 3:
         return tuple(shape)

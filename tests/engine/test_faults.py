@@ -153,9 +153,11 @@ def test_a_full_disk_says_what_to_do_whoever_writes(tmp_path, search):
     cfg.experiment_name += '-full'
     runner = Runner.from_cfg(cfg)
     advice = 'No space left.* last whole .*iter_8.pth. Make room, .*--resume'
-    with pytest.raises(RuntimeError, match=advice):
-        with telling_of_full_disk(runner):
-            raise OSError(errno.ENOSPC, 'No space left on device')
+    with (
+        pytest.raises(RuntimeError, match=advice),
+        telling_of_full_disk(runner),
+    ):
+        raise OSError(errno.ENOSPC, 'No space left on device')
     with pytest.raises(PermissionError), telling_of_full_disk(runner):
         raise PermissionError(errno.EACCES, 'not mine')
 

@@ -1,0 +1,111 @@
+"""Whether the training data fit the model: looked at before the training."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from ..deploy.dense import dense_part
+from ..measure.counting import image_channels
+from ..resume.rng import forked_rng
+from ..search import trace
+
+LOOKED_AT = 4  # samples
+HEADS = ('decode_head', 'head')
+
+
+def check_fit(runner: Runner, model: nn.Module) -> None:
+    """Raise ValueError if images or labels do not fit the model.
+
+    Data sets whose input is not one image tensor are not looked at.
+
+    Args:
+        runner: Of the training.
+        model: Without its wrapper.
+
+    Raises:
+        ValueError: Names the config key.
+    """
+    dataset: Any = runner.train_dataloader.dataset
+    if not len(dataset):
+        raise ValueError(
+            'train_dataloader.dataset is empty: its data_prefix, suffixes or '
+            'ann_file name no sample'
+        )
+    with forked_rng(0):
+        samples = [dataset[i] for i in range(min(LOOKED_AT, len(dataset)))]
+    samples = [sample for sample in samples if isinstance(sample, dict)]
+    for sample in samples[:1]:
+        image = sample.get('inputs')
+        if isinstance(image, Tensor):
+            _check_channels(image, model)
+            _check_size(image, model, runner.train_dataloader.batch_size)
+    _check_classes(dataset, model)
+    for sample in samples:
+        _check_labels(sample, model)
+
+
+def _check_channels(image: Tensor, model: nn.Module) -> None:
+    expected = image_channels(getattr(model, 'backbone', nn.Identity()))
+    if expected is not None and len(image) != expected:
+        raise ValueError(
+            f'model.backbone.in_channels is {expected}, but the images of '
+            f'train_dataloader.dataset have {len(image)} channels'
+        )
+
+
+def _check_size(image: Tensor, model: nn.Module, batch_size: int) -> None:
+    """Refuse a batch norm of one value: one image, one pixel."""
+    if batch_size != 1 or image.dim() != 3:
+        return
+    sizes = trace(model, image.shape, dense_part(model)).sizes
+    smallest = min(size for calls in sizes.values() for size in calls)
+    if smallest == (1, 1):
+        raise ValueError(
+            f'images of {tuple(image.shape[1:])} pixels are too small for '
+            'train_dataloader.batch_size=1: the lowest resolution is one '
+            'pixel, of which batch norm makes nothing. Give larger images, '
+            'or more of them'
+        )
+
+
+def _check_classes(dataset: Any, model: nn.Module) -> None:
+    classes = getattr(dataset, 'metainfo', {}).get('classes') or ()
+    for key, count in _heads(model):
+        if len(classes) > count:
+            raise ValueError(
+                f'{key}.num_classes is {count}, but train_dataloader.dataset '
+                f'has {len(classes)} classes'
+            )
+
+
+def _check_labels(sample: dict[str, Any], model: nn.Module) -> None:
+    labels = _labels(sample.get('data_samples'))
+    for key, count in _heads(model):
+        ignored = getattr(model.get_submodule(key[6:]), 'ignore_index', None)
+        largest = max((x for x in labels if x != ignored), default=0)
+        if largest >= count:
+            raise ValueError(
+                f'{key}.num_classes is {count}, but a sample of '
+                f'train_dataloader.dataset has the label {largest}: labels '
+                'are 0 to num_classes - 1'
+            )
+
+
+def _labels(sample: Any) -> list[int]:
+    """The labels that an image or its pixels have."""
+    for name in ('gt_sem_seg', 'gt_label'):
+        labels = getattr(sample, name, None)
+        labels = getattr(labels, 'data', labels)
+        if isinstance(labels, Tensor):
+            return labels.unique().int().tolist()
+    return []
+
+
+def _heads(model: nn.Module) -> Iterator[tuple[str, int]]:
+    """Yield the config keys and the classes of heads that have some."""
+    for name in HEADS:
+        count = getattr(getattr(model, name, None), 'num_classes', None)
+        if isinstance(count, int):
+            yield f'model.{name}', count

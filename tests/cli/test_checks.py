@@ -1,0 +1,155 @@
+"""What is wrong in a config, and in the data, is said before a run begins."""
+
+from types import SimpleNamespace
+
+import pytest
+import tiny
+import torch
+from mmengine.structures import BaseDataElement, PixelData
+from torch import nn
+
+from hrnas_mm.cli.checks import check_config
+from hrnas_mm.cli.config import prepare_config
+from hrnas_mm.data import check_data
+from hrnas_mm.engine.data_checks import check_fit
+from hrnas_mm.measure import input_shape_of
+
+HOOK = 'custom_hooks.0'
+
+
+def searching(tmp_path, **options):
+    cfg = tiny.config(tmp_path, rho=None, interval=None, target=0.5)
+    cfg.merge_from_dict(options)
+    return cfg
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        ({f'{HOOK}.taget': 1}, r"hooks\[0\].*'taget'; did .* 'target'?"),
+        ({f'{HOOK}.type': 'ProgressivShrinkHook'}, "did .* 'ProgressiveShri"),
+        ({f'{HOOK}.target': '900G'}, 'target must be at least'),
+        ({f'{HOOK}.threshold': 'x'}, 'threshold must be a number'),
+        ({f'{HOOK}.milestones': [0.4]}, 'is below the target'),
+        ({f'{HOOK}.end': 99}, 'at most 11 iterations'),
+        (
+            {f'{HOOK}.end': 9, f'{HOOK}.by_epoch': True,
+             'train_cfg': dict(_delete_=True, max_epochs=5)},
+            'begin=0 and at most 4 epochs, .* within the run of 5, got 9',
+        ),
+        (
+            {'model.backbone.fuse_chanels': 6},
+            "model.backbone, of .*'fuse_chanels'; did you mean 'fuse_channels",
+        ),
+        (
+            {'model.backbone.transformer.heads': 2},
+            "model.backbone.transformer.*'heads'; did you mean 'num_heads'?",
+        ),
+        ({'model.backbone.type': 'HRNASSupernett'}, "mean 'HRNASSupernet'?"),
+        ({'model.backbone.out_indices': [9]}, '^out_indices must not|^out_in'),
+        ({'model.backbone.type': 'Nothing'}, 'model.*cannot be .*Nothing'),
+        (
+            {'val_cfg': None},
+            'val_cfg must be given, as val_dataloader and val_evaluator are',
+        ),
+        (
+            {'test_cfg': None, 'test_evaluator': None},
+            'test_cfg and test_evaluator must .* test_dataloader is; or none',
+        ),
+    ],
+)  # fmt: skip
+def test_config(tmp_path, options, message):
+    check_config(searching(tmp_path))
+    with pytest.raises(ValueError, match=message) as caught:
+        check_config(searching(tmp_path, **options))
+    assert '\n' not in str(caught.value)
+
+
+def test_part_of_a_framework_that_cannot_be_built():
+    """mmseg asserts it, without a word."""
+    path = 'configs/mmseg/hrnas_demo_1xb8-300_cityscapes-128x256.py'
+    cfg = prepare_config(path, {'model.decode_head.channels': 64})
+    with pytest.raises(
+        ValueError,
+        match='model.decode_head, of type FCNHead, cannot be built: '
+        'AssertionError: assert self.in_channels == self.channels',
+    ):
+        check_config(cfg)
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (
+            dict(data_prefix=dict(img_path='imags')),
+            'train_dataloader.dataset.data_prefix.img_path .*imags. does not '
+            'exist. Give another with --cfg-options train_dataloader.dataset.',
+        ),
+        (dict(data_prefix=dict(img_path='empty')), 'empty. is empty'),
+        (dict(data_prefix='nowhere'), 'data_prefix .*nowhere. does not exist'),
+        (dict(img_suffix='.png'), "ends in '.png', but 'a.jpg'. Give the suf"),
+        (dict(type='mmseg.CityscapesDataset'), "in '_leftImg8bit.png', but"),
+        (dict(seg_map_suffix='.bmp'), "data_prefix.seg_map_path .*'.bmp'"),
+    ],
+)
+def test_folders_of_a_data_set(tmp_path, options, message):
+    for name in ('images/a.jpg', 'labels/a.png', 'empty/'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).mkdir() if name[-1] == '/' else (
+            tmp_path / name
+        ).touch()
+    dataset = dict(
+        type='mmseg.BaseSegDataset',
+        data_root=str(tmp_path),
+        data_prefix=dict(img_path='images', seg_map_path='labels'),
+    )
+    cfg = tiny.config(tmp_path)
+    cfg.train_dataloader.dataset = dataset
+    check_data(cfg, 'train_dataloader')
+    cfg.train_dataloader.dataset = {**dataset, **options}
+    with pytest.raises(FileNotFoundError, match=message):
+        check_data(cfg, 'train_dataloader')
+
+
+class Head(nn.Module):
+    num_classes, ignore_index = 3, 255
+
+
+class Data(list):
+    metainfo = dict(classes=('a', 'b', 'c'))
+
+
+def fit(samples, batch_size=2):
+    loader = SimpleNamespace(dataset=samples, batch_size=batch_size)
+    model = tiny.TinyModel(dict(type='HRNASSupernet', **tiny.SUPERNET))
+    model.decode_head = Head()
+    check_fit(SimpleNamespace(train_dataloader=loader), model)
+
+
+def sample(label, size=32):
+    labels = torch.tensor([[[0, label, 255]]])
+    return dict(
+        inputs=torch.zeros(3, size, size),
+        data_samples=BaseDataElement(gt_sem_seg=PixelData(data=labels)),
+    )
+
+
+def test_data_that_do_not_fit_the_model():
+    fit(Data([sample(2), sample(2, 8)]), batch_size=1)
+    with pytest.raises(ValueError, match='decode_head.num_classes is 3.* 5: '):
+        fit(Data([sample(1), sample(5)]))
+    with pytest.raises(ValueError, match='4, 4. pixels are too small for tra'):
+        fit(Data([sample(1, 4)]), batch_size=1)
+    fit(Data([sample(1, 4)]))
+    with pytest.raises(ValueError, match='train_dataloader.dataset is empty'):
+        fit(Data())
+    more = Data([sample(1)])
+    more.metainfo = dict(classes=tuple('abcd'))
+    with pytest.raises(ValueError, match='is 3, but .* has 4 classes'):
+        fit(more)
+
+
+@pytest.mark.parametrize('shape', [(64,), (3, 0, 4), (1, 2, 3, 4)])
+def test_shape(shape):
+    with pytest.raises(ValueError, match='must be H W or C H W.*got'):
+        input_shape_of(nn.Module(), shape)
