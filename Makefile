@@ -13,6 +13,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DONE := $(VENV)/.done
+SITE = $(wildcard $(VENV)/lib/python3*/site-packages)
 
 # Of each demo: its config, and the layout of its data.
 demo        := mmseg/hrnas_demo_1xb8-300_cityscapes-128x256 cityscapes
@@ -79,7 +80,9 @@ $(DONE)/frameworks: $(TASKS) requirements/nodeps.txt $(DONE)/mmcv
 	$(BIN)/python -m pip install --quiet --no-deps -r requirements/nodeps.txt
 	@touch $@
 
-$(DONE)/hrnas_mm: setup.py requirements/runtime.txt $(DONE)/frameworks
+$(DONE)/hrnas_mm: setup.py requirements/runtime.txt requirements/torchvision_ops.py $(DONE)/frameworks
 	@echo '== Set-up 5/5: hrnas_mm itself, seconds.'
 	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	@cp requirements/torchvision_ops.py $(SITE)/_hrnas_mm_torchvision_ops.py
+	@echo 'import _hrnas_mm_torchvision_ops' > $(SITE)/_hrnas_mm_torchvision_ops.pth
 	@touch $@

@@ -1,5 +1,6 @@
 """What a config describes, built: its model, its runner, its data."""
 
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -25,7 +26,8 @@ from .resume import resume_exactly_
 def build_model(cfg: Config) -> nn.Module:
     """Build the model of a config, for one process on any device."""
     init_default_scope(cfg.get('default_scope', 'mmengine'))
-    return revert_sync_batchnorm(MODELS.build(cfg.model))
+    # Some models write into their config.
+    return revert_sync_batchnorm(MODELS.build(deepcopy(cfg.model)))
 
 
 def load_network(cfg: Config, path: str) -> nn.Module:

@@ -34,7 +34,9 @@ def define_torchvision_ops() -> None:
         build = metadata.version('torchvision')
     except metadata.PackageNotFoundError:
         return
-    if torch.version.cuda is not None or '+cpu' in build or _torchvision_ops:
+    if torch.version.cuda is not None or '+cpu' in build:
+        return
+    if hasattr(torch.ops.torchvision, 'nms'):
         return
     library = torch.library.Library('torchvision', 'DEF')
     for name in ('nms', 'qnms'):

@@ -4,15 +4,20 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+import torch
 from command_line import checked
 from mmengine.registry import HOOKS
 
 from hrnas_mm.building import build_model
-from hrnas_mm.cli.config import prepare_config, search_shape
+from hrnas_mm.cli.config import prepare_config
 from hrnas_mm.engine import ProgressiveShrinkHook
+from hrnas_mm.engine.searched_config import search_shape
 from hrnas_mm.measure import cost_model_of
 from hrnas_mm.search import parse_budget
 
@@ -46,6 +51,36 @@ def test_config(name, tmp_path):
     cost_model = cost_model_of(model, shape)
     for hook in found:
         assert parse_budget(hook.options.target, cost_model).amount > 0
+
+
+def test_what_is_searched_is_used_in_a_process_of_its_own(tmp_path):
+    """Where mmseg is imported before anything of ours."""
+    pytest.importorskip('mmseg')
+    (snippet,) = re.findall(
+        r'```python\n( *from mmseg.apis import .*?)```', README, re.S
+    )
+    demo = ROOT / 'configs/mmseg/hrnas_demo_1xb8-300_cityscapes-128x256.py'
+    (tmp_path / 'my_config.py').write_text(
+        f'_base_ = {str(demo)!r}\n'
+        "custom_imports = dict(imports=['hrnas_mm'])\n"
+    )
+    folder = tmp_path / 'work_dirs/my_config/searched'
+    folder.mkdir(parents=True)
+    model = build_model(prepare_config(str(demo)))
+    meta = dict(dataset_meta=dict(classes=('a',) * 19, palette=[[0] * 3] * 19))
+    state_dict = model.state_dict()
+    torch.save(dict(meta=meta, state_dict=state_dict), folder / 'model.pth')
+    cv2.imwrite(str(tmp_path / 'street.png'), np.zeros((64, 96, 3), np.uint8))
+    code = textwrap.dedent(snippet).replace("model.pth'", "model.pth', 'cpu'")
+    result = subprocess.run(
+        [sys.executable, '-c', f'{code}\nprint(type(result).__name__)'],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert result.stdout.splitlines()[-1] == 'SegDataSample'
+    assert 'Traceback' not in result.stderr
 
 
 NETWORK = """

@@ -12,6 +12,7 @@ import os
 
 import torch
 import torch.nn.functional as F
+from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 from torch import Tensor, nn
 
 from hrnas_mm.building import first_input, load_network
@@ -75,7 +76,12 @@ def main() -> None:
         shape = input_shape_of(model, args.shape or search_shape(cfg))
         batch_size = 2 if args.dynamic_batch else 1
         with replacing(args.out) as new:
-            export_onnx(model, shape, new, args.dynamic_batch, args.opset)
+            print('Exporting: seconds to minutes, with --dynamic-batch most.')
+            with Progress(
+                SpinnerColumn(), TimeElapsedColumn(), transient=True
+            ) as progress:
+                progress.add_task('')
+                export_onnx(model, shape, new, args.dynamic_batch, args.opset)
             for name, images in inputs_to_check(
                 cfg, model, shape, batch_size
             ).items():

@@ -4,6 +4,7 @@ import inspect
 import linecache
 import traceback
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from difflib import get_close_matches
 from typing import Any
 
@@ -111,7 +112,7 @@ def _culprit(cfg: Config) -> str:
     for key, node in cfg.model.items():
         if isinstance(node, Mapping) and 'type' in node:
             try:
-                ALL_MODELS.build(node)
+                ALL_MODELS.build(deepcopy(node))
             except Exception:
                 return f'model.{key}, of type {node["type"]},'
     return f'model, of type {cfg.model.get("type")},'
