@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,19 @@ def mim(wheel, tmp_path_factory):
         return checked('-m', 'mim', *args, cwd=cwd, PYTHONPATH=str(target))
 
     return run
+
+
+def test_tools_of_an_installed_package(wheel, tmp_path):
+    """By ``python -m hrnas_mm``, in any folder."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    run = partial(checked, '-m', 'hrnas_mm', cwd=tmp_path)
+    listed = run(PYTHONPATH=str(tmp_path))
+    for path in (ROOT / 'tools').glob('*.py'):
+        assert f'  {path.stem} ' in listed
+    few = ('--train', 10, '--val', 10)
+    run('make_demo_data', 'imagenet', 'in', *few, PYTHONPATH=str(tmp_path))
+    assert (tmp_path / 'in').is_dir()
 
 
 def test_mim_search(mim):

@@ -17,7 +17,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ..search.cost import short
 from .search import Search
 
 SECONDS = 0.2  # at least, from one refresh to the next
@@ -98,8 +97,8 @@ class LiveLine:
         cost, budget = search.costs[0], search.budget
         # As of the last shrink: to count anew would take its time.
         now = search.history.shrinks[-1]['costs'][cost.name]
-        goal = f' → {short(budget.amount)}' if budget else ''
+        goal = f' → {cost.format(budget.amount)}' if budget else ''
         return (
-            f'{short(now)}{goal} {cost.noun}, '
+            f'{cost.format(now)}{goal} {cost.noun}, '
             f'rho {search.controller.rho_at(runner.iter):.2g}'
         )

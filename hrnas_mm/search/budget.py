@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .cost import COSTS, MACS, Cost, short
+from .cost import COSTS, MACS, Cost
 from .cost_model import CostModel
 
 Amount = int | float | str
@@ -32,7 +32,7 @@ class Budget:
         return self.cost_model.total(architecture)
 
     def __str__(self) -> str:
-        return f'{short(self.amount)} {self.cost.noun}'
+        return f'{self.cost.format(self.amount)} {self.cost.noun}'
 
 
 def parse_budget(
@@ -69,9 +69,9 @@ def parse_budget(
         raise ValueError(f'{name} {error}') from None
     if not least <= amount < whole:
         raise ValueError(
-            f'{name} must be at least {short(least)} (one element per '
-            f'block) and below {short(whole)} (the supernet), got '
-            f'{target!r}, which is {short(amount)} {cost.noun} at input '
+            f'{name} must be at least {cost.format(least)} (one element per '
+            f'block) and below {cost.format(whole)} (the supernet), got '
+            f'{target!r}, which is {cost.format(amount)} {cost.noun} at input '
             f'shape {cost_model.input_shape}'
         )
     return Budget(amount, cost_model)

@@ -11,7 +11,6 @@ from typing import Any
 from torch import Tensor
 
 from .budget import Budget
-from .cost import short
 from .cut import select_within
 from .descent import Descent, allowed
 from .schedule import Schedule
@@ -139,8 +138,8 @@ class BudgetController(Controller):
         if cost < allowed(self.budget.amount)[0]:
             raise ValueError(
                 f'target is {self.budget}, but the network has only '
-                f'{short(cost)} {self.budget.cost.noun} left, and cannot '
-                'grow back'
+                f'{self.budget.cost.format(cost)} {self.budget.cost.noun} '
+                'left, and cannot grow back'
             )
         begin = max(iteration, self.schedule.begin)
         self.descent = self._plan(architecture, begin)

@@ -90,6 +90,14 @@ def _number(text: float | str) -> float | None:
     return value if 0 < value < math.inf else None
 
 
+def amount_of(name: str, amount: float) -> str:
+    """Write an amount of a cost, of a file say, by the cost's name.
+
+    So there is one unit for one cost, wherever it is told.
+    """
+    return COSTS[name].format(amount) if name in COSTS else short(amount)
+
+
 def short(amount: float) -> str:
     """Write 1910000000 as '1.91 G'."""
     for suffix, unit in reversed(SUFFIXES.items()):
@@ -116,7 +124,7 @@ class Macs(Cost):
 
     def format(self, amount: float) -> str:
         """Write an amount in billions."""
-        return f'{amount / 1e9:.4f} G'
+        return f'{amount / 1e9:.4g} G'
 
 
 class Eq6(Cost):
@@ -178,7 +186,7 @@ class Params(Cost):
 
     def format(self, amount: float) -> str:
         """Write an amount in millions."""
-        return f'{amount / 1e6:.3f} M'
+        return f'{amount / 1e6:.4g} M'
 
 
 MACS, PARAMS = Macs(), Params()

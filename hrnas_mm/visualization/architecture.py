@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Patch, Wedge
 
-from ..search.cost import noun_of, short
+from ..search.cost import amount_of, noun_of
 from ..search.record import architecture_at, by_kind
 from .layout import LARGE, Layout, Place, lay_out
 from .style import (
@@ -45,7 +45,7 @@ class Network(NamedTuple):
     def title(self) -> str:
         """The name, and below it the cost."""
         costs = ', '.join(
-            f'{short(amount)} {noun_of(name)}'
+            f'{amount_of(name, amount)} {noun_of(name)}'
             for name, amount in self.costs.items()
         )
         return '\n'.join(filter(None, [self.name, costs]))

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..search.cost import noun_of, short
+from ..search.cost import amount_of, noun_of
 from ..search.record import architecture_at, by_kind
 from .style import BLUE, ORANGE, colour_of, drawn, label_of
 
@@ -113,17 +113,17 @@ def _plot_cost(axes: Axes, record: Record) -> None:
             style,
             where='post',
             color=BLUE,
-            label=f'{drawn(noun_of(name))}: {short(whole)} → '
-            f'{short(values[-1])}',
+            label=f'{drawn(noun_of(name))}: '
+            f'{amount_of(name, whole)} → {amount_of(name, values[-1])}',
         )
     if record['target']:
-        amount = record['target']['amount']
+        cost, amount = record['target']['cost'], record['target']['amount']
         axes.axhline(
-            100 * amount / record['costs'][record['target']['cost']],
+            100 * amount / record['costs'][cost],
             color=ORANGE,
             lw=1,
             ls=':',
-            label=f'target: {short(amount)}',
+            label=f'target: {amount_of(cost, amount)}',
         )
     axes.set_ylim(0, 105)
     axes.set_ylabel('% of the supernet')

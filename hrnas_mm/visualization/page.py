@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..files import replacing
-from ..search.cost import noun_of, short
+from ..search.cost import amount_of, noun_of
 from ..search.record import read_record
 from .architecture import block_text, draw_architectures, network_at
 from .curves import main_metric, search_panels, short_name
@@ -68,14 +68,15 @@ def _goal(record: Mapping[str, Any]) -> str:
     target = record['target']
     if target is None:
         return 'with a fixed penalty'
-    return f'to {short(target["amount"])} {noun_of(target["cost"])}'
+    cost = target['cost']
+    return f'to {amount_of(cost, target["amount"])} {noun_of(cost)}'
 
 
 def _numbers(record: Mapping[str, Any]) -> list[Number]:
     last = record['history'][-1]
     numbers = [
         Number(
-            short(amount),
+            amount_of(name, amount),
             f'{noun_of(name)}, {amount / record["costs"][name]:.1%} of the '
             'supernet',
         )

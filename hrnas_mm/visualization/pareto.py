@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from ..search.cost import noun_of, short
+from ..search.cost import amount_of, noun_of
 from .curves import (
     Record,
     annotate,
@@ -67,7 +67,7 @@ def plot_pareto(
             annotate(axes, label, (x, y), (5, -9))
     axes.set_xscale('log')
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(lambda x, _: short(x))
+    axes.xaxis.set_major_formatter(lambda x, _: amount_of(cost, x))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set(xlabel=drawn(noun_of(cost)), ylabel=drawn(short_name(metric)))
     axes.margins(0.12)
@@ -85,7 +85,7 @@ def pareto_points(
     last = record['history'][-1]
     for evaluation in record['evaluations'][-1:]:
         if evaluation['costs'].items() <= last['costs'].items():
-            name = short(last['costs'][cost])
+            name = amount_of(cost, last['costs'][cost])
             networks.append({**evaluation, **last, 'name': name})
     return sorted(
         (network['costs'][cost], network['metrics'][metric], network['name'])

@@ -211,6 +211,6 @@ def test_live_line(tmp_path, monkeypatch, is_terminal):
         return
     record = json.loads((tmp_path / 'search.json').read_text())
     for entry in (record['history'][0], record['history'][-1]):
-        assert f'{entry["costs"]["macs"] / 1e3:.4g} K → ' in terminal.text
+        assert f'{entry["costs"]["macs"] / 1e9:.4g} G → ' in terminal.text
     assert 'rho 0.0003' in terminal.text and '100%' in terminal.text
     assert terminal.text.endswith('\x1b[2K')  # the line is gone

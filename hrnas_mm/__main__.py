@@ -1,0 +1,50 @@
+"""The tools, wherever the package is: ``python -m hrnas_mm TOOL``."""
+
+import ast
+import runpy
+import sys
+from pathlib import Path
+
+from .search.architecture import like
+
+PACKAGE = Path(__file__).parent
+NAME = 'python -m hrnas_mm'
+
+
+def tools() -> dict[str, Path]:
+    """Return the tools by name; a wheel has them in the package."""
+    folders = (PACKAGE / '.mim' / 'tools', PACKAGE.parent / 'tools')
+    folder = next(filter(Path.is_dir, folders))
+    return {path.stem: path for path in sorted(folder.glob('*.py'))}
+
+
+def usage() -> str:
+    """Return a line per tool, the first of its docstring."""
+    lines = [
+        f'  {name:20}{summary.splitlines()[0]}'
+        for name, path in tools().items()
+        if (summary := ast.get_docstring(ast.parse(path.read_text())))
+    ]
+    return '\n'.join(
+        [f'usage: {NAME} TOOL ...; {NAME} TOOL --help', '', *lines]
+    )
+
+
+def main() -> None:
+    """Run the tool that the command line names, with what follows."""
+    name = sys.argv[1] if len(sys.argv) > 1 else '--help'
+    if name in ('-h', '--help'):
+        print(usage())
+        return
+    found = tools()
+    if name not in found:
+        print(f'error: there is no tool {name!r}{like(name, found)}')
+        raise SystemExit(2)
+    path = found[name]
+    sys.argv = [str(path), *sys.argv[2:]]
+    sys.path[0] = str(path.parent)  # as for a script that is run by its path
+    runpy.run_path(str(path), run_name='__main__')
+
+
+if __name__ == '__main__':
+    main()
