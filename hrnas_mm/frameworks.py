@@ -37,6 +37,7 @@ class Framework:
         collate: What makes a batch of its samples, where the loader of a
             config does not say.
         mend_: Works around its defects; called before its data is used.
+        draws: The method of its visualizer that draws a prediction.
     """
 
     install: str
@@ -45,6 +46,7 @@ class Framework:
     detects: bool = False
     collate: Callable[..., Any] = pseudo_collate
     mend_: Callable[[], None] = lambda: None
+    draws: str = 'add_datasample'
 
 
 FRAMEWORKS = dict(
@@ -99,6 +101,7 @@ FRAMEWORKS = dict(
             )
         ),
         collate=default_collate,
+        draws='visualize_cls',
     ),
     mmdet=Framework(
         install='pip install mmdet==3.2.0',

@@ -16,7 +16,7 @@ from hrnas_mm.cli.config import (
 from hrnas_mm.cli.errors import clear_errors
 from hrnas_mm.deploy.dense import dense_part
 from hrnas_mm.engine.searched_config import search_shape
-from hrnas_mm.measure import input_shape_of
+from hrnas_mm.measure import input_shape_of, stage_names
 from hrnas_mm.search import (
     SearchUnit,
     count_params,
@@ -37,22 +37,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def part_names(model: nn.Module) -> list[str]:
-    """The rows: the model's children, and of a supernet its stages."""
-    names = []
-    for name, child in model.named_children():
-        if not hasattr(child, 'stages'):
-            names.append(name)
-            continue
-        for part, module in child.named_children():
-            numbered = range(len(module)) if part == 'stages' else [None]
-            names += [
-                f'{name}.{part}' + ('' if i is None else f'.{i}')
-                for i in numbered
-            ]
-    return names
-
-
 def count(model: nn.Module, shape) -> dict:
     """Multiply-adds, parameters and alive elements, in all and by part."""
     macs = trace(dense_part(model), shape).macs
@@ -63,7 +47,7 @@ def count(model: nn.Module, shape) -> dict:
             params=count_params(model.get_submodule(name)),
             **elements(units, name + '.'),
         )
-        for name in part_names(model)
+        for name in stage_names(model)
     }
     total = dict(
         macs=macs[''],

@@ -102,9 +102,11 @@ def note_evaluation(
 def note_rung(
     runner: Runner, search: Search, name: str, metrics: Mapping[str, Any]
 ) -> None:
-    """Remember what a milestone has reached."""
+    """Remember what a milestone has reached, and with what."""
     facts = _measured(runner, search, metrics)
-    search.history.rungs.append(dict(name=name, **facts))
+    architecture = architecture_of(bare_model(runner))
+    counts = [architecture[unit] for unit in search.cost_model.supernet]
+    search.history.rungs.append(dict(name=name, **facts, counts=counts))
 
 
 def _measured(

@@ -25,6 +25,7 @@ from .checks import (
     check_weights,
     stopping,
 )
+from .class_wise import ClassWise
 from .data_checks import check_fit
 from .evaluation import evaluate
 from .journal import announce, note_evaluation, note_shrink
@@ -154,6 +155,7 @@ class ProgressiveShrinkHook(Hook):
         if not self.search.history.shrinks:
             note_shrink(runner, self.search, architecture_of(model))
         self._line = LiveLine(runner, self.search)
+        self._class_wise = ClassWise(runner)
 
     # Shrinking
 
@@ -259,4 +261,4 @@ class ProgressiveShrinkHook(Hook):
                 f'Search: the run ended at iteration {runner.iter}, before '
                 f'the network was down to {self.search.budget}'
             )
-        write_results(runner, self.search)
+        write_results(runner, self.search, self._class_wise)

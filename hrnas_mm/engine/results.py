@@ -16,11 +16,14 @@ from ..resume.files import failing_clearly
 from ..search import describe_architecture, write_architecture
 from ..version import __version__
 from ..visualization import write_report
+from .circumstances import circumstances, training_curves
+from .class_wise import ClassWise
 from .journal import note_rung, write_search_record
+from .predictions import draw_predictions
 from .search import Search
 from .searched_config import searched_config
 from .surgery import deployed_model
-from .tables import comparison, ladder
+from .tables import by_stage, comparison, ladder, supernet_of
 
 
 @master_only
@@ -53,19 +56,30 @@ def _write_network(runner: Runner, search: Search, folder: str) -> None:
 
 
 @master_only
-def write_results(runner: Runner, search: Search) -> None:
+def write_results(
+    runner: Runner, search: Search, class_wise: ClassWise
+) -> None:
     """Write ``work_dir/searched`` and ``report.html``; log the tables.
 
     Args:
         runner: At the end of training; its deployed model is recalibrated.
+        search: Of the run.
+        class_wise: Has seen its evaluations.
     """
     folder = osp.join(runner.work_dir, 'searched')
     write_network(runner, search, folder)
-    found = [comparison(runner, search), ladder(runner, search)]
-    tables = [table for table in found if table is not None]
+    supernet = supernet_of(runner)
+    tables = [comparison(runner, search, supernet), ladder(runner, search)]
+    tables = [table for table in tables if table is not None]
+    more = [by_stage(runner, search, supernet), class_wise.table()]
     write_search_record(
-        runner, search, tables=[table._asdict() for table in tables]
+        runner,
+        search,
+        run=circumstances(runner),
+        curves=training_curves(runner),
+        tables=[t._asdict() for t in [*tables, *more] if t is not None],
     )
+    draw_predictions(runner)
     page = osp.join(runner.work_dir, 'report.html')
     runner.logger.info(
         f'Search finished; see {folder} and {page}\n'

@@ -1,6 +1,6 @@
 """What times and counts models of any framework."""
 
-from .counting import cost_model_of, input_shape_of
+from .counting import cost_model_of, input_shape_of, stage_names
 from .stopwatch import interleaved, latency, peak_memory, seconds
 
 __all__ = [
@@ -10,4 +10,5 @@ __all__ = [
     'latency',
     'peak_memory',
     'seconds',
+    'stage_names',
 ]

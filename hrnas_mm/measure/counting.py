@@ -7,6 +7,7 @@ from torch import nn
 from ..deploy.dense import dense_part
 from ..search import CostModel
 from ..search.trace import run_on_meta
+from ..search.units import join
 
 
 def input_shape_of(
@@ -46,6 +47,22 @@ def image_channels(backbone: nn.Module) -> int | None:
         if isinstance(module, nn.Conv2d):
             return module.in_channels
     return None
+
+
+def stage_names(model: nn.Module) -> list[str]:
+    """Return the names of a model's children, and of a supernet's stages."""
+    names = []
+    for name, child in model.named_children():
+        if not hasattr(child, 'stages'):
+            names.append(name)
+            continue
+        for part, module in child.named_children():
+            several = part == 'stages'
+            inner = (
+                [n for n, _ in module.named_children()] if several else ['']
+            )
+            names += [join(f'{name}.{part}', each) for each in inner]
+    return names
 
 
 def cost_model_of(

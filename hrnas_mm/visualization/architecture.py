@@ -21,6 +21,7 @@ from .style import (
 )
 
 SCALE = 0.62  # inches between two branches
+LEAST = 15.0  # degrees of a sector
 MOST_FRAMES = 60
 TITLE, LEGEND = 0.8, 0.6  # room above a network, and below the last one
 
@@ -152,7 +153,10 @@ def _draw(axes: Axes, network: Network, layout: Layout) -> None:
 
 
 def _draw_pie(axes: Axes, network: Network, block: str, place: Place) -> None:
-    """A sector per kind of unit, clockwise from the top; then what is gone."""
+    """A sector per kind of unit, clockwise from the top; then what is gone.
+
+    A single element of hundreds is drawn wider than it is, to be seen.
+    """
     centre, radius = (place.x, place.y), place.radius
     facts = {unit: network.supernet[unit] for unit in network.parts[block]}
     total = sum(unit['elements'] for unit in facts.values())
@@ -162,7 +166,8 @@ def _draw_pie(axes: Axes, network: Network, block: str, place: Place) -> None:
     # The y axis points down: angles grow clockwise.
     start = -90.0
     for kind, count in alive.items():
-        end = start + 360 * count / total
+        angle = 360 * count / total
+        end = start + (max(angle, LEAST) if count else 0.0)
         if count:
             colour = colour_of(kind)
             wedge = Wedge(centre, radius, start, end, facecolor=colour)

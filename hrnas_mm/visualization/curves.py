@@ -86,14 +86,38 @@ def search_panels(
         _plot_rho,
     )
 
-    def panel(plot: Callable[..., None], axes: Axes) -> None:
-        plot(axes, record)
-        axes.set_xlabel('iteration')
-        axes.set_xlim(0, record['max_iters'] * 1.02)
-        axes.grid(alpha=0.25)
-        axes.spines[['top', 'right']].set_visible(False)
+    return [partial(_panel, plot, record) for plot in plots]
 
-    return [partial(panel, plot) for plot in plots]
+
+def run_panels(record: Record) -> list[Callable[[Axes], None]]:
+    """Plot what a run tells beside its search: its loss, and its speed.
+
+    None of them where its record does not know.
+    """
+    curves = record.get('curves') or {}
+    labels = dict(
+        loss='loss, with the penalty', seconds='seconds per iteration'
+    )
+
+    def plot(axes: Axes, record: Record, name: str) -> None:
+        axes.plot(curves['iter'], curves[name], color=BLUE, lw=1.2)
+        axes.set_ylabel(labels[name])
+        axes.set_ylim(bottom=0)
+
+    return [
+        partial(_panel, partial(plot, name=name), record)
+        for name in labels
+        if name in curves and all(map(is_drawable, curves[name]))
+    ]
+
+
+def _panel(plot: Callable[..., None], record: Record, axes: Axes) -> None:
+    """Draw a plot over the iterations of a run."""
+    plot(axes, record)
+    axes.set_xlabel('iteration')
+    axes.set_xlim(0, record['max_iters'] * 1.02)
+    axes.grid(alpha=0.25)
+    axes.spines[['top', 'right']].set_visible(False)
 
 
 def _steps(

@@ -1,22 +1,30 @@
 """One page for a run: what was searched, how, and what came out."""
 
+import base64
 import io
 import os.path as osp
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..files import replacing
 from ..search.cost import amount_of, noun_of
 from ..search.record import read_record
-from .architecture import block_text, draw_architectures, network_at
-from .curves import main_metric, search_panels, short_name
+from .architecture import (
+    Network,
+    block_text,
+    draw_architectures,
+    network_at,
+)
+from .curves import main_metric, run_panels, search_panels, short_name
 
 _METADATA = ('Creator', 'Date', 'Format', 'Type')  # of an SVG, left out
 TEMPLATE = Path(__file__).with_name('page.html.j2')
@@ -42,26 +50,43 @@ def write_report(page: str, work_dir: str) -> None:
     record = read_record(work_dir)
     name = osp.basename(osp.abspath(work_dir))
     network = network_at(record, -1, name)
+    networks = [
+        *(_rung(record, rung) for rung in record['rungs'] if 'counts' in rung),
+        network,
+    ]
     blocks = {
         f'block:{block}': block_text(network, block) for block in network.parts
     }
     # What stands in a page may not end the script that it stands in.
     environment = Environment(autoescape=True, undefined=StrictUndefined)
+    environment.filters['breakable'] = _breakable
     html = environment.from_string(TEMPLATE.read_text()).render(
         name=name,
         record=record,
         goal=_goal(record),
         shape=' × '.join(map(str, record['input_shape'])),
         numbers=_numbers(record),
-        curves=[_svg(_alone(plot)) for plot in search_panels(record)],
+        curves=[
+            _svg(_alone(plot))
+            for plot in (*search_panels(record), *run_panels(record))
+        ],
         architecture=_svg(draw_architectures([network])),
+        rungs=_svg(draw_architectures(networks)) if networks[1:] else '',
+        predictions=_pictures(osp.join(work_dir, 'predictions')),
         blocks=blocks,
         tables=record.get('tables', []),
-        folder=osp.join(work_dir, 'searched'),
+        facts=record.get('run', {}),
+        folder=shlex.quote(osp.join(_short_path(work_dir), 'searched')),
         config=_config(work_dir),
     )
     with replacing(page) as new:
         Path(new).write_text(html, encoding='utf-8', errors='replace')
+
+
+def _breakable(name: str) -> Markup:
+    """Let a long name break behind its signs, not inside its words."""
+    parts = re.split(r'(?<=[_\-/.])', name)
+    return Markup('<wbr>').join(parts)
 
 
 def _goal(record: Mapping[str, Any]) -> str:
@@ -91,6 +116,29 @@ def _numbers(record: Mapping[str, Any]) -> list[Number]:
     shrinks = len(record['history']) - 1
     numbers.append(Number(str(shrinks), 'shrinks'))
     return numbers
+
+
+def _rung(record: Mapping[str, Any], rung: Mapping[str, Any]) -> Network:
+    return Network(
+        f'milestone {rung["name"]}, iteration {rung["iter"]}',
+        record['supernet'],
+        dict(zip(record['supernet'], rung['counts'])),
+        rung['costs'],
+    )
+
+
+def _pictures(folder: str) -> list[str]:
+    """The pictures in a folder, as they stand in a page."""
+    return [
+        base64.b64encode(path.read_bytes()).decode()
+        for path in sorted(Path(folder).glob('*.jpg'))
+    ]
+
+
+def _short_path(path: str) -> str:
+    """Write a path from here, if that is where it begins."""
+    relative = osp.relpath(path)
+    return path if relative.startswith('..') else relative
 
 
 def _config(work_dir: str) -> str:

@@ -59,8 +59,26 @@ def test_record_is_that_of_the_whole_run(finished):
     assert costs == sorted(costs)[::-1]
     assert record['target']['amount'] >= costs[-1]
     assert [rung['name'] for rung in record['rungs']] == ['0.7']
+    assert record['rungs'][0]['counts'] != record['history'][-1]['counts']
     assert record['evaluations'][-1]['iter'] == record['max_iters'] == 18
     assert 'accuracy' in record['evaluations'][-1]['metrics']
+
+
+def test_record_tells_of_the_run(finished):
+    """Of both of its processes."""
+    runner, work_dir = finished
+    record = read_record(str(work_dir))
+    assert record['run']['seed'] == '3' and record['run']['command']
+    curves = record['curves']
+    assert curves['iter'] == list(range(1, 19))
+    assert min(curves['seconds']) > 0 and len(curves['loss']) == 18
+    (stages,) = [t for t in record['tables'] if 'stage' in t['title']]
+    for column, entry in (
+        (1, record['history'][0]),
+        (2, record['history'][-1]),
+    ):
+        total = sum(float(row[column].split()[0]) for row in stages['rows'])
+        assert total == pytest.approx(entry['costs']['macs'] / 1e9, rel=1e-3)
 
 
 def test_a_run_that_is_over_is_resumed(finished):
@@ -74,7 +92,8 @@ def test_a_run_that_is_over_is_resumed(finished):
     for record in (before, after):
         table = record['tables'][0]
         names = [row[0] for row in table['rows']]
-        del table['rows'][names.index('ms per image')]
+        del table['rows'][names.index('ms per image')], record['run']
+        del record['curves']  # both tell of time
     assert 'accuracy' in names
     assert after == before
 

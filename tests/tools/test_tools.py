@@ -181,6 +181,10 @@ def test_saved_model_gives_the_logged_metric(data, searched, tmp_path):
         assert metrics(folder) == logged
     page = (searched / 'report.html').read_text()
     assert 'mIoU' in page and f'{searched}/searched/config.py' in page
+    assert 'python -m hrnas_mm train' in page
+    classes = page[page.index('By class') :]
+    assert 'sidewalk' in classes and '<td>-</td>' in classes
+    assert page.count('data:image/jpeg') == 4
 
 
 def test_model_works_in_mmseg_without_an_extra_step(data, searched):

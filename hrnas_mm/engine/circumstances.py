@@ -1,0 +1,98 @@
+"""Where, when and how a run was made: what its report begins with."""
+
+import os
+import os.path as osp
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from typing import Any
+
+import torch
+from mmengine.dist import get_world_size
+from mmengine.runner import Runner
+
+from ..version import __version__
+
+POINTS = 100  # of a curve
+
+
+def circumstances(runner: Runner) -> dict[str, str]:
+    """Return facts about a run that has ended, by their names."""
+    seconds = sum(_history(runner, 'time'))
+    found = {
+        'date': time.strftime('%Y-%m-%d %H:%M'),
+        'training': _duration(seconds),
+        'machine': _machine(),
+        'software': f'hrnas_mm {__version__}, torch {torch.__version__}, '
+        f'Python {platform.python_version()}',
+        'commit': _commit(),
+        'seed': str(runner.seed),
+        'command': _command(),
+    }
+    return {name: text for name, text in found.items() if text}
+
+
+def _duration(seconds: float) -> str:
+    if seconds > 3600:
+        return f'{seconds / 3600:.1f} h'
+    return f'{seconds / 60:.1f} min' if seconds > 60 else f'{seconds:.0f} s'
+
+
+def _machine() -> str:
+    if torch.cuda.is_available():
+        return f'{get_world_size()} x {torch.cuda.get_device_name()}'
+    threads = torch.get_num_threads()
+    return f'{platform.machine()} CPU, {threads} thread' + 's' * (threads > 1)
+
+
+def _commit() -> str:
+    """The commit of the folder that the run was started in, if it has one."""
+    describe = ['git', 'describe', '--always', '--dirty', '--abbrev=12']
+    try:
+        return subprocess.run(
+            describe, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ''
+
+
+def _command() -> str:
+    """The command line, its paths as short as they can be."""
+    here = os.getcwd() + os.sep
+    words = [word.removeprefix(here) for word in sys.argv]
+    words[0] = osp.relpath(sys.argv[0]) if osp.exists(sys.argv[0]) else ''
+    return shlex.join(['python', *filter(None, words)])
+
+
+def training_curves(runner: Runner) -> dict[str, list[float]]:
+    """Return iterations, seconds per iteration and loss, averaged in groups.
+
+    As the message hub has them, which a resumed run goes on with.
+    """
+    curves = dict(
+        seconds=_history(runner, 'time'), loss=_history(runner, 'loss')
+    )
+    length = min(map(len, curves.values()))
+    if not length:
+        return {}
+    group = -(-length // POINTS)
+    starts = range(0, length, group)
+    first = runner.iter - length  # where the hub's memory begins
+    return {
+        'iter': [first + min(i + group, length) for i in starts],
+        **{
+            name: [_mean(values[i : min(i + group, length)]) for i in starts]
+            for name, values in curves.items()
+        },
+    }
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _history(runner: Runner, name: str) -> list[float]:
+    buffer: Any = runner.message_hub.log_scalars.get(f'train/{name}')
+    return [] if buffer is None else buffer.data[0].tolist()

@@ -1,0 +1,60 @@
+"""A few predictions beside the truth, drawn as the framework draws them."""
+
+import os
+import os.path as osp
+from typing import Any
+
+import mmcv
+import torch
+from mmengine.dist import master_only
+from mmengine.runner import Runner
+
+from ..frameworks import framework_of
+from .surgery import deployed_model
+
+FOLDER = 'predictions'
+COUNT = 4
+LARGEST = (960, 960)  # pixels
+
+
+@master_only
+def draw_predictions(runner: Runner) -> None:
+    """Write pictures of some evaluated images to ``work_dir/predictions``.
+
+    A framework that cannot draw here, as mmdet3d without open3d, is left in
+    peace: these are pictures for the report.
+    """
+    if runner.val_loop is None:
+        return
+    draw = getattr(runner.visualizer, framework_of(runner.cfg).draws, None)
+    if draw is None:
+        return
+    try:
+        _draw(runner, draw)
+    except Exception as error:
+        runner.logger.info(
+            'Search: the report has no pictures of predictions: '
+            f'{type(error).__name__}: {error}'
+        )
+
+
+@torch.no_grad()
+def _draw(runner: Runner, draw: Any) -> None:
+    loader: Any = runner.val_dataloader
+    model: Any = deployed_model(runner).eval()
+    dataset: Any = loader.dataset
+    step = max(1, len(dataset) // COUNT)
+    for i in range(0, len(dataset), step)[:COUNT]:
+        (output, *_) = model.val_step(loader.collate_fn([dataset[i]]))
+        if not hasattr(output, 'img_path'):
+            return
+        os.makedirs(osp.join(runner.work_dir, FOLDER), exist_ok=True)
+        path = osp.join(runner.work_dir, FOLDER, f'{i}.jpg')
+        image = mmcv.imread(output.img_path, channel_order='rgb')
+        options = dict(data_sample=output.cpu(), out_file=path, show=False)
+        if draw.__name__ == 'add_datasample':
+            draw('prediction', image, **options)
+        else:
+            draw(image, name='prediction', **options)
+        if osp.isfile(path):
+            mmcv.imwrite(mmcv.imrescale(mmcv.imread(path), LARGEST), path)
