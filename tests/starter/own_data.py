@@ -1,0 +1,86 @@
+"""Data sets as people have them: odd sizes, names of their own."""
+
+import json
+
+import cv2
+import numpy as np
+
+
+def picture(rng, height, width):
+    """A bright square on a dark ground, and where it is."""
+    image = rng.integers(0, 60, (height, width, 3), np.uint8)
+    side = min(height, width) // 2
+    y, x = rng.integers(0, height - side), rng.integers(0, width - side)
+    image[y : y + side, x : x + side] += 150
+    return image, (int(x), int(y), int(side))
+
+
+def sizes(rng, count):
+    return [tuple(rng.integers(65, 131, 2).tolist()) for _ in range(count)]
+
+
+def splits(seed=0, train=18, val=5):
+    rng = np.random.default_rng(seed)
+    for split, count in (('train', train), ('val', val)):
+        yield split, rng, sizes(rng, count)
+
+
+def write(path, image):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), image)
+
+
+def label_maps(root, images='pictures', labels='masks'):
+    """Three classes, the second in no image, 255 at the border."""
+    for split, rng, shapes in splits():
+        for i, (height, width) in enumerate(shapes):
+            image, (x, y, side) = picture(rng, height, width)
+            label = np.zeros((height, width), np.uint8)
+            label[y : y + side, x : x + side] = 2
+            label[:2] = 255
+            write(root / images / split / f'{i}_photo.jpg', image)
+            write(root / labels / split / f'{i}_ids.png', label)
+
+
+def class_folders(root):
+    """Two classes: a square, or none."""
+    for split, rng, shapes in splits(train=24, val=7):
+        for i, (height, width) in enumerate(shapes):
+            image, _ = picture(rng, height, width)
+            kind = ('a square', 'empty')[i % 2]
+            image = image if i % 2 == 0 else image // 4
+            write(root / split / kind / f'{i}.png', image)
+
+
+def keypoints(root):
+    """The corners of the square; two of them are left and right."""
+    names = ['left_top', 'right_top', 'bottom']
+    for split, rng, shapes in splits(train=20, val=6):
+        images, annotations = [], []
+        for i, (height, width) in enumerate(shapes):
+            image, (x, y, side) = picture(rng, height, width)
+            write(root / 'frames' / split / f'{i}.jpg', image)
+            images.append(
+                dict(id=i, file_name=f'{i}.jpg', height=height, width=width)
+            )
+            corners = [x, y, 2, x + side, y, 2, x, y + side, 1]
+            annotations.append(
+                dict(
+                    id=i,
+                    image_id=i,
+                    category_id=1,
+                    keypoints=corners,
+                    num_keypoints=3,
+                    bbox=[x, y, side, side],
+                    area=side * side,
+                    iscrowd=0,
+                )  # fmt: skip
+            )
+        category = dict(
+            id=1, name='square', keypoints=names, skeleton=[[1, 2], [1, 3]]
+        )
+        content = dict(
+            info={}, images=images, annotations=annotations,
+            categories=[category],
+        )  # fmt: skip
+        (root / f'squares_{split}2020.json').write_text(json.dumps(content))

@@ -1,0 +1,142 @@
+"""From a folder of data to a searched network, by what is printed alone."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import time
+from pathlib import Path
+
+import own_data
+import pytest
+import torch
+from command_line import checked, finish, start
+
+from hrnas_mm.starter import find
+
+ROOT = Path(__file__).parents[2]
+KINDS = dict(
+    label_maps='mmseg', class_folders='mmpretrain', keypoints='mmpose',
+)  # fmt: skip
+SHORT = ('--iterations', 6, '--batch-size', 4)
+QUICK = [
+    f'{split}_dataloader.{option}'
+    for split in ('train', 'val', 'test')
+    for option in ('num_workers=0', 'persistent_workers=False')
+]
+
+
+def make_smaller(path):
+    """Leave a block in the lowest branch of each stage, for a quick test."""
+    text = re.sub(
+        r'num_blocks=\((.*?),?\)',
+        lambda match: f'num_blocks=({"0, " * match[1].count(",")}1,)',
+        path.read_text(),
+    )
+    path.write_text(text.replace('num_tokens=16', 'num_tokens=2'))
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_new_search(tmp_path, kind):
+    pytest.importorskip(KINDS[kind])
+    getattr(own_data, kind)(tmp_path / 'data')
+    size = ('--size', 64, 64)
+    printed = checked(
+        ROOT / 'tools/new_search.py', 'data', 'mine.py', *SHORT, *size,
+        cwd=tmp_path,
+    )  # fmt: skip
+    commands = [
+        shlex.split(line, comments=True)[3:]
+        for line in printed.splitlines()
+        if line.startswith('python -m hrnas_mm')
+    ]
+    (train, *rest), (again, *more), *use = commands
+    assert train == again == 'train' and more[-1] == '--resume'
+    make_smaller(tmp_path / 'mine.py')
+    tool = ROOT / 'tools/train.py'
+    options = ('--cfg-options', *QUICK)
+    work_dir = tmp_path / 'work_dirs/mine'
+    process, files = start(tool, *rest, *options, cwd=tmp_path)
+    while not list(work_dir.glob('[ie]*.pth')):
+        time.sleep(0.01)
+        assert os.waitpid(process, os.WNOHANG) == (0, 0)
+    os.kill(process, signal.SIGKILL)
+    finish(process, files)
+    checked(tool, *more, *options, cwd=tmp_path)
+    assert (work_dir / 'report.html').exists()
+    # Exports take their time; what differs by framework has tests elsewhere.
+    for name, *args in use if kind == 'label_maps' else use[:1]:
+        checked(ROOT / f'tools/{name}.py', *args, cwd=tmp_path)
+    model = torch.load(work_dir / 'searched/model.pth', weights_only=True)
+    costs = model['architecture']['costs']
+    record = json.loads((work_dir / 'search.json').read_text())
+    assert costs['macs'] <= 0.25 * record['costs']['macs']
+    config = (tmp_path / 'mine.py').read_text()
+    assert '# - Target 0.25: choose it by what you can spend.' in config
+
+
+def test_what_a_look_finds(tmp_path):
+    own_data.label_maps(tmp_path)
+    found = find(str(tmp_path))
+    assert found.task == 'label_maps' and found.images == 18
+    assert found.facts['classes'] == ['class 0', 'class 1', 'class 2']
+    assert found.facts['folders']['val'] == ('pictures/val', 'masks/val')
+    suffixes = found.facts['img_suffix'], found.facts['seg_map_suffix']
+    assert suffixes == ('photo.jpg', 'ids.png')
+    assert 'No pixel has the label 1.' in found.notes
+    (tmp_path / 'classes.txt').write_text('ground\nnothing\nsquare\n')
+    assert find(str(tmp_path)).facts['classes'][2] == 'square'
+
+
+def break_labels(root):
+    (root / 'classes.txt').write_text('ground\n')
+
+
+def remove_a_label(root):
+    (root / 'masks/train/3_ids.png').unlink()
+
+
+def colour_a_label(root):
+    image = own_data.cv2.imread(str(root / 'pictures/val/0_photo.jpg'))
+    own_data.write(root / 'masks/val/0_ids.png', image)
+
+
+def remove_val(root):
+    for path in root.rglob('val/*'):
+        path.unlink()
+
+
+def remove_a_class(root):
+    for path in (root / 'val/empty').iterdir():
+        path.unlink()
+
+
+def shorten(root):
+    path = root / 'squares_val2020.json'
+    content = json.loads(path.read_text())
+    content['annotations'][0]['keypoints'].pop()
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    'kind, change, message',
+    [
+        ('label_maps', break_labels, 'has the label 2, but .*classes.txt has'),
+        ('label_maps', remove_a_label, '3_photo.jpg has no label map'),
+        ('label_maps', colour_a_label, '0_ids.png must have one channel'),
+        ('label_maps', remove_val, 'none to evaluate on'),
+        ('class_folders', remove_a_class, "got 'empty' in one of them only"),
+        ('keypoints', shorten, 'must have 9 numbers, .* got 8'),
+        (
+            'nothing',
+            lambda root: None,
+            'no layout that is known. Known are',
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_data(tmp_path, kind, change, message):
+    getattr(own_data, kind, lambda root: None)(tmp_path)
+    change(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        find(str(tmp_path))

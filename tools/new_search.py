@@ -1,0 +1,77 @@
+"""Write a config for data of your own, after a look at them.
+
+    python tools/new_search.py DATA my_search.py
+    python tools/train.py my_search.py
+
+DATA is a folder with label maps beside images (img_dir/{train,val} and
+ann_dir/{train,val}, say), with COCO-style keypoints, or with a folder per
+class (train/<class>, val/<class>). What was found and what was assumed is
+printed, and stands at the top of the config.
+"""
+
+import argparse
+
+from hrnas_mm.cli.errors import add_force, check_new, clear_errors
+from hrnas_mm.files import replacing
+from hrnas_mm.starter import config_for, find
+from hrnas_mm.starter.found import LOOKS
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('data', help='the folder of the data')
+    parser.add_argument('out', help='the config to write')
+    parser.add_argument(
+        '--task', choices=list(LOOKS), help='default: what the data looks like'
+    )
+    parser.add_argument(
+        '--target',
+        default='0.25',
+        help="what the network may cost: a ratio of the supernet's "
+        "multiply-adds, or '0.2G'; default: %(default)s",
+    )
+    parser.add_argument(
+        '--size', type=int, nargs=2, metavar=('H', 'W'), help='input size'
+    )
+    parser.add_argument('--batch-size', type=int, help='images per step')
+    parser.add_argument('--iterations', type=int, help='length of the run')
+    add_force(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Look, write, say what comes next."""
+    args = parse_args()
+    with clear_errors():
+        check_new(args.out, args.force)
+        found = find(args.data, args.task)
+        text, notes = config_for(
+            found,
+            args.data,
+            float(args.target) if args.target[-1].isdigit() else args.target,
+            size=args.size,
+            batch_size=args.batch_size,
+            iterations=args.iterations,
+        )
+        with replacing(args.out) as new, open(new, 'w') as file:
+            file.write(text)
+    for note in notes:
+        print(f'- {note}')
+    name = args.out.rsplit('/', 1)[-1].removesuffix('.py')
+    searched = f'work_dirs/{name}/searched'
+    print(
+        f'\n{args.out} is written. Look at it, then:\n\n'
+        f'python -m hrnas_mm train {args.out}\n'
+        f'python -m hrnas_mm train {args.out} --resume   # if interrupted\n'
+        f'python -m hrnas_mm test {searched}/config.py {searched}/model.pth\n'
+        f'python -m hrnas_mm export_onnx {searched}/config.py '
+        f'{searched}/model.pth {name}.onnx'
+    )
+
+
+if __name__ == '__main__':
+    main()
