@@ -48,7 +48,13 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['hrnas_mm', 'hrnas_mm.*']),
-    package_data={'hrnas_mm': ['py.typed', 'visualization/*.j2']},
+    package_data={
+        'hrnas_mm': [
+            'py.typed',
+            'visualization/*.j2',
+            'starter/templates/*.j2',
+        ]
+    },
     cmdclass={'build_py': BuildWithMim},
     python_requires='>=3.10,<3.13',
     install_requires=requirements('runtime'),
