@@ -249,14 +249,17 @@ def test_recalibration_is_the_mean_over_batches(tmp_path):
 @pytest.mark.parametrize(
     'options, message',
     [
-        (dict(rho=-1), 'rho must not be negative, got -1'),
-        (dict(rho=float('nan')), 'rho must not be negative, got nan'),
-        (dict(threshold=-0.1), 'threshold must not be negative'),
+        (dict(rho=-1), 'rho must be finite and not negative, got -1'),
+        (
+            dict(rho=float('nan')),
+            'rho must be finite and not negative, got nan',
+        ),
+        (dict(threshold=-0.1), 'threshold must be finite'),
         (dict(interval=0), 'interval must be at least 1, got 0'),
-        (dict(warmup=-1), 'warmup must not be negative'),
+        (dict(warmup=-1), 'warmup must be finite'),
         (dict(begin=5, end=5), 'end must be after begin=5, got end=5'),
         (dict(cost='flops'), "cost must be 'macs' or 'params' or 'eq6', got"),
-        (dict(calibration_batches=-1), 'calibration_batches must not'),
+        (dict(calibration_batches=-1), 'calibration_batches must be finite'),
     ],
 )
 def test_bad_options(options, message):
