@@ -13,8 +13,9 @@ define_torchvision_ops()
 enlarge_onednn_cache()
 
 if find_spec('mmengine'):
-    from . import compat, engine, models, resume  # the latter register
+    from . import engine, models, resume  # noqa: F401  (they register)
+    from .compat import ignore_pkg_resources
 
-    compat.ignore_pkg_resources()
+    ignore_pkg_resources()
 
-__all__ = ['__version__', 'engine', 'models', 'resume']
+__all__ = ['__version__']

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from .compat import quieten_, use_gloo_
 from .data import check_data
-from .files import read_checkpoint, weights_in
+from .files import naming, read_checkpoint, weights_in
 from .frameworks import framework_of
 from .resume import resume_exactly_
 
@@ -43,10 +43,8 @@ def load_network(cfg: Config, path: str) -> nn.Module:
     """
     model = build_model(cfg)
     checkpoint = read_checkpoint(path)
-    try:
+    with naming(path):
         weights = weights_in(checkpoint)
-    except ValueError as error:
-        raise ValueError(f'{path} cannot be loaded: {error}') from error
     load_weights_(model, weights, path)
     return model
 

@@ -1,4 +1,4 @@
-"""Whether the data of a config is where it says."""
+"""Check that the data of a config is where it says."""
 
 import inspect
 import os
@@ -88,7 +88,7 @@ def _prefixes(node: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _suffix(node: dict[str, Any], prefix: str) -> str:
-    """What the names of a data set's files end in; nothing if any will do."""
+    """Return what names of files have to end in; '' if anything will do."""
     option = SUFFIXES.get(prefix)
     if option is None:
         return ''

@@ -56,6 +56,19 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     return checkpoint
 
 
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Let an error about what a checkpoint holds name the file.
+
+    Raises:
+        ValueError: In place of another one.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f'{path} cannot be loaded: {error}') from error
+
+
 def weights_in(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     """Return the ``state_dict`` of a checkpoint, which may be that itself.
 

@@ -24,12 +24,8 @@ def named_dicts(node: Any, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def nested_dicts(node: Any) -> Iterator[dict[str, Any]]:
     """Yield all dicts in a config, from the outside in."""
-    if isinstance(node, dict):
-        yield node
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for item in node:
-            yield from nested_dicts(item)
+    for _, found in named_dicts(node, ''):
+        yield found
 
 
 def plain(value: Any) -> Any:

@@ -13,8 +13,7 @@ import argparse
 
 from hrnas_mm.cli.errors import add_force, check_new, clear_errors
 from hrnas_mm.files import replacing
-from hrnas_mm.starter import config_for, find
-from hrnas_mm.starter.found import LOOKS
+from hrnas_mm.starter import LOOKS, config_for, find
 
 
 def parse_args() -> argparse.Namespace:
@@ -30,7 +29,8 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--target',
-        default='0.25',
+        type=target,
+        default=0.25,
         help="what the network may cost: a ratio of the supernet's "
         "multiply-adds, or '0.2G'; default: %(default)s",
     )
@@ -43,6 +43,14 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def target(text: str) -> float | str:
+    """Return the number that a text is, or the text with its suffix."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def main() -> None:
     """Look, write, say what comes next."""
     args = parse_args()
@@ -52,7 +60,7 @@ def main() -> None:
         text, notes = config_for(
             found,
             args.data,
-            float(args.target) if args.target[-1].isdigit() else args.target,
+            args.target,
             size=args.size,
             batch_size=args.batch_size,
             iterations=args.iterations,

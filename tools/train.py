@@ -70,7 +70,7 @@ def main() -> None:
         set_arguments_(cfg, args)
         check_data(cfg, 'train_dataloader', 'val_dataloader')
         check_config(cfg)
-        runner = build_runner(cfg, 'train_dataloader', 'val_dataloader')
+        runner = build_runner(cfg)
     with clear_errors(anyones=()), telling_of_full_disk(runner):
         runner.train()
 

@@ -1,4 +1,4 @@
-"""What is wrong in a config, found before a Runner prints all it knows."""
+"""Find what is wrong in a config, before a Runner prints all it knows."""
 
 import inspect
 import linecache
@@ -37,10 +37,11 @@ def check_config(cfg: Config) -> None:
     Raises:
         ValueError: Names the config key.
     """
+    ours = {**_classes(MODELS), **_classes(HOOKS)}
     for place in ('model', 'custom_hooks', 'default_hooks'):
         for key, node in named_dicts(cfg.get(place), place):
             if isinstance(node.get('type'), str):
-                _check_names(key, node)
+                _check_names(key, node, ours)
     for split in ('val', 'test'):
         _check_evaluation(cfg, split)
     model = _built(cfg)
@@ -48,9 +49,10 @@ def check_config(cfg: Config) -> None:
         _check_search(dict(hook), cfg, model)
 
 
-def _check_names(key: str, node: Mapping[str, Any]) -> None:
+def _check_names(
+    key: str, node: Mapping[str, Any], ours: Mapping[str, Callable[..., Any]]
+) -> None:
     """Raise ValueError for a class or an option of ours that is misspelt."""
-    ours = {**_classes(MODELS), **_classes(HOOKS)}
     name = node['type'].split('.')[-1]
     if name not in ours:
         for meant in get_close_matches(name, ours, 1, cutoff=0.85):
@@ -108,7 +110,7 @@ def _built(cfg: Config) -> nn.Module:
 
 
 def _culprit(cfg: Config) -> str:
-    """The key of the first part of the model that fails on its own."""
+    """Return the key of the first part of the model that fails alone."""
     for key, node in cfg.model.items():
         if isinstance(node, Mapping) and 'type' in node:
             try:
@@ -119,7 +121,7 @@ def _culprit(cfg: Config) -> str:
 
 
 def _in_a_line(error: Exception) -> str:
-    """What an error says; of an assertion without a text, the assertion."""
+    """Return what an error says; of a bare assertion, its source line."""
     text = str(error).strip()
     if not text:
         frame, line = list(traceback.walk_tb(error.__traceback__))[-1]

@@ -48,7 +48,7 @@ def _machine() -> str:
 
 
 def _commit() -> str:
-    """The commit of the folder that the run was started in, if it has one."""
+    """Return the commit of the folder that the run was started in, or ''."""
     describe = ['git', 'describe', '--always', '--dirty', '--abbrev=12']
     try:
         return subprocess.run(
@@ -59,7 +59,7 @@ def _commit() -> str:
 
 
 def _command() -> str:
-    """The command line, its paths as short as they can be."""
+    """Return the command line, its paths as short as they can be."""
     here = os.getcwd() + os.sep
     words = [word.removeprefix(here) for word in sys.argv]
     words[0] = osp.relpath(sys.argv[0]) if osp.exists(sys.argv[0]) else ''

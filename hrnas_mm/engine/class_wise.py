@@ -1,4 +1,4 @@
-"""What an evaluation finds for every class, which frameworks only log."""
+"""Keep an evaluation's metrics by class, which frameworks only log."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Whether the training data fit the model: looked at before the training."""
+"""Check, before the training, that the data fit the model."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -94,7 +94,7 @@ def _check_labels(sample: dict[str, Any], model: nn.Module) -> None:
 
 
 def _labels(sample: Any) -> list[int]:
-    """The labels that an image or its pixels have."""
+    """Return the labels that an image or its pixels have."""
     for name in ('gt_sem_seg', 'gt_label'):
         labels = getattr(sample, name, None)
         labels = getattr(labels, 'data', labels)

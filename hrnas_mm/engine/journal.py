@@ -64,7 +64,7 @@ def note_shrink(
             iter=runner.iter,
             costs=costs,
             rho=rho,
-            counts=[architecture[unit] for unit in supernet],
+            counts=_counts(search, architecture),
         )
     )
     write_search_record(runner, search)
@@ -104,9 +104,13 @@ def note_rung(
 ) -> None:
     """Remember what a milestone has reached, and with what."""
     facts = _measured(runner, search, metrics)
-    architecture = architecture_of(bare_model(runner))
-    counts = [architecture[unit] for unit in search.cost_model.supernet]
+    counts = _counts(search, architecture_of(bare_model(runner)))
     search.history.rungs.append(dict(name=name, **facts, counts=counts))
+
+
+def _counts(search: Search, architecture: Mapping[str, int]) -> list[int]:
+    """Return the elements of every unit, in the order of the supernet's."""
+    return [architecture[unit] for unit in search.cost_model.supernet]
 
 
 def _measured(

@@ -51,10 +51,12 @@ def _draw(runner: Runner, draw: Any) -> None:
         os.makedirs(osp.join(runner.work_dir, FOLDER), exist_ok=True)
         path = osp.join(runner.work_dir, FOLDER, f'{i}.jpg')
         image = mmcv.imread(output.img_path, channel_order='rgb')
-        options = dict(data_sample=output.cpu(), out_file=path, show=False)
-        if draw.__name__ == 'add_datasample':
-            draw('prediction', image, **options)
-        else:
-            draw(image, name='prediction', **options)
+        draw(
+            name='prediction',
+            image=image,
+            data_sample=output.cpu(),
+            out_file=path,
+            show=False,
+        )
         if osp.isfile(path):
             mmcv.imwrite(mmcv.imrescale(mmcv.imread(path), LARGEST), path)

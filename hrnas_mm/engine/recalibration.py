@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from ..compat_mmdet3d import own_samplers
 from ..resume.rng import forked_rng
 from ..resume.state import bare_model
-from ..search.trace import evaluating
+from ..search.trace import evaluating, in_mode
 from .surgery import averaged_model, deployed_model
 
 SEED = 0
@@ -85,9 +85,8 @@ def _forward(model: BaseModel, data: Any) -> None:
 
 
 def trained_norms(model: nn.Module) -> list[BatchNorm]:
-    """The batch norms whose statistics training updates."""
-    with evaluating(model):  # it restores every module's mode
-        model.train()
+    """Return the batch norms whose statistics training updates."""
+    with in_mode(model, training=True):
         return [
             module
             for module in model.modules()

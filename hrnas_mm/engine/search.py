@@ -16,14 +16,13 @@ from ..search import (
     architecture_of,
     parse_budget,
 )
-from ..search.controller import Importance
+from ..search.controller import CONTROLLER_STATES, Importance
 from ..search.shrink import Keep
 from .milestones import Milestone, parse_milestones, stop_at_milestone
 from .options import SearchOptions
 from .plan import make_controller, make_schedule
 
 Facts = dict[str, Any]
-BUDGET_STATE = {'last_shrink', 'rho', 'begin', 'start'}
 
 
 @dataclass
@@ -52,7 +51,7 @@ def check_state(state: Any) -> None:
         controller = state['controller']
         history = History(**state['history'])
         whole = (
-            set(controller) in ({'last_shrink'}, BUDGET_STATE)
+            set(controller) in CONTROLLER_STATES
             and all(isinstance(v, (int, float)) for v in controller.values())
             and all(
                 set(facts) >= {'iter', 'costs'}

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..files import read_checkpoint, weights_in
+from ..files import naming, read_checkpoint, weights_in
 from ..search import (
     apply_architecture_,
     architecture_in,
@@ -132,23 +132,20 @@ def _in_checkpoint(path: str, module: nn.Module) -> Architecture | None:
     names = {id(param): name for name, param in module.named_parameters()}
     units = named_search_units(module).values()
     alphas = [names[id(unit.alpha)] for unit in units]
-    try:
+    with naming(path):
         weights = weights_in(checkpoint)
         return architecture_in(weights, module, _prefix(alphas, weights))
-    except ValueError as error:
-        raise ValueError(f'{path} cannot be loaded: {error}') from error
 
 
 def _prefix(own: Iterable[str], names: Iterable[str]) -> str:
-    """What stands before most of a module's own names in a whole model's."""
+    """Return what stands before most own names of a module in a model's."""
     own = set(own)
     depth = max((name.count('.') for name in own), default=0)
     found = Counter[str]()
     for name in names:
-        first, *rest = name.rsplit('.', depth + 1)
-        parts = [first, *rest] if len(rest) <= depth else rest
+        parts = name.split('.')[-(depth + 1) :]
         for i in range(len(parts)):
-            if '.'.join(parts[i:]) in own:
-                own_name = '.'.join(parts[i:])
+            own_name = '.'.join(parts[i:])
+            if own_name in own:
                 found[name.removesuffix(own_name)] += 1
     return found.most_common(1)[0][0] if found else ''

@@ -97,7 +97,7 @@ class ExactResumeHook(Hook):
             compat.reseed_loading_(runner)
         own_generators_(runner)
         if self._resumed is not None:
-            with reading(runner._load_from or runner.work_dir, runner):
+            with reading(runner):
                 self._restore(runner, self._resumed)
             self._evaluate_what_is_due(runner)
             self._resumed = None

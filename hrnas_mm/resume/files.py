@@ -32,10 +32,7 @@ def guard_loading_(runner: Runner) -> None:
             init_weights()
 
     def load_or_resume() -> None:
-        path = runner._load_from
-        if path is None and runner._resume:
-            path = find_latest_checkpoint(runner.work_dir)
-        with reading(path, runner), compat.plain_loading():
+        with reading(runner), compat.plain_loading():
             load()
 
     runner._init_model_weights = init_model_weights
@@ -47,8 +44,10 @@ def guard_loading_(runner: Runner) -> None:
 
 
 @contextmanager
-def reading(path: str | None, runner: Runner) -> Iterator[None]:
-    """Let an error in what a checkpoint holds name it, and say what to do.
+def reading(runner: Runner) -> Iterator[None]:
+    """Let an error in what a runner's checkpoint holds name it.
+
+    And say what to do.
 
     Raises:
         RuntimeError: In place of any error: what a file that is damaged
@@ -57,6 +56,7 @@ def reading(path: str | None, runner: Runner) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        path = runner._load_from or find_latest_checkpoint(runner.work_dir)
         problem = str(error)
         if not isinstance(error, (ValueError, OSError, RuntimeError)):
             problem = f'{type(error).__name__}: {problem}'

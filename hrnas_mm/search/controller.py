@@ -18,6 +18,11 @@ from .shrink import Keep, above
 
 Importance = Mapping[str, Tensor]
 MOST_RHO = 100
+# What the states of both kinds of controller have.
+CONTROLLER_STATES = (
+    {'last_shrink'},
+    {'last_shrink', 'rho', 'begin', 'start'},
+)
 
 
 class Controller:

@@ -86,8 +86,14 @@ def _has(entry: Any, kinds: Mapping[str, tuple[type, ...]]) -> bool:
 
 def architecture_at(record: Mapping[str, Any], index: int) -> Architecture:
     """Return the architecture of an entry of the history."""
-    counts = record['history'][index]['counts']
-    return dict(zip(record['supernet'], counts))
+    return architecture_in_entry(record, record['history'][index])
+
+
+def architecture_in_entry(
+    record: Mapping[str, Any], entry: Mapping[str, Any]
+) -> Architecture:
+    """Return the architecture of an entry that has counts."""
+    return dict(zip(record['supernet'], entry['counts']))
 
 
 def by_kind(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from .optimizer import check_optimizer, forget_, slice_state_
-from .trace import evaluating
+from .trace import in_mode
 from .units import Axis, SearchUnit, named_search_units, named_searchables
 
 Keep = dict[str, Tensor]
@@ -107,8 +107,7 @@ def shrink_(
             _slice_(axis, index, optimizer)
     for module in {id(axis.module): axis.module for axis, _ in axes}.values():
         _refresh_sizes_(module)
-    with evaluating(model):  # it restores every module's mode
-        model.train()  # what depends on it tells by that which norms do not
+    with in_mode(model, training=True):  # it tells which norms are trained
         for _, searchable in named_searchables(model):
             searchable.drop_empty_()
     if optimizer is not None:

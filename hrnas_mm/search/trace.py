@@ -1,7 +1,7 @@
 """One image through a model on the meta device: nothing is computed."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,11 +111,21 @@ def _size_recorder(
     return record
 
 
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> AbstractContextManager[None]:
     """Put the model in eval mode; restore every module's mode afterwards."""
+    return in_mode(model, False)
+
+
+@contextmanager
+def in_mode(model: nn.Module, training: bool) -> Iterator[None]:
+    """Put the model in a mode; restore every module's mode afterwards.
+
+    Args:
+        model: Which modules follow it into train mode is for it to say.
+        training: Train mode, or eval mode.
+    """
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    model.train(training)
     try:
         yield
     finally:

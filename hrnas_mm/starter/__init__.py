@@ -1,6 +1,7 @@
 """A config to begin with, from a look at data that nobody has searched on."""
 
-from .found import Found, Plan, find
+from .looks import LOOKS, find
+from .plan import plan_for
 from .writing import config_for
 
-__all__ = ['Found', 'Plan', 'config_for', 'find']
+__all__ = ['LOOKS', 'config_for', 'find', 'plan_for']

@@ -2,12 +2,12 @@
 
 import os
 import os.path as osp
-from typing import Any
 
-from .images import SPLITS, image_files, sample, sizes_of
+from .found import Found
+from .images import SPLITS, image_files, sizes_of
 
 
-def look(root: str) -> tuple[dict[str, Any], list[str], int, Any] | None:
+def look(root: str) -> Found | None:
     """Find class folders: train/<class>/*.jpg and val/<class>/*.jpg.
 
     Args:
@@ -43,20 +43,18 @@ def look(root: str) -> tuple[dict[str, Any], list[str], int, Any] | None:
         split: image_files(osp.join(root, folder or ''))
         for split, folder in folders.items()
     }
-    sizes = sizes_of(
-        osp.join(root, train, name) for name in sample(files['train'])
-    )
+    sizes = sizes_of(osp.join(root, train), files['train'])
     notes = [
         f'Classification: {len(classes)} classes, {len(files["train"])} '
         f'images to train on ({train}) and {len(files["val"])} to evaluate on '
         f'({val}), {sizes}.'
     ]
     facts = dict(folders=folders, classes=classes)
-    return facts, notes, len(files['train']), sizes
+    return Found('class_folders', facts, notes, len(files['train']), sizes)
 
 
 def _classes(folder: str) -> list[str]:
-    """The folders in a folder that have images."""
+    """Return the folders in a folder that have images."""
     return sorted(
         entry.name
         for entry in os.scandir(folder)

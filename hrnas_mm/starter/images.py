@@ -23,6 +23,16 @@ class Sizes(NamedTuple):
     median: tuple[int, int]
     largest: tuple[int, int]
 
+    @classmethod
+    def over(cls, sizes: Iterable[tuple[float, float]]) -> 'Sizes':
+        """Summarise heights and widths."""
+        heights, widths = zip(*sizes)
+        low, middle, high = (
+            (int(summary(heights)), int(summary(widths)))
+            for summary in (min, statistics.median, max)
+        )
+        return cls(low, middle, high)
+
     def __str__(self) -> str:
         if self.smallest == self.largest:
             return 'x'.join(map(str, self.median))
@@ -49,21 +59,13 @@ def sample(items: Sequence[str]) -> list[str]:
     return list(items[::step])
 
 
-def sizes_of(paths: Iterable[str]) -> Sizes:
-    """Return the sizes of images, of which the heads alone are read."""
+def sizes_of(root: str, names: Sequence[str]) -> Sizes:
+    """Return the sizes of some images, of which the heads alone are read."""
     found = []
-    for path in paths:
-        with Image.open(path) as image:
+    for name in sample(names):
+        with Image.open(osp.join(root, name)) as image:
             found.append((image.height, image.width))
-    heights, widths = zip(*found)
-    return Sizes(
-        (min(heights), min(widths)),
-        (
-            int(statistics.median(heights)),
-            int(statistics.median(widths)),
-        ),
-        (max(heights), max(widths)),
-    )
+    return Sizes.over(found)
 
 
 def split_of(path: str) -> str | None:
@@ -75,14 +77,14 @@ def split_of(path: str) -> str | None:
     return None
 
 
-def image_folders(root: str) -> dict[str, list[str]]:
-    """Return the folders that name a split and hold images, by split."""
-    found: dict[str, list[str]] = {split: [] for split in SPLITS}
+def image_folders(root: str) -> dict[str, dict[str, list[str]]]:
+    """Return folders that name a split, with their images, by split."""
+    found: dict[str, dict[str, list[str]]] = {split: {} for split in SPLITS}
     for base, folders, _ in os.walk(root, followlinks=True):
-        for name in list(folders):
+        for name in sorted(folders):
             split = split_of(name)
-            folder = osp.relpath(osp.join(base, name), root)
-            if split and image_files(osp.join(root, folder)):
-                found[split].append(folder)
+            images = image_files(osp.join(base, name)) if split else []
+            if split and images:
+                found[split][osp.relpath(osp.join(base, name), root)] = images
                 folders.remove(name)
-    return {split: sorted(folders) for split, folders in found.items()}
+    return found

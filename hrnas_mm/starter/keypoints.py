@@ -1,16 +1,18 @@
 """Keypoints: annotations in the style of COCO."""
 
-import json
 import os
 import os.path as osp
+from collections.abc import Mapping
 from typing import Any
 
-from .images import Sizes, image_files, split_of
+from ..files import read_json
+from .found import Found
+from .images import SPLITS, Sizes, image_files, split_of
 
 LEFT_RIGHT = (('left', 'right'), ('l_', 'r_'), ('_l', '_r'))
 
 
-def look(root: str) -> tuple[dict[str, Any], list[str], int, Sizes] | None:
+def look(root: str) -> Found | None:
     """Find COCO-style keypoints: JSON of train and val, and the images.
 
     Args:
@@ -19,11 +21,12 @@ def look(root: str) -> tuple[dict[str, Any], list[str], int, Sizes] | None:
     Raises:
         ValueError: If a split, an image or a keypoint is missing.
     """
-    files = annotation_files(root, 'keypoints')
-    if not files:
+    annotated = annotations_in(root, 'keypoints')
+    if not annotated:
         return None
-    check_splits(root, files)
-    content = {split: read(root, file) for split, file in files.items()}
+    check_splits(root, annotated)
+    files = {split: file for split, (file, _) in annotated.items()}
+    content = {split: found for split, (_, found) in annotated.items()}
     (category, *others) = content['train']['categories']
     names = category['keypoints']
     if others:
@@ -31,15 +34,8 @@ def look(root: str) -> tuple[dict[str, Any], list[str], int, Sizes] | None:
             f'{files["train"]} must have one category with keypoints, got '
             f'{1 + len(others)}'
         )
-    for split, file in files.items():
-        for annotation in content[split]['annotations']:
-            if len(annotation['keypoints']) != 3 * len(names):
-                raise ValueError(
-                    f'{file}: annotation {annotation.get("id")} must have '
-                    f'{3 * len(names)} numbers, x, y and visibility of '
-                    f'{len(names)} keypoints, got '
-                    f'{len(annotation["keypoints"])}'
-                )
+    for file, found in annotated.values():
+        _check_counts(file, found, len(names))
     folders = {s: image_folder(root, content[s], files[s]) for s in files}
     persons = {
         split: sum(1 for a in content[split]['annotations'] if usable(a))
@@ -70,12 +66,35 @@ def look(root: str) -> tuple[dict[str, Any], list[str], int, Sizes] | None:
             for a, b in category.get('skeleton', [])
         ],
     )
-    return facts, notes, persons['train'], sizes
+    return Found('keypoints', facts, notes, persons['train'], sizes)
 
 
-def annotation_files(root: str, key: str) -> dict[str, str]:
-    """Return COCO-style files whose annotations have a key, by split."""
-    found: dict[str, str] = {}
+def _check_counts(file: str, content: dict[str, Any], count: int) -> None:
+    for annotation in content['annotations']:
+        if len(annotation['keypoints']) != 3 * count:
+            raise ValueError(
+                f'{file}: annotation {annotation.get("id")} must have '
+                f'{3 * count} numbers, x, y and visibility of {count} '
+                f'keypoints, got {len(annotation["keypoints"])}'
+            )
+
+
+def annotations_in(
+    root: str, key: str
+) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return COCO-style annotations that have a key, and their files.
+
+    Args:
+        root: The folder.
+        key: What each annotation has.
+
+    Returns:
+        By split: the file, relative to the folder, and what is in it.
+
+    Raises:
+        ValueError: If such a file is no JSON, or lacks what COCO's have.
+    """
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
     for base, _, names in os.walk(root):
         for name in sorted(names):
             path = osp.relpath(osp.join(base, name), root)
@@ -85,41 +104,38 @@ def annotation_files(root: str, key: str) -> dict[str, str]:
             )
             if not name.endswith('.json') or split is None or split in found:
                 continue
-            with open(osp.join(root, path)) as file:
-                content = json.load(file)
+            content = read_json(osp.join(root, path))
             annotations = (
                 content.get('annotations')
                 if isinstance(content, dict)
                 else None
             )
             if annotations and key in annotations[0]:
-                found[split] = path
+                _check_fields(path, content)
+                found[split] = path, content
     return found
 
 
-def _words(stem: str) -> list[str]:
-    """The words of a file's name, without the year behind them."""
-    return [word.rstrip('0123456789') for word in stem.split('_')]
-
-
-def check_splits(root: str, files: dict[str, str]) -> None:
-    """Raise ValueError unless there is a file per split."""
-    for split in ('train', 'val'):
-        if split not in files:
-            raise ValueError(
-                f'{root} has no annotations of a split named {split!r}; '
-                f'found: {", ".join(files.values())}'
-            )
-
-
-def read(root: str, file: str) -> dict[str, Any]:
-    """Read annotations; refuse files without what COCO's have."""
-    with open(osp.join(root, file)) as opened:
-        content = json.load(opened)
+def _check_fields(file: str, content: dict[str, Any]) -> None:
     for name in ('images', 'annotations', 'categories'):
         if not content.get(name):
             raise ValueError(f'{file} must have {name}, as COCO files have')
-    return content
+
+
+def _words(stem: str) -> list[str]:
+    """Return the words of a file's name, without the year behind them."""
+    return [word.rstrip('0123456789') for word in stem.split('_')]
+
+
+def check_splits(root: str, annotated: Mapping[str, tuple[str, Any]]) -> None:
+    """Raise ValueError unless there are annotations of every split."""
+    for split in SPLITS:
+        if split not in annotated:
+            files = ', '.join(file for file, _ in annotated.values())
+            raise ValueError(
+                f'{root} has no annotations of a split named {split!r}; '
+                f'found: {files}'
+            )
 
 
 def image_folder(root: str, content: dict[str, Any], file: str) -> str:
@@ -147,18 +163,12 @@ def usable(annotation: dict[str, Any]) -> bool:
 
 def boxes_of(content: dict[str, Any]) -> Sizes:
     """Return the sizes of the annotated boxes."""
-    boxes = [a['bbox'] for a in content['annotations'] if a.get('bbox')]
-    heights = sorted(round(box[3]) for box in boxes)
-    widths = sorted(round(box[2]) for box in boxes)
-    middle = len(boxes) // 2
-    return Sizes(
-        (heights[0], widths[0]),
-        (heights[middle], widths[middle]),
-        (heights[-1], widths[-1]),
-    )
+    boxes = (a['bbox'] for a in content['annotations'] if a.get('bbox'))
+    return Sizes.over((round(h), round(w)) for _, _, w, h in boxes)
 
 
 def _mirrored(name: str, names: list[str]) -> str:
+    """Return the keypoint that a flip puts in this one's place."""
     for left, right in LEFT_RIGHT:
         for here, there in ((left, right), (right, left)):
             other = name.replace(here, there)

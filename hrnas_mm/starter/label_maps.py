@@ -1,18 +1,18 @@
 """Semantic segmentation: images, and maps of class numbers beside them."""
 
 import os.path as osp
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from .images import SPLITS, image_files, image_folders, sample, sizes_of
+from .found import Found
+from .images import SPLITS, image_folders, sample, sizes_of
 
 IGNORED = 255
 LABEL_WORDS = ('ann', 'label', 'mask', 'gt', 'seg')
 
 
-def look(root: str) -> tuple[dict[str, Any], list[str], int, Any] | None:
+def look(root: str) -> Found | None:
     """Find label maps: img_dir/{train,val} and ann_dir/{train,val}.
 
     Any names will do, if images and labels have a folder per split each.
@@ -37,64 +37,62 @@ def look(root: str) -> tuple[dict[str, Any], list[str], int, Any] | None:
             f'on: a folder of each named {" or ".join(SPLITS["val"])} is '
             'expected'
         )
-    facts: dict[str, Any] = dict(folders=pairs)
-    names = {s: image_files(osp.join(root, i)) for s, (i, _) in pairs.items()}
-    facts['img_suffix'], facts['seg_map_suffix'] = _suffixes(
-        root, pairs, names
-    )
-    values = {
-        split: _values(root, pairs[split][1], names[split], facts)
+    names = {split: folders[split][pairs[split][0]] for split in pairs}
+    suffixes = _suffixes(root, pairs['train'], folders['train'])
+    values = [
+        _values(osp.join(root, pairs[split][1]), names[split], suffixes)
         for split in pairs
-    }
-    facts['classes'], notes = _classes(root, values)
-    sizes = sizes_of(
-        osp.join(root, pairs['train'][0], name)
-        for name in sample(names['train'])
-    )
+    ]
+    classes, notes = _classes(root, values)
+    images, labels = pairs['train']
+    sizes = sizes_of(osp.join(root, images), names['train'])
     notes = [
         f'Semantic segmentation: {len(names["train"])} images to train on '
-        f'({pairs["train"][0]}) and {len(names["val"])} to evaluate on '
-        f'({pairs["val"][0]}), {sizes}; labels in {pairs["train"][1]}.',
+        f'({images}) and {len(names["val"])} to evaluate on '
+        f'({pairs["val"][0]}), {sizes}; labels in {labels}.',
         *notes,
     ]
-    return facts, notes, len(names['train']), sizes
+    facts = dict(
+        folders=pairs,
+        classes=classes,
+        img_suffix=suffixes[0],
+        seg_map_suffix=suffixes[1],
+    )
+    return Found('label_maps', facts, notes, len(names['train']), sizes)
 
 
-def _pair(root: str, folders: list[str]) -> tuple[str, str]:
-    """Which of two folders has the images, which the labels."""
+def _pair(root: str, folders: dict[str, list[str]]) -> tuple[str, str]:
+    """Return the folder of images and that of labels."""
 
     def is_labels(folder: str) -> bool:
         words = [word in folder.lower() for word in LABEL_WORDS]
-        first = osp.join(root, folder, image_files(osp.join(root, folder))[0])
-        with Image.open(first) as image:
+        with Image.open(osp.join(root, folder, folders[folder][0])) as image:
             return any(words) or image.mode in ('P', 'L', 'I', 'I;16', '1')
 
-    labels = [folder for folder in folders if is_labels(folder)]
-    images = [folder for folder in folders if folder not in labels]
+    labels = sorted(filter(is_labels, folders))
+    images = sorted(set(folders) - set(labels))
     if len(images) != 1 or len(labels) != 1:
         raise ValueError(
             f'{root} must have one folder of images and one of label maps per '
-            f'split, got {", ".join(folders)}'
+            f'split, got {", ".join(sorted(folders))}'
         )
     return images[0], labels[0]
 
 
 def _suffixes(
-    root: str,
-    pairs: dict[str, tuple[str, str]],
-    names: dict[str, list[str]],
+    root: str, pair: tuple[str, str], folders: dict[str, list[str]]
 ) -> tuple[str, str]:
-    """What image names end in, and what the labels' end in instead."""
-    images, labels = pairs['train']
-    first = names['train'][0]
+    """Return what names of images end in, and names of labels instead."""
+    images, labels = pair
+    names, there = folders[images], set(folders[labels])
+    first = names[0]
     stem = osp.splitext(first)[0]
-    there = set(image_files(osp.join(root, labels)))
     near = sorted(there, key=lambda n: (-len(osp.commonprefix([stem, n])), n))
     candidates = []
     for name in near[:20]:
         shared = len(osp.commonprefix([stem, name]))
         suffixes = first[shared:], name[shared:]
-        missing = _missing(there, names['train'], suffixes)
+        missing = _missing(there, names, suffixes)
         candidates.append((len(missing), missing, suffixes))
     _, missing, suffixes = min(candidates)
     if missing:
@@ -108,7 +106,7 @@ def _suffixes(
 def _missing(
     there: set[str], names: list[str], suffixes: tuple[str, str]
 ) -> list[str]:
-    """The images that have no label map by these suffixes."""
+    """Return the images that have no label map by these suffixes."""
     image, label = suffixes
     return [
         name
@@ -119,13 +117,13 @@ def _missing(
 
 
 def _values(
-    root: str, folder: str, names: list[str], facts: dict[str, Any]
+    folder: str, names: list[str], suffixes: tuple[str, str]
 ) -> dict[int, str]:
-    """The labels that occur, each with a file that has it."""
+    """Return the labels that occur, each with a file that has it."""
     found: dict[int, str] = {}
-    image, label = facts['img_suffix'], facts['seg_map_suffix']
+    image, label = suffixes
     for name in sample(names):
-        path = osp.join(root, folder, name[: len(name) - len(image)] + label)
+        path = osp.join(folder, name[: len(name) - len(image)] + label)
         with Image.open(path) as opened:
             array = np.asarray(opened)
         if array.ndim != 2:
@@ -140,10 +138,10 @@ def _values(
 
 
 def _classes(
-    root: str, values: dict[str, dict[int, str]]
+    root: str, values: list[dict[int, str]]
 ) -> tuple[list[str], list[str]]:
-    """The names of the classes, and what was assumed."""
-    found = {v: path for each in values.values() for v, path in each.items()}
+    """Return the names of the classes, and what was assumed."""
+    found = {v: path for each in values for v, path in each.items()}
     labels = sorted(value for value in found if value != IGNORED)
     if labels == [0] and IGNORED in found:
         raise ValueError(

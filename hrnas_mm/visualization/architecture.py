@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Patch, Wedge
 
 from ..search.cost import amount_of, noun_of
-from ..search.record import architecture_at, by_kind
+from ..search.record import architecture_in_entry, by_kind
 from .layout import LARGE, Layout, Place, lay_out
 from .style import (
     EMPTY,
@@ -67,6 +67,8 @@ def draw_architectures(networks: Sequence[Network]) -> Figure:
     drawn too, smaller, between the branches that they join.
     """
     layouts = [lay_out(network.parts) for network in networks]
+    # A page finds a block by its name, which has to be there once.
+    named = len(networks) == 1
     sizes = [_size(layout) for layout in layouts]
     width = max(width for width, _ in sizes)
     heights = [height + TITLE for _, height in sizes]
@@ -76,7 +78,7 @@ def draw_architectures(networks: Sequence[Network]) -> Figure:
     )
     rows = figure.subplots(len(networks), squeeze=False, height_ratios=heights)
     for (axes,), network, layout in zip(rows, networks, layouts):
-        _draw(axes, network, layout)
+        _draw(axes, network, layout, named)
     _add_legend(figure, networks)
     return figure
 
@@ -109,12 +111,18 @@ def animate_search(record: Mapping[str, Any], name: str, out: str) -> None:
 
 
 def network_at(record: Mapping[str, Any], index: int, name: str) -> Network:
-    """The network after one shrink of a search; -1 for the last."""
-    entry = record['history'][index]
+    """Return the network after one shrink of a search; -1 for the last."""
+    return network_of(record, record['history'][index], name)
+
+
+def network_of(
+    record: Mapping[str, Any], entry: Mapping[str, Any], name: str
+) -> Network:
+    """Return the network of an entry of a record, a shrink or a rung."""
     return Network(
         f'{name}, iteration {entry["iter"]}',
         record['supernet'],
-        architecture_at(record, index),
+        architecture_in_entry(record, entry),
         entry['costs'],
     )
 
@@ -137,11 +145,15 @@ def _size(layout: Layout) -> tuple[float, float]:
     return max(width, 9.0), max(place.y for place in places) + 1.0
 
 
-def _draw(axes: Axes, network: Network, layout: Layout) -> None:
+def _draw(
+    axes: Axes, network: Network, layout: Layout, named: bool = False
+) -> None:
     for (x0, y0), (x1, y1) in layout.lines:
         axes.plot([x0, x1], [y0, y1], color=LINE, lw=1, zorder=1)
     for block, place in layout.places.items():
-        _draw_pie(axes, network, block, place)
+        edge = _draw_pie(axes, network, block, place)
+        if named:
+            edge.set_gid(f'block:{block}')
     width, height = _size(layout)
     axes.set(
         xlim=(-LARGE - 0.1, width - LARGE - 0.3),
@@ -152,8 +164,10 @@ def _draw(axes: Axes, network: Network, layout: Layout) -> None:
     axes.axis('off')
 
 
-def _draw_pie(axes: Axes, network: Network, block: str, place: Place) -> None:
-    """A sector per kind of unit, clockwise from the top; then what is gone.
+def _draw_pie(
+    axes: Axes, network: Network, block: str, place: Place
+) -> Circle:
+    """Draw a sector per kind of unit, clockwise from the top; return the edge.
 
     A single element of hundreds is drawn wider than it is, to be seen.
     """
@@ -176,8 +190,8 @@ def _draw_pie(axes: Axes, network: Network, block: str, place: Place) -> None:
     edge = Circle(
         centre, radius, facecolor='none', edgecolor='#404040', lw=0.8
     )
-    edge.set_gid(f'block:{block}')
     axes.add_patch(edge).set_zorder(4)
+    return edge
 
 
 def _add_legend(figure: Figure, networks: Sequence[Network]) -> None:

@@ -19,10 +19,10 @@ from ..files import replacing
 from ..search.cost import amount_of, noun_of
 from ..search.record import read_record
 from .architecture import (
-    Network,
     block_text,
     draw_architectures,
     network_at,
+    network_of,
 )
 from .curves import main_metric, run_panels, search_panels, short_name
 
@@ -51,7 +51,11 @@ def write_report(page: str, work_dir: str) -> None:
     name = osp.basename(osp.abspath(work_dir))
     network = network_at(record, -1, name)
     networks = [
-        *(_rung(record, rung) for rung in record['rungs'] if 'counts' in rung),
+        *(
+            network_of(record, rung, f'milestone {rung["name"]}')
+            for rung in record['rungs']
+            if 'counts' in rung
+        ),
         network,
     ]
     blocks = {
@@ -118,17 +122,8 @@ def _numbers(record: Mapping[str, Any]) -> list[Number]:
     return numbers
 
 
-def _rung(record: Mapping[str, Any], rung: Mapping[str, Any]) -> Network:
-    return Network(
-        f'milestone {rung["name"]}, iteration {rung["iter"]}',
-        record['supernet'],
-        dict(zip(record['supernet'], rung['counts'])),
-        rung['costs'],
-    )
-
-
 def _pictures(folder: str) -> list[str]:
-    """The pictures in a folder, as they stand in a page."""
+    """Return the pictures in a folder, as they stand in a page."""
     return [
         base64.b64encode(path.read_bytes()).decode()
         for path in sorted(Path(folder).glob('*.jpg'))

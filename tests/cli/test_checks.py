@@ -1,4 +1,4 @@
-"""What is wrong in a config, and in the data, is said before a run begins."""
+"""Errors in a config, and in the data, are told before a run begins."""
 
 from types import SimpleNamespace
 

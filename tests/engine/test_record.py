@@ -65,7 +65,7 @@ def test_record_is_that_of_the_whole_run(finished):
 
 
 def test_record_tells_of_the_run(finished):
-    """Of both of its processes."""
+    """The curves go over both processes of a run that was resumed."""
     runner, work_dir = finished
     record = read_record(str(work_dir))
     assert record['run']['seed'] == '3' and record['run']['command']
