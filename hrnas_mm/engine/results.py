@@ -23,7 +23,7 @@ from .predictions import draw_predictions
 from .search import Search
 from .searched_config import searched_config
 from .surgery import deployed_model
-from .tables import by_stage, comparison, ladder, supernet_of
+from .tables import by_stage, comparison, ladder
 
 
 @master_only
@@ -68,10 +68,9 @@ def write_results(
     """
     folder = osp.join(runner.work_dir, 'searched')
     write_network(runner, search, folder)
-    supernet = supernet_of(runner)
-    tables = [comparison(runner, search, supernet), ladder(runner, search)]
-    tables = [table for table in tables if table is not None]
-    more = [by_stage(runner, search, supernet), class_wise.table()]
+    found = [comparison(runner, search), ladder(runner, search)]
+    tables = [table for table in found if table is not None]
+    more = [by_stage(runner, search), class_wise.table()]
     write_search_record(
         runner,
         search,

@@ -11,7 +11,7 @@ from torch import nn
 from ..building import build_model
 from ..deploy.dense import dense_part
 from ..measure import latency, stage_names
-from ..search import architecture_of, trace
+from ..search import architecture_of
 from ..search.cost import MACS
 from .journal import numbers
 from .search import Facts, Search
@@ -45,16 +45,8 @@ class Table(NamedTuple):
         return capture.get()
 
 
-def comparison(
-    runner: Runner, search: Search, supernet: nn.Module | None
-) -> Table:
-    """Compare the searched network with the supernet it began as.
-
-    Args:
-        runner: At the end of its training.
-        search: Of the run.
-        supernet: See :func:`supernet_of`.
-    """
+def comparison(runner: Runner, search: Search) -> Table:
+    """Compare the searched network with the supernet it began as."""
     model = deployed_model(runner)
     full = search.totals(search.cost_model.supernet)
     now = search.totals(architecture_of(model))
@@ -66,17 +58,16 @@ def comparison(
             )
             for cost in search.costs
         ),
-        ('ms per image', *_times(supernet, model, search)),
+        ('ms per image', *_times(runner, model, search)),
         *_metric_rows(runner, search, full),
     ]
     title = f'At {tuple(search.cost_model.input_shape)}'
     return Table(title, ('', 'supernet', 'searched'), rows)
 
 
-def _times(
-    supernet: nn.Module | None, model: nn.Module, search: Search
-) -> list[str]:
+def _times(runner: Runner, model: nn.Module, search: Search) -> list[str]:
     """Milliseconds of the supernet, if it can be built, and of the model."""
+    supernet = _build_supernet(runner)
     models = [m for m in (supernet, model) if m is not None]
     times = latency(
         list(map(dense_part, models)), search.cost_model.input_shape
@@ -84,38 +75,25 @@ def _times(
     return ['-'] * (2 - len(models)) + [f'{t:.1f}' for t in times]
 
 
-def by_stage(
-    runner: Runner, search: Search, supernet: nn.Module | None
-) -> Table | None:
-    """Return the multiply-adds of every stage, before and after.
-
-    Args:
-        runner, search, supernet: See :func:`comparison`.
-    """
-    if supernet is None:
-        return None
-    shape = search.cost_model.input_shape
-    before, after = (
-        trace(model, shape, dense_part(model)).macs
-        for model in (supernet, deployed_model(runner))
-    )
-    rows: list[tuple[str, ...]] = [
-        (
-            name,
-            MACS.format(before[name]),
-            MACS.format(after.get(name, 0)),
-            f'{after.get(name, 0) / before[name]:.0%}',
+def by_stage(runner: Runner, search: Search) -> Table:
+    """Return the multiply-adds of every stage, before and after."""
+    model = deployed_model(runner)
+    cost_model, now = search.cost_model, architecture_of(model)
+    rows: list[tuple[str, ...]] = []
+    for name in stage_names(model):
+        before, after = (
+            cost_model.macs_within(name, each)
+            for each in (cost_model.supernet, now)
         )
-        for name in stage_names(supernet)
-        if before.get(name)
-    ]
+        if before:
+            amounts = map(MACS.format, (before, after))
+            rows.append((name, *amounts, f'{after / before:.0%}'))
     return Table(
         'Multiply-adds by stage', ('', 'supernet', 'searched', 'left'), rows
     )
 
 
-def supernet_of(runner: Runner) -> nn.Module | None:
-    """Build what a run began with; None where it was not from a config."""
+def _build_supernet(runner: Runner) -> nn.Module | None:
     if not isinstance(runner.cfg.get('model'), dict):
         return None
     device = next(runner.model.parameters()).device

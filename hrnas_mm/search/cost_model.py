@@ -94,6 +94,21 @@ class CostModel:
         """Return what the whole model costs; units not named are gone."""
         return self.rest + sum(self._parts(architecture))
 
+    def macs_within(self, module: str, architecture: Mapping[str, int]) -> int:
+        """Return the multiply-adds of a module, whatever this model counts.
+
+        Args:
+            module: The name of a module that holds parts as a whole, or none.
+            architecture: Elements by unit name; units not named are gone.
+        """
+        macs = self.counting(MACS)
+        gone = sum(
+            macs.part(name, self.supernet) - macs.part(name, architecture)
+            for name in self.parts
+            if f'{name}.'.startswith(f'{module}.')
+        )
+        return self._trace.macs.get(module, 0) - int(gone)
+
     def totals(
         self, architecture: Mapping[str, int], costs: Iterable[Cost]
     ) -> dict[str, float]:

@@ -50,6 +50,9 @@ def test_equals_flop_counter_after_each_shrink(options, shape):
         assert cost_model.total(architecture) == counted(
             copy.deepcopy(model), shape
         )
+    found = trace(model, shape).macs
+    for name in ('stem', 'stages.0', 'stages.1.branches', 'fuse'):
+        assert cost_model.macs_within(name, architecture) == found.get(name, 0)
 
 
 def test_transformer_macs_written_out():
