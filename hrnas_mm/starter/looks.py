@@ -2,13 +2,19 @@
 
 from collections.abc import Callable
 
-from . import class_folders, keypoints, label_maps
+from . import boxes, class_folders, keypoints, label_maps, lidar_boxes
 from .found import Found
 
 # In this order: what the first finds, the others need not look at.
 LOOKS: dict[str, Callable[[str], Found | None]] = {
     look.__module__.split('.')[-1]: look
-    for look in (keypoints.look, class_folders.look, label_maps.look)
+    for look in (
+        keypoints.look,
+        boxes.look,
+        lidar_boxes.look,
+        class_folders.look,
+        label_maps.look,
+    )
 }
 
 

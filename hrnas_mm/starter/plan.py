@@ -10,7 +10,9 @@ from .found import Found
 # The most pixels of an image in training: where there is a GPU, and without.
 MOST_PIXELS = (512 * 512, 192 * 256)
 STEP = 32  # the lowest resolution of four branches
-BATCH = dict(label_maps=8, keypoints=16, class_folders=16)
+BATCH = dict(
+    label_maps=8, keypoints=16, class_folders=16, boxes=8, lidar_boxes=2
+)
 # Iterations: at most, with a GPU and without; and passes over the data.
 MOST_ITERATIONS, PASSES = (20_000, 1200), 60
 

@@ -1,9 +1,11 @@
 """Data sets as people have them: odd sizes, names of their own."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
+from command_line import checked
 
 
 def picture(rng, height, width):
@@ -52,35 +54,49 @@ def class_folders(root):
             write(root / split / kind / f'{i}.png', image)
 
 
-def keypoints(root):
-    """The corners of the square; two of them are left and right."""
-    names = ['left_top', 'right_top', 'bottom']
+def coco(root, folder, categories, more=lambda *box: {}):
+    """Squares in the files of COCO, with more of each than its box."""
     for split, rng, shapes in splits(train=20, val=6):
         images, annotations = [], []
         for i, (height, width) in enumerate(shapes):
             image, (x, y, side) = picture(rng, height, width)
-            write(root / 'frames' / split / f'{i}.jpg', image)
+            write(root / folder / split / f'{i}.jpg', image)
             images.append(
                 dict(id=i, file_name=f'{i}.jpg', height=height, width=width)
             )
-            corners = [x, y, 2, x + side, y, 2, x, y + side, 1]
-            annotations.append(
-                dict(
-                    id=i,
-                    image_id=i,
-                    category_id=1,
-                    keypoints=corners,
-                    num_keypoints=3,
-                    bbox=[x, y, side, side],
-                    area=side * side,
-                    iscrowd=0,
-                )  # fmt: skip
-            )
-        category = dict(
-            id=1, name='square', keypoints=names, skeleton=[[1, 2], [1, 3]]
-        )
+            box = dict(id=i, image_id=i, category_id=1, iscrowd=0)
+            box |= dict(bbox=[x, y, side, side], area=side * side)
+            annotations.append(box | more(x, y, side))
         content = dict(
             info={}, images=images, annotations=annotations,
-            categories=[category],
+            categories=categories,
         )  # fmt: skip
         (root / f'squares_{split}2020.json').write_text(json.dumps(content))
+
+
+def keypoints(root):
+    """The corners of the square; two of them are left and right."""
+    names = ['left_top', 'right_top', 'bottom']
+    category = dict(
+        id=1, name='square', keypoints=names, skeleton=[[1, 2], [1, 3]]
+    )
+    coco(
+        root, 'frames', [category],
+        lambda x, y, side: dict(
+            keypoints=[x, y, 2, x + side, y, 2, x, y + side, 1],
+            num_keypoints=3,
+        ),
+    )  # fmt: skip
+
+
+def boxes(root):
+    """The square, and a class of which there is none."""
+    coco(root, 'photos', [dict(id=1, name='square'), dict(id=7, name='disc')])
+
+
+def lidar_boxes(root):
+    """Generated frames, in files with a name of their own."""
+    make = Path(__file__).parents[2] / 'tools/make_demo_data.py'
+    checked(make, 'kitti', root, '--train', 5, '--val', 3, '--seed', 7)
+    for path in root.glob('kitti_infos_*.pkl'):
+        path.rename(path.with_name(path.name.replace('kitti', 'yard')))

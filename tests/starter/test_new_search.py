@@ -18,6 +18,7 @@ from hrnas_mm.starter import find
 ROOT = Path(__file__).parents[2]
 KINDS = dict(
     label_maps='mmseg', class_folders='mmpretrain', keypoints='mmpose',
+    boxes='mmdet', lidar_boxes='mmdet3d',
 )  # fmt: skip
 SHORT = ('--iterations', 6, '--batch-size', 4)
 QUICK = [
