@@ -1,4 +1,4 @@
-"""Packaging of hrnas_mm; torch and mmcv are the user's own."""
+"""Packaging of hrnas_mm, which leaves torch and mmcv to the user."""
 
 import shutil
 from pathlib import Path
@@ -24,7 +24,7 @@ def version():
 
 
 class BuildWithMim(build_py):
-    """Ship what mim runs; in an editable install mim finds nothing."""
+    """Add the files that mim runs, except to an editable install."""
 
     def run(self):
         super().run()
@@ -56,10 +56,13 @@ setup(
         ]
     },
     cmdclass={'build_py': BuildWithMim},
-    python_requires='>=3.10,<3.13',
+    python_requires='>=3.10,<3.14',
     install_requires=requirements('runtime'),
     extras_require={
-        task: requirements(task)
-        for task in ('seg', 'pose', 'det3d', 'cls', 'deploy')
-    },
+        task.replace('/', '-'): requirements(task)
+        for task in (
+            'seg', 'det', 'pose', 'det3d', 'cls', 'deploy',
+            'onedl/seg', 'onedl/det', 'onedl/cls',
+        )
+    },  # fmt: skip
 )

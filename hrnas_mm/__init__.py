@@ -13,9 +13,16 @@ define_torchvision_ops()
 enlarge_onednn_cache()
 
 if find_spec('mmengine'):
+    from .compat import (
+        check_mmengine,
+        find_configs_of_forks_,
+        ignore_pkg_resources,
+    )
+
+    check_mmengine()
     from . import engine, models, resume  # noqa: F401  (they register)
-    from .compat import ignore_pkg_resources
 
     ignore_pkg_resources()
+    find_configs_of_forks_()
 
 __all__ = ['__version__']

@@ -1,4 +1,4 @@
-"""The tools, wherever the package is: ``python -m hrnas_mm TOOL``."""
+"""The tools, run from any folder: ``python -m hrnas_mm TOOL``."""
 
 import ast
 import runpy
@@ -12,14 +12,14 @@ NAME = 'python -m hrnas_mm'
 
 
 def tools() -> dict[str, Path]:
-    """Return the tools by name; a wheel has them in the package."""
+    """Return the tools' files by name; a wheel has them in the package."""
     folders = (PACKAGE / '.mim' / 'tools', PACKAGE.parent / 'tools')
     folder = next(filter(Path.is_dir, folders))
     return {path.stem: path for path in sorted(folder.glob('*.py'))}
 
 
 def usage() -> str:
-    """Return a line per tool, the first of its docstring."""
+    """Return the usage: for each tool the first line of its docstring."""
     lines = [
         f'  {name:20}{summary.splitlines()[0]}'
         for name, path in tools().items()
@@ -31,7 +31,7 @@ def usage() -> str:
 
 
 def main() -> None:
-    """Run the tool that the command line names, with what follows."""
+    """Run the tool that the command line names, with its arguments."""
     name = sys.argv[1] if len(sys.argv) > 1 else '--help'
     if name in ('-h', '--help'):
         print(usage())

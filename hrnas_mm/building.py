@@ -1,4 +1,4 @@
-"""What a config describes, built: its model, its runner, its data."""
+"""Building what a config describes: its model, its runner, its data."""
 
 from copy import deepcopy
 from typing import Any
@@ -26,20 +26,20 @@ from .resume import resume_exactly_
 def build_model(cfg: Config) -> nn.Module:
     """Build the model of a config, for one process on any device."""
     init_default_scope(cfg.get('default_scope', 'mmengine'))
-    # Some models write into their config.
+    # Some models modify their config.
     return revert_sync_batchnorm(MODELS.build(deepcopy(cfg.model)))
 
 
 def load_network(cfg: Config, path: str) -> nn.Module:
-    """Build the model of a config and load weights, of a shrunk network say.
+    """Build the model of a config and load weights, also of a shrunk network.
 
     Args:
-        cfg: The config.
-        path: A checkpoint; loading it runs no code.
+        cfg: Config of the model.
+        path: Path of a checkpoint; loading it runs no code.
 
     Raises:
-        ValueError: If it is no checkpoint, or of another network; names the
-            first misfit.
+        ValueError: If the file is not a checkpoint, or belongs to another
+            network; the error then names the first misfit.
     """
     model = build_model(cfg)
     checkpoint = read_checkpoint(path)
@@ -55,12 +55,13 @@ def load_weights_(
     """Load weights into a model, in place.
 
     Args:
-        model: The model.
-        state_dict: The weights.
-        path: Where they are from.
+        model: Model that takes the weights.
+        state_dict: State dict with the weights.
+        path: File that the weights come from, for error messages.
 
     Raises:
-        ValueError: If they are of another network; names the first misfit.
+        ValueError: If they belong to another network; the error names the
+            first misfit.
     """
     try:
         model.load_state_dict(state_dict)
@@ -73,13 +74,14 @@ def load_weights_(
 
 
 def build_runner(cfg: Config, *loaders: str) -> Runner:
-    """Build the runner of a config, on GPUs or on the CPU.
+    """Build the runner of a config, for GPUs or the CPU.
 
-    mmengine's own Runner writes checkpoints from which it resumes exactly.
+    If it is mmengine's own Runner, it writes checkpoints from which it
+    resumes exactly.
 
     Args:
-        cfg: Has its ``launcher`` and its ``work_dir``.
-        loaders: Names of the data loaders whose folders have to be there.
+        cfg: Config with its ``launcher`` and ``work_dir`` set.
+        loaders: Names of the dataloaders whose data has to be there.
 
     Raises:
         FileNotFoundError: See :func:`~hrnas_mm.data.check_data`.
@@ -98,7 +100,7 @@ def build_runner(cfg: Config, *loaders: str) -> Runner:
 
 
 def _collate_in_batches_(cfg: Config) -> None:
-    """Do what mmpretrain's own train.py does: its models take no lists."""
+    """Collate as mmpretrain's own train.py does: its models take no lists."""
     for split in ('train', 'val', 'test'):
         loader = cfg.get(f'{split}_dataloader')
         if loader is not None:
@@ -108,17 +110,17 @@ def _collate_in_batches_(cfg: Config) -> None:
 
 @torch.no_grad()
 def first_input(cfg: Config, model: nn.Module) -> Tensor:
-    """Return what a model's backbone gets of the first test sample.
+    """Return the backbone's input for the first test sample.
 
     Args:
-        cfg: Has the ``test_dataloader``.
-        model: Of the config.
+        cfg: Config with a ``test_dataloader``.
+        model: Model of the config.
 
     Returns:
-        (B, C, H, W), an image or a pseudo-image.
+        An image or a pseudo-image, shape (B, C, H, W).
 
     Raises:
-        FileNotFoundError: If the data is not there.
+        FileNotFoundError: If the data is missing.
     """
     if not cfg.get('test_dataloader'):
         raise FileNotFoundError('the config has no test_dataloader')
@@ -139,7 +141,7 @@ def first_input(cfg: Config, model: nn.Module) -> Tensor:
 
 
 class _Stopped(Exception):
-    """What comes after the backbone's input does not matter."""
+    """Signal to end a forward pass once the backbone has its input."""
 
     def __init__(self, image: Tensor) -> None:
         super().__init__()

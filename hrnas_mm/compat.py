@@ -1,4 +1,4 @@
-"""Work-arounds for upstream versions; each says what for, and until when."""
+"""Workarounds for upstream issues; each says why, and until when."""
 
 import logging
 import os
@@ -7,27 +7,35 @@ import subprocess
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib import metadata
+from importlib.util import find_spec
 from typing import Any
 
+import mmengine
 import torch.distributed as dist
 from mmengine.config import Config
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.device import get_device
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook
 from mmengine.runner import CheckpointLoader, Runner
 from mmengine.runner.loops import _InfiniteDataloaderIterator
+from mmengine.utils import digit_version
 from torch import nn
 
 from .files import read_checkpoint
 from .nested import nested_dicts
 
+OLDEST_MMENGINE = '0.10.4'
+
 
 def reseed_loading_(runner: Runner) -> None:
-    """Build the training's data loader with the seed that was resumed.
+    """Rebuild the training dataloader with the seed that was resumed.
 
-    A run without a seed in its config draws one. mmengine resumes it, but
-    only after it has built the data loader with another.
+    A run without a seed in its config draws one. mmengine restores it at a
+    resume, but only after it has built the dataloader with another seed.
 
-    Upstream: mmengine/runner/runner.py, resume. Can go when it is read before.
+    Upstream: mmengine/runner/runner.py, resume. Can be removed when the seed
+    is restored first.
     """
     loop = runner.train_loop
     if not isinstance(runner._train_dataloader, dict):
@@ -42,33 +50,74 @@ def reseed_loading_(runner: Runner) -> None:
 
 
 def quieten_(logger: logging.Logger) -> None:
-    """Leave out the log's line per parameter of ``paramwise_cfg``.
+    """Drop the line that ``paramwise_cfg`` logs for every parameter.
 
-    Upstream: mmengine/optim/optimizer/default_constructor.py. Can go when it
-    says them at DEBUG.
+    Upstream: mmengine/optim/optimizer/default_constructor.py. Can be removed
+    when these lines are logged at level DEBUG.
     """
     logger.addFilter(lambda r: 'paramwise_options -- ' not in r.getMessage())
 
 
 def ignore_pkg_resources() -> None:
-    """Do not repeat that pkg_resources will go.
+    """Suppress the warning that pkg_resources is deprecated.
 
-    Upstream: mmengine/utils/package_utils.py. Can go when that imports
+    Upstream: mmengine/utils/package_utils.py. Can be removed when this imports
     importlib.metadata instead.
     """
     warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
 
 
+def check_mmengine() -> None:
+    """Raise ImportError if mmengine is older than what is tested.
+
+    setup.py cannot ask for it: OpenMMLab and the OneDL fork distribute
+    mmengine under two names, and which of them is there is the user's choice.
+    """
+    if digit_version(mmengine.__version__) < digit_version(OLDEST_MMENGINE):
+        raise ImportError(
+            f'hrnas_mm needs mmengine {OLDEST_MMENGINE} or newer, got '
+            f'{mmengine.__version__}'
+        )
+
+
+def find_configs_of_forks_() -> None:
+    """Make mmengine find ``mmseg::...`` where a fork of mmseg is installed.
+
+    mmengine looks a framework's configs up by the name of its distribution,
+    which a fork (``onedl-mmsegmentation``) changes. It then asks for, or even
+    installs, the original over the fork.
+
+    Upstream: mmengine/config/utils.py, MODULE2PACKAGE. Can be removed when
+    the fork's mmengine knows the fork's names.
+    """
+    missing = [
+        module
+        for module, package in MODULE2PACKAGE.items()
+        if find_spec(module) and not _is_distribution(package)
+    ]
+    names = metadata.packages_distributions() if missing else {}
+    for module in missing:
+        MODULE2PACKAGE[module] = names.get(module, [module])[0]
+
+
+def _is_distribution(name: str) -> bool:
+    try:
+        metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
 @contextmanager
 def plain_loading() -> Iterator[None]:
-    """Let mmengine read local files as tensors and plain types only.
+    """Make mmengine load local checkpoints with ``weights_only=True``.
 
-    It leaves to torch, and to the environment, whether code in a checkpoint
-    is run: before torch 2.6, and with TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD, it
-    is.
+    Only tensors and plain types are then read. mmengine leaves it to torch
+    and to the environment whether code in a checkpoint is run: before torch
+    2.6, and with TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD, it is.
 
-    Upstream: mmengine/runner/checkpoint.py, load_from_local. Can go when it
-    says ``weights_only=True``.
+    Upstream: mmengine/runner/checkpoint.py, load_from_local. Can be removed
+    when this passes ``weights_only=True``.
     """
     schemes = CheckpointLoader._schemes
     before = schemes['']
@@ -87,12 +136,12 @@ def _read_local(filename: str, map_location: Any) -> dict[str, Any]:
 
 
 def early_stopping_state(runner: Runner) -> dict[str, Any]:
-    """Return how long every EarlyStoppingHook has waited, and for what.
+    """Return the wait count and the best score of every EarlyStoppingHook.
 
-    They forget it at a resume.
+    The hooks lose them at a resume.
 
-    Upstream: mmengine/hooks/early_stopping_hook.py. Can go when it saves its
-    state.
+    Upstream: mmengine/hooks/early_stopping_hook.py. Can be removed when the
+    hook saves its state.
     """
     states = [
         dict(wait_count=hook.wait_count, best_score=hook.best_score)
@@ -104,7 +153,7 @@ def early_stopping_state(runner: Runner) -> dict[str, Any]:
 def restore_early_stopping_(
     runner: Runner, checkpoint: Mapping[str, Any]
 ) -> None:
-    """Take over what :func:`early_stopping_state` returned."""
+    """Restore the state that :func:`early_stopping_state` returned."""
     states = checkpoint.get('early_stopping', [])
     for hook, state in zip(_early_stopping_hooks(runner), states):
         vars(hook).update(state)
@@ -115,13 +164,13 @@ def _early_stopping_hooks(runner: Runner) -> list[EarlyStoppingHook]:
 
 
 def remove_after_saving_(hook: CheckpointHook) -> None:
-    """Keep old checkpoints until the new one is written.
+    """Make a hook keep old checkpoints until the new one is written.
 
     With ``max_keep_ckpts`` mmengine removes the oldest checkpoint first, and
     the oldest may be the only one.
 
     Upstream: mmengine, CheckpointHook._save_checkpoint_with_step and
-    _save_best_checkpoint. Can go when they remove after saving.
+    _save_best_checkpoint. Can be removed when they remove after saving.
     """
     for name in ('_save_checkpoint_with_step', '_save_best_checkpoint'):
         setattr(hook, name, _remove_after(hook, getattr(hook, name)))
@@ -145,7 +194,7 @@ def _remove_after(
 
 
 class _Keeping:
-    """A file backend that only notes what it is told to remove."""
+    """File backend that only records which files it is told to remove."""
 
     def __init__(self, backend: Any, noted: list[str]) -> None:
         self.backend = backend
@@ -156,14 +205,15 @@ class _Keeping:
 
 
 def sync_first_iteration_(model: nn.Module) -> None:
-    """Let gradient accumulation begin with one all-reduce too many.
+    """Add an all-reduce to the first iteration of a gradient accumulation.
 
     DDP with ``static_graph`` crashes if its first backward pass is under
     ``no_sync()``. An all-reduce there changes nothing: averages are the same
     on all ranks, and averaging them once more leaves them as they are. (Up to
-    rounding, where a run is resumed amid an accumulation.)
+    rounding, if a run is resumed in the middle of an accumulation.)
 
-    Upstream: pytorch/pytorch#143580, #187732. Can go when that is released.
+    Upstream: pytorch/pytorch#143580, #187732. Can be removed when the fix is
+    released.
     """
     if not getattr(model, 'static_graph', False):
         return
@@ -176,14 +226,14 @@ def sync_first_iteration_(model: nn.Module) -> None:
 
 
 def use_gloo_(cfg: Config) -> None:
-    """Make a distributed run possible where there is no GPU.
+    """Set up a distributed run with gloo on a machine without a GPU.
 
-    mmengine always selects a CUDA device for a rank, DDP then wants none,
-    and SyncBN has no CPU kernel. Does nothing where there is a GPU, or only
-    one process.
+    mmengine always selects a CUDA device for a rank, DDP must not be given
+    one on a CPU, and SyncBN has no CPU kernel. Does nothing if there is a GPU
+    or the run is not distributed.
 
     Upstream: mmengine/dist/utils.py, _init_dist_pytorch and
-    _init_dist_slurm. Can go when they start on a CPU.
+    _init_dist_slurm. Can be removed when they can start on a CPU.
     """
     if cfg.get('launcher') not in ('pytorch', 'slurm') or (
         get_device() != 'cpu'
@@ -207,7 +257,7 @@ def use_gloo_(cfg: Config) -> None:
 
 
 def _set_slurm_ranks() -> None:
-    """What slurm calls a rank, by the names that torch knows."""
+    """Copy slurm's variables for ranks to the names that torch reads."""
     for ours, theirs in (
         ('RANK', 'SLURM_PROCID'),
         ('LOCAL_RANK', 'SLURM_LOCALID'),

@@ -1,4 +1,4 @@
-"""Work-arounds for mmdet3d: a GPU it needs, a state it does not save."""
+"""Workarounds for mmdet3d: it needs a GPU and does not save some state."""
 
 import os
 import sys
@@ -14,27 +14,27 @@ import torch
 
 
 def mend_mmdet3d_() -> None:
-    """Let mmdet3d train on KITTI with numpy 1.24 on, and evaluate on a CPU.
+    """Make mmdet3d train on KITTI with numpy >= 1.24, and evaluate on a CPU.
 
     - ObjectSample uses ``np.long``, which numpy 1.24 to 1.26 do not have.
       Upstream: open-mmlab/mmdetection3d#2821.
-    - The official KITTI AP computes the overlap of rotated boxes in
+    - The official KITTI AP computes the overlap of rotated boxes with
       numba.cuda. Upstream: open-mmlab/mmdetection3d#2817.
-    - The rest of it runs in numba's threads, and numba's OpenMP layer sets
-      the number of torch's threads too, so that a run goes on otherwise
-      after an evaluation than without it. Upstream: numba's threading layers.
-    - KittiMetric fails with ``KeyError: -1`` where the last frame of a data
-      set has no DontCare and another one has, since create_data names what
-      is ignored in the last frame only. Upstream:
+    - The rest of the AP runs in numba's threads. numba's OpenMP layer also
+      sets the number of torch's threads, so that a run continues differently
+      after an evaluation than without one. Upstream: numba's threading layers.
+    - KittiMetric fails with ``KeyError: -1`` if the last frame of a dataset
+      has no DontCare object but another frame has one, because create_data
+      only names what is ignored in the last frame. Upstream:
       open-mmlab/mmdetection3d#2701.
 
-    Can go when a release has them mended.
+    Can be removed when a release has fixed these issues.
     """
     os.environ.setdefault('NUMBA_THREADING_LAYER', 'workqueue')
     if 'long' not in vars(np):
         vars(np)['long'] = np.int_
     if not torch.cuda.is_available():
-        # Its kernels are compiled when it is imported, which needs a GPU.
+        # Importing the module compiles its kernels, which needs a GPU.
         name = 'mmdet3d.evaluation.functional.kitti_utils.rotate_iou'
         module = ModuleType(name, rotate_iou.__doc__)
         vars(module)['rotate_iou_gpu_eval'] = rotate_iou
@@ -61,17 +61,17 @@ def rotate_iou(
     criterion: int = -1,
     device_id: int = 0,
 ) -> np.ndarray:
-    """The numbers of mmdet3d's ``rotate_iou_gpu_eval``, on the CPU.
+    """Compute what mmdet3d's ``rotate_iou_gpu_eval`` does, on the CPU.
 
     Args:
-        boxes: (N, 5), centre, size, clockwise angle.
-        query_boxes: (K, 5).
-        criterion: What the intersection is divided by: -1 the union, 0 the
-            area of the query, 1 that of the box, 2 nothing.
-        device_id: Does not matter.
+        boxes: Boxes, shape (N, 5): centre, size, clockwise angle.
+        query_boxes: Query boxes in the same format, shape (K, 5).
+        criterion: Divisor of the intersection: -1 for the union, 0 for the
+            area of the query, 1 for that of the box, 2 for none.
+        device_id: Ignored.
 
     Returns:
-        (N, K), float32.
+        Overlaps, shape (N, K), float32.
     """
     from mmcv.ops import box_iou_rotated  # compiled; only KITTI needs it
 
@@ -91,13 +91,13 @@ def rotate_iou(
 
 
 def shuffle_samplers_(dataset: Any) -> None:
-    """Let ground-truth sampling start anew, as numpy's generator says.
+    """Restart ground-truth sampling in an order from numpy's generator.
 
-    ObjectSample goes through its data base in an order that it shuffles when
-    it is through; where it is, a checkpoint does not know.
+    ObjectSample goes through its database in an order that it shuffles after
+    each pass. Checkpoints do not save its position.
 
-    Upstream: mmdet3d/datasets/transforms/dbsampler.py. Can go when its draws
-    depend on nothing but a generator.
+    Upstream: mmdet3d/datasets/transforms/dbsampler.py. Can be removed when its
+    draws depend only on a random generator.
     """
     for sampler in _samplers(dataset):
         sampler._indices.sort()
@@ -106,7 +106,7 @@ def shuffle_samplers_(dataset: Any) -> None:
 
 @contextmanager
 def own_samplers(dataset: Any) -> Iterator[None]:
-    """Sample from a new start; afterwards from where it was."""
+    """Restart ground-truth sampling; restore its position afterwards."""
     before = [
         (sampler, sampler._indices.copy(), sampler._idx)
         for sampler in _samplers(dataset)
@@ -120,7 +120,7 @@ def own_samplers(dataset: Any) -> Iterator[None]:
 
 
 def _samplers(dataset: Any) -> Iterator[Any]:
-    """The BatchSamplers of a data set and of those inside it."""
+    """Yield the BatchSamplers of a dataset and of the datasets inside it."""
     inner = [getattr(dataset, 'dataset', None)]
     inner += getattr(dataset, 'datasets', [])
     for part in inner:

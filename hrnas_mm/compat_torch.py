@@ -1,4 +1,4 @@
-"""Work-arounds for torch and its libraries; needs nothing but torch."""
+"""Workarounds for torch and its libraries; this file imports only torch."""
 
 import os
 from importlib import metadata
@@ -7,28 +7,29 @@ import torch
 
 
 def enlarge_onednn_cache() -> None:
-    """Let oneDNN keep the kernels of all convolutions of a supernet.
+    """Make oneDNN cache the kernels of all convolutions of a supernet.
 
-    It compiles a kernel per shape and keeps 1024 of them; forward and
-    backward of one supernet need more, and every step then compiles them all
-    again: on two cores a training step took 1.6 to 2.2 times as long. Takes
-    effect before the first convolution; a value set by the user stays.
+    oneDNN compiles one kernel per shape and caches 1024 of them. The forward
+    and the backward pass of a supernet need more, and every step then compiles
+    all of them again: on two cores a training step took 1.6 to 2.2 times as
+    long. Only takes effect before the first convolution; a value set by the
+    user is kept.
 
-    Upstream: uxlfoundation/oneDNN, ONEDNN_PRIMITIVE_CACHE_CAPACITY. Can go
-    when its default grows.
+    Upstream: uxlfoundation/oneDNN, ONEDNN_PRIMITIVE_CACHE_CAPACITY. Can be
+    removed when its default is larger.
     """
     os.environ.setdefault('ONEDNN_PRIMITIVE_CACHE_CAPACITY', '16384')
 
 
 def define_torchvision_ops() -> None:
-    """Let a CUDA build of torchvision be imported beside a CPU build of torch.
+    """Make a CUDA build of torchvision importable with a CPU build of torch.
 
-    Its library cannot be loaded then, and the import fails where it gives
-    these two operators a meta kernel. mmpose and mmpretrain use its
-    transforms only.
+    In this case torchvision's library cannot be loaded, and the import fails
+    where it registers meta kernels for these two operators. mmpose and
+    mmpretrain only use the transforms of torchvision.
 
-    Upstream: pytorch/vision, torchvision/_meta_registrations.py. Can go when
-    there is a CPU build beside every torch.
+    Upstream: pytorch/vision, torchvision/_meta_registrations.py. Can be
+    removed when every torch has a CPU build of torchvision beside it.
     """
     try:
         build = metadata.version('torchvision')
@@ -44,7 +45,7 @@ def define_torchvision_ops() -> None:
             f'{name}(Tensor dets, Tensor scores, float iou_threshold) '
             '-> Tensor'
         )
-    _torchvision_ops.append(library)  # the operators live as long as it does
+    _torchvision_ops.append(library)  # operators live as long as the library
 
 
 _torchvision_ops: list[torch.library.Library] = []

@@ -1,4 +1,4 @@
-"""Check that the data of a config is where it says."""
+"""Checks that the data of a config is where the config says."""
 
 import inspect
 import os
@@ -12,22 +12,23 @@ from mmengine.registry import DATASETS, init_default_scope
 from .frameworks import data_site
 from .nested import named_dicts
 
-# Folders that a data set cannot do without, by their names in data_prefix.
+# Folders that a dataset requires, by their names in data_prefix.
 NEEDED = ('img_path', 'seg_map_path', 'img', 'pts')
 SUFFIXES = dict(img_path='img_suffix', seg_map_path='seg_map_suffix')
 
 
 def check_data(cfg: Config, *loaders: str) -> None:
-    """Stop with a hint if the data of a config is not there.
+    """Raise an error with advice if the data of a config is missing.
 
     Args:
-        cfg: Its ``data_help`` tells where the data comes from; else it is
-            known of the benchmarks' data sets.
-        loaders: Names of data loaders in the config; None there is skipped.
+        cfg: Config. Its ``data_help`` tells where the data comes from;
+            without it, this is known for the benchmarks' datasets.
+        loaders: Names of dataloaders in the config; those that are None are
+            skipped.
 
     Raises:
-        FileNotFoundError: Names the config key, the folder or the file, and
-            how to get it.
+        FileNotFoundError: If data is missing; the error names the config key,
+            the folder or the file, and how to get it.
     """
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     for loader in loaders:
@@ -51,7 +52,7 @@ def _check_paths(cfg: Config, key: str, node: dict[str, Any]) -> None:
 
 
 def _check_folders(key: str, node: dict[str, Any]) -> None:
-    """Look for the files that a data set would list."""
+    """Check that there are files that a dataset would list."""
     for name, prefix in _prefixes(node):
         option = f'{key}.data_prefix' + (f'.{name}' if name else '')
         folder = osp.join(node['data_root'], prefix)
@@ -82,13 +83,13 @@ def _prefixes(node: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield '', prefix
         return
     for name, folder in prefix.items():
-        # A data set of points may have images and do without.
+        # A dataset of point clouds may name images but works without them.
         if name in NEEDED and not (name == 'img' and 'pts' in prefix):
             yield name, folder
 
 
 def _suffix(node: dict[str, Any], prefix: str) -> str:
-    """Return what names of files have to end in; '' if anything will do."""
+    """Return the required suffix of file names; '' if any name will do."""
     option = SUFFIXES.get(prefix)
     if option is None:
         return ''

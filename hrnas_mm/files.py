@@ -15,13 +15,13 @@ TEMPORARY = '.tmp_'
 
 @contextmanager
 def replacing(path: str) -> Iterator[str]:
-    """Yield a name to write to; the file takes the place of ``path`` after.
+    """Yield a temporary path to write to, then move that file to ``path``.
 
-    If writing fails, or the process is killed in the middle of it, what
-    ``path`` was before is still there.
+    If writing fails, or the process is killed in the middle of it, the
+    previous file at ``path`` is still there.
     """
     folder, name = osp.split(path)
-    # Unique: another process may be writing the same file.
+    # Unique, because another process may be writing the same file.
     temporary = osp.join(folder, f'{TEMPORARY}{uuid.uuid4().hex}_{name}')
     try:
         yield temporary
@@ -35,16 +35,16 @@ def replacing(path: str) -> Iterator[str]:
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
-    """Read a checkpoint; tensors and plain types only.
+    """Read a checkpoint of tensors and plain types.
 
     Raises:
-        ValueError: If it is none, or holds more.
+        ValueError: If the file is not a checkpoint, or holds other objects.
     """
     try:
         checkpoint = torch.load(path, 'cpu', weights_only=True)
     except OSError:
         raise
-    except Exception as error:  # torch raises many kinds for what is no file
+    except Exception as error:  # torch raises many types for damaged files
         raise ValueError(
             f'{path} is no checkpoint, or it holds Python objects, which '
             'could run code; only tensors and plain types are loaded'
@@ -58,10 +58,10 @@ def read_checkpoint(path: str) -> dict[str, Any]:
 
 @contextmanager
 def naming(path: str) -> Iterator[None]:
-    """Let an error about what a checkpoint holds name the file.
+    """Add the path of a checkpoint to errors about its content.
 
     Raises:
-        ValueError: In place of another one.
+        ValueError: In place of a ValueError raised inside.
     """
     try:
         yield
@@ -70,15 +70,15 @@ def naming(path: str) -> Iterator[None]:
 
 
 def weights_in(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """Return the ``state_dict`` of a checkpoint, which may be that itself.
+    """Return the state dict in a checkpoint, or the checkpoint if it is one.
 
     Raises:
-        ValueError: If it is no dict of tensors by their names.
+        ValueError: If it is not a dict of tensors by name.
     """
     weights = checkpoint.get('state_dict', checkpoint)
     found = f'one of type {type(weights).__name__}'
     if isinstance(weights, Mapping):
-        # What modules keep as extra state need be no tensor.
+        # The extra state of a module need not be a tensor.
         odd = [
             f'{name!r:.99} of type {type(value).__name__}'
             for name, value in weights.items()
@@ -95,10 +95,10 @@ def weights_in(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
 
 
 def read_json(path: str) -> Any:
-    """Read JSON in which no name of an object is there twice.
+    """Read a JSON file in which no object has the same name twice.
 
     Raises:
-        ValueError: If it is none; says where.
+        ValueError: If the file is not such JSON; the error says where.
     """
     with open(path) as file:
         try:

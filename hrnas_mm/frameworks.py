@@ -104,7 +104,7 @@ FRAMEWORKS = dict(
         draws='visualize_cls',
     ),
     mmdet=Framework(
-        install='pip install mmdet==3.2.0',
+        install="pip install 'hrnas_mm[det]'",
         heads=('bbox_head', 'rpn_head'),
         detects=True,
     ),

@@ -1,4 +1,4 @@
-"""Walking through nested containers, as configs and checkpoints are."""
+"""Walking through nested containers, such as configs and checkpoints."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,8 +10,8 @@ def named_dicts(node: Any, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield all dicts in a config with their keys, from the outside in.
 
     Args:
-        node: A part of a config.
-        key: Its own.
+        node: Config, or any value inside one.
+        key: Key of ``node``, with which the keys of the dicts begin.
     """
     if isinstance(node, dict):
         yield key, node
@@ -29,7 +29,7 @@ def nested_dicts(node: Any) -> Iterator[dict[str, Any]]:
 
 
 def plain(value: Any) -> Any:
-    """Return numpy values, also inside containers, as plain ones."""
+    """Convert numpy values, also inside containers, to plain Python ones."""
     if isinstance(value, dict):
         return {plain(key): plain(item) for key, item in value.items()}
     if type(value) in (list, tuple):

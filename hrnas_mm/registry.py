@@ -1,9 +1,10 @@
-"""Child registries under mmengine's root, scope 'hrnas_mm'.
+"""Child registries of mmengine's root registries, with scope 'hrnas_mm'.
 
 The public classes are registered in the root as well: lookup goes from a
-scope to its parents, never sideways, so ``type='HRNASSupernet'`` builds inside
-mmseg, mmpose, mmdet3d and mmpretrain alike. ``type='hrnas_mm.HRNASSupernet'``
-finds the child and imports it without ``custom_imports``.
+scope to its parents, never sideways, so ``type='HRNASSupernet'`` can be built
+inside mmseg, mmpose, mmdet3d and mmpretrain alike. With
+``type='hrnas_mm.HRNASSupernet'``, mmengine finds the child registry and
+imports the class without ``custom_imports``.
 """
 
 from collections.abc import Callable
@@ -30,7 +31,7 @@ HOOKS = root.Registry(
 def register_in(
     child: root.Registry,
 ) -> Callable[[Registered], Registered]:
-    """Decorate a class: register it in a child registry and in the root."""
+    """Return a decorator that registers in a child registry and the root."""
 
     def register(cls: Registered) -> Registered:
         child.register_module(module=cls)

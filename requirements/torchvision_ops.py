@@ -5,7 +5,7 @@ import fails without what `hrnas_mm/compat_torch.py` defines. `make setup`
 copies this file to the environment; a line in a .pth file imports it whenever
 Python starts. It waits for the first import of torchvision.
 
-Can go when define_torchvision_ops() can.
+Can be removed with define_torchvision_ops().
 """
 
 import importlib.util

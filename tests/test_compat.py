@@ -26,3 +26,42 @@ def test_torchvision_comes_after_hrnas_mm():
         [sys.executable, '-c', code], capture_output=True, text=True
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_an_old_mmengine_is_refused(monkeypatch):
+    mmengine = pytest.importorskip('mmengine')
+    from hrnas_mm.compat import check_mmengine
+
+    check_mmengine()
+    monkeypatch.setattr(mmengine, '__version__', '0.9.1')
+    with pytest.raises(ImportError, match='0.10.4 or newer, got 0.9.1'):
+        check_mmengine()
+
+
+def test_configs_of_a_fork_are_found(monkeypatch, tmp_path):
+    """Of a package that a distribution of another name has installed."""
+    pytest.importorskip('mmengine')
+    from mmengine.config import Config
+    from mmengine.config.utils import MODULE2PACKAGE
+
+    from hrnas_mm import compat
+
+    files = {
+        'mmfork/__init__.py': '',
+        'mmfork/.mim/configs/a/b.py': 'x = 1\n',
+        'mmfork/.mim/model-index.yml': 'Import: []\n',
+        'onedl_mmfork-1.0.dist-info/METADATA': 'Name: onedl-mmfork\n'
+        'Version: 1.0\nMetadata-Version: 2.1\n',
+        'onedl_mmfork-1.0.dist-info/top_level.txt': 'mmfork\n',
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(MODULE2PACKAGE, 'mmfork', 'mmforketation')
+    config = tmp_path / 'mine.py'
+    config.write_text("_base_ = 'mmfork::a/b.py'\n")
+    compat.find_configs_of_forks_()
+    assert MODULE2PACKAGE['mmfork'] == 'onedl-mmfork'
+    assert Config.fromfile(config).x == 1

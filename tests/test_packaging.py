@@ -89,9 +89,12 @@ def test_extras_are_the_requirements_files(wheel):
     (name,) = (n for n in archive.namelist() if n.endswith('/METADATA'))
     metadata = archive.read(name).decode()
     for extra, package in dict(
-        seg='mmsegmentation==', pose='xtcocotools', det3d='numba',
-        cls='mmpretrain==', deploy='onnxscript',
+        seg='mmsegmentation==', det='mmdet==', pose='xtcocotools',
+        det3d='numba', cls='mmpretrain==', deploy='onnxscript',
+        onedl_seg='onedl-mmsegmentation==', onedl_det='onedl-mmdetection==',
+        onedl_cls='onedl-mmpretrain==',
     ).items():  # fmt: skip
+        extra = extra.replace('_', '-')
         assert f'Provides-Extra: {extra}' in metadata
         lines = [
             line

@@ -10,9 +10,9 @@ import pytest
 SCRIPT = Path(__file__).parents[1] / 'tools' / 'check_machine.sh'
 
 
-def check(python, **environment):
+def check(python, *stack, **environment):
     return subprocess.run(
-        [str(SCRIPT), python],
+        [str(SCRIPT), python, *stack],
         capture_output=True,
         text=True,
         env={**os.environ, **environment},
@@ -25,10 +25,17 @@ def test_this_machine_will_do():
 
 
 @pytest.mark.parametrize(
-    'version, accepted',
-    [('3.9.2', False), ('3.10.0', True), ('3.12.9', True), ('3.13.0', False)],
+    'version, stack, accepted',
+    [
+        ('3.9.2', 'openmmlab', False),
+        ('3.10.0', 'openmmlab', True),
+        ('3.12.9', 'openmmlab', True),
+        ('3.13.0', 'openmmlab', False),
+        ('3.13.0', 'onedl', True),
+        ('3.14.0', 'onedl', False),
+    ],
 )
-def test_python_version(tmp_path, version, accepted):
+def test_python_version(tmp_path, version, stack, accepted):
     fake = tmp_path / 'python'
     parts = tuple(map(int, version.split('.')))
     fake.write_text(
@@ -38,7 +45,7 @@ def test_python_version(tmp_path, version, accepted):
         '    exec(sys.argv[2].replace("import sys; ", ""))\n'
     )
     fake.chmod(0o755)
-    result = check(str(fake))
+    result = check(str(fake), stack)
     assert (result.returncode == 0) is accepted
     if not accepted:
         assert f'is Python {version}' in result.stderr

@@ -2,8 +2,8 @@
 
     python tools/benchmark.py CONFIG[:CHECKPOINT] ... --shape 512 1024
 
-Models take turns, so that a machine that slows down slows all down; what is
-timed is the dense part, without what prepares images and post-processes maps.
+Models take turns, so that a machine that slows down slows all of them down.
+Only the dense part is timed, without preprocessing and post-processing.
 Other people's configs work too: mmseg::ddrnet/ddrnet_23-slim_....py.
 """
 
@@ -18,7 +18,7 @@ from copy import deepcopy
 from functools import partial
 from typing import NamedTuple
 
-# Torch's profiler, which measures the memory, announces itself otherwise.
+# Otherwise torch's profiler, which measures the memory, announces itself.
 os.environ.setdefault('KINETO_LOG_LEVEL', '99')
 
 import torch  # noqa: E402
@@ -43,10 +43,10 @@ class Candidate(NamedTuple):
     """A model, and what it costs.
 
     Attributes:
-        name: Of the config, and of the checkpoint.
-        model: In eval mode.
+        name: Name of the config and of the checkpoint.
+        model: Model in eval mode.
         shape: (C, H, W) of its input.
-        macs: Multiply-adds at the shape; None where torch cannot count them.
+        macs: Multiply-adds at the shape; None if torch cannot count them.
     """
 
     name: str
@@ -56,13 +56,13 @@ class Candidate(NamedTuple):
 
 
 class Result(NamedTuple):
-    """How one candidate did on one backend.
+    """Measurements of one candidate on one backend.
 
     Attributes:
         candidate: The model.
         backend: One of :data:`BACKENDS`.
-        times: Seconds, one per turn.
-        peak: Bytes, None where they were not measured.
+        times: Seconds per batch, one for each turn.
+        peak: Peak memory in bytes; None if it was not measured.
     """
 
     candidate: Candidate
@@ -101,7 +101,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def candidate(text: str, shape: Sequence[int] | None) -> Candidate:
-    """Read CONFIG[:CHECKPOINT]; a framework's name has two colons."""
+    """Load CONFIG[:CHECKPOINT]; CONFIG may have a framework's two colons."""
     match = re.fullmatch(r'(.+?\.py)(?::(.+))?', text)
     if match is None:
         raise ValueError(
@@ -113,7 +113,7 @@ def candidate(text: str, shape: Sequence[int] | None) -> Candidate:
     shape = input_shape_of(model, shape or search_shape(cfg))
     try:
         macs = trace(dense_part(model), shape).macs['']
-    except (RuntimeError, NotImplementedError):  # an operator without meta
+    except (RuntimeError, NotImplementedError):  # no meta kernel
         macs = None
     name = osp.splitext(osp.basename(path))[0]
     if checkpoint:
@@ -122,24 +122,24 @@ def candidate(text: str, shape: Sequence[int] | None) -> Candidate:
 
 
 def eager(model: nn.Module, image: Tensor) -> Callable[[], object]:
-    """The model as it is trained."""
+    """Return a forward pass of the model as it is trained."""
     return partial(dense_part(model), image)
 
 
 def channels_last(model: nn.Module, image: Tensor) -> Callable[[], object]:
-    """Weights and image with the channels innermost."""
+    """Return a forward pass with weights and image in channels-last format."""
     model = deepcopy(model).to(memory_format=torch.channels_last)
     image = image.contiguous(memory_format=torch.channels_last)
     return partial(dense_part(model), image)
 
 
 def compiled(model: nn.Module, image: Tensor) -> Callable[[], object]:
-    """Through torch.compile, for this input size alone."""
+    """Return a forward pass through torch.compile, for this input size."""
     return partial(torch.compile(dense_part(model), dynamic=False), image)
 
 
 def in_onnxruntime(model: nn.Module, image: Tensor) -> Callable[[], object]:
-    """Exported, with folded batch norms, on the CPU."""
+    """Return a forward pass, exported with folded batch norms, on the CPU."""
     import onnxruntime
 
     batched = image.shape[0] > 1
@@ -175,7 +175,7 @@ def measure(args: argparse.Namespace, found: list[Candidate]) -> list[Result]:
             call = BACKENDS[backend](model.to(device), image)
             call()
             calls[i, backend] = call
-            # What onnxruntime allocates torch does not see.
+            # torch does not see what onnxruntime allocates.
             memory[i, backend] = (
                 None if backend == 'onnxruntime' else peak_memory(call, device)
             )
@@ -187,7 +187,7 @@ def measure(args: argparse.Namespace, found: list[Candidate]) -> list[Result]:
 
 
 def table_of(args: argparse.Namespace, results: list[Result]) -> Table:
-    """A row for each candidate on each backend."""
+    """Return a table with a row for each candidate on each backend."""
     table = Table(
         title=f'Batches of {args.batch} on {args.device}, '
         f'{torch.get_num_threads()} threads, {args.rounds} turns',
@@ -220,11 +220,11 @@ def table_of(args: argparse.Namespace, results: list[Result]) -> Table:
 
 
 def main() -> None:
-    """Read the models, take turns, print."""
+    """Load the models, time them in turns, and print a table."""
     args = parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
-    # All models share the code of one forward(): each is a compilation of it.
+    # All models share one forward(), which is compiled anew for each.
     torch._dynamo.config.recompile_limit = 8 + len(args.models)
     with clear_errors():
         if 'onnxruntime' in args.backends:

@@ -1,10 +1,10 @@
-"""Time what a search adds to a training step: penalty, steps, checks.
+"""Time what a search adds to a training step: the penalty and the checks.
 
     python tools/benchmark_search.py CONFIG --shape 512 1024
 
-Trains the model of the config on random images, and times beside each step
-what the hook does in an iteration without a shrink: the penalty as a loss with
-its gradient, the proximal step, and the checks.
+Trains the model of the config on random images, and times the training steps
+and what the hook does in an iteration without a shrink: the penalty as a loss
+with its gradient, the penalty as a proximal step, and the checks.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def parse_args() -> argparse.Namespace:
 def parts_of_a_step(
     model: nn.Module, images: Tensor, optimizer, cost_model: CostModel
 ) -> dict[str, Callable[[], None]]:
-    """The training step, and all that the hook adds to it."""
+    """Return the training step and all that the hook adds to it."""
     penalty = ResourcePenalty(cost_model, model)
     losses = dict(loss=torch.ones((), device=images.device))
 
@@ -72,7 +72,7 @@ def parts_of_a_step(
 
 
 def main() -> None:
-    """Time the parts in turn, and print their medians."""
+    """Time the parts in turns and print a table of their times."""
     args = parse_args()
     cfg = read_config(args)
     model = build_model(cfg).to(args.device)
@@ -86,7 +86,7 @@ def main() -> None:
         cost_model,
     )
     times: dict[str, list[float]] = {name: [] for name in parts}
-    for _ in range(args.rounds + 1):  # the first warms up
+    for _ in range(args.rounds + 1):  # the first round warms up
         for name, part in parts.items():
             times[name].append(seconds(part, torch.device(args.device)))
     table = Table(

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # Stops the set-up with one clear line if this machine cannot do it.
 python=$1
+stack=${2:-openmmlab}
+newest=12
+[ "$stack" = onedl ] && newest=13
 if ! command -v "$python" > /dev/null; then
     echo "No interpreter '$python'; choose one: PYTHON=python3.11 make setup" >&2
     exit 1
 fi
-if ! "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))'; then
-    echo "Python 3.10, 3.11 or 3.12 is needed, '$python' is $("$python" -V 2>&1 | head -n 1); choose one: PYTHON=python3.11 make setup" >&2
+if ! "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, '"$newest"'))'; then
+    echo "Python 3.10 to 3.$newest is needed, '$python' is $("$python" -V 2>&1 | head -n 1); choose one: PYTHON=python3.11 make setup" >&2
     exit 1
 fi
 if ! command -v "${CXX:-c++}" > /dev/null; then

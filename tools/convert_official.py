@@ -1,11 +1,11 @@
-"""Convert a network of the authors' released code.
+"""Convert a network from the authors' released code.
 
     python tools/convert_official.py CONFIG checkpoint.json architecture.json
     python tools/convert_official.py CONFIG weights.pth model.pth
 
-CONFIG is ours, with the supernet that the network was searched in. From the
-list of blocks in their checkpoint.json an architecture comes for ``arch=...``,
-from their weights a checkpoint that the config loads as it is.
+CONFIG is a config of ours with the supernet that the network was searched in.
+The list of blocks in the authors' checkpoint.json becomes an architecture for
+``arch=...``; their weights become a checkpoint that CONFIG loads as it is.
 """
 
 import argparse
@@ -53,14 +53,14 @@ def parse_args() -> argparse.Namespace:
 
 
 def shrunk(model: nn.Module, architecture, cfg: Config, shape) -> dict:
-    """Shrink the model; describe its architecture."""
+    """Shrink the model and return the description of its architecture."""
     cost_model = cost_model_of(model, shape or search_shape(cfg))
     apply_architecture_(model, architecture)
     return describe_architecture(model, cost_model)
 
 
 def weights_in(path: str) -> dict:
-    """The weights of a checkpoint of the released code."""
+    """Return the state dict in a checkpoint of the released code."""
     checkpoint = read_checkpoint(path)
     for key in ('state_dict', 'model'):
         if isinstance(checkpoint.get(key), dict):
@@ -69,7 +69,7 @@ def weights_in(path: str) -> dict:
 
 
 def convert(args: argparse.Namespace) -> dict:
-    """Write what comes of the source; return what it is."""
+    """Convert the source and return the description of its architecture."""
     check_new(args.out, args.force)
     cfg = read_config(args)
     model = build_model(cfg)
@@ -103,7 +103,7 @@ def convert(args: argparse.Namespace) -> dict:
 
 
 def main() -> None:
-    """Convert, and say what came out."""
+    """Convert the source and print a summary of the network."""
     args = parse_args()
     with clear_errors():
         description = convert(args)

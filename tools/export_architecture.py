@@ -3,8 +3,9 @@
     python tools/export_architecture.py CHECKPOINT OUT.json
     backbone=dict(type='HRNASSupernet', arch='OUT.json', ...)
 
-Checkpoints of a search say it themselves, whichever weights they hold. For
-any other, of a network that was retrained say, ``--config`` gives its config.
+A checkpoint of a search contains its architecture, whichever weights it has.
+For any other checkpoint, for example of a retrained network, give the config
+with ``--config``.
 """
 
 import argparse
@@ -41,10 +42,13 @@ def parse_args() -> argparse.Namespace:
 
 
 def description_in(path: str, config: str | None) -> dict:
-    """What a checkpoint, or its tensors, say of its architecture.
+    """Return the description of an architecture from a checkpoint.
+
+    With a config, it is found from the shapes of the tensors.
 
     Raises:
-        ValueError: If it says nothing, or is not of the config.
+        ValueError: If the checkpoint does not contain the architecture, or
+            does not fit the config.
     """
     if config is None:
         return read_description(path)
@@ -61,7 +65,7 @@ def description_in(path: str, config: str | None) -> dict:
 
 
 def main() -> None:
-    """Read, write, say what it costs."""
+    """Read the architecture, write it, and print what it costs."""
     args = parse_args()
     with clear_errors():
         check_new(args.out, args.force)

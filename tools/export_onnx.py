@@ -2,9 +2,10 @@
 
     python tools/export_onnx.py CONFIG CHECKPOINT OUT.onnx --shape 512 1024
 
-Of detectors the dense part, of PointPillars from the pseudo-image to what the
-heads put out. The image is normalised as the data_preprocessor does it; the
-outputs are the heads' maps or scores, before any post-processing.
+Of a detector only the dense part is exported; for PointPillars this is the
+part from the pseudo-image to the outputs of the heads. The input is an image
+as normalised by the data_preprocessor; the outputs are the heads' maps or
+scores, before any post-processing.
 """
 
 import argparse
@@ -54,7 +55,7 @@ def parse_args() -> argparse.Namespace:
 def inputs_to_check(
     cfg, model: nn.Module, shape, batch_size: int
 ) -> dict[str, Tensor]:
-    """Random input, and what the model gets of the test data if it is here."""
+    """Return a random input and, if the test data are there, a real one."""
     inputs = dict(random=torch.randn(batch_size, *shape))
     try:
         image = first_input(cfg, model)
@@ -67,7 +68,7 @@ def inputs_to_check(
 
 
 def main() -> None:
-    """Load, export, compare."""
+    """Load the model, export it, and compare the outputs."""
     args = parse_args()
     cfg = read_config(args)
     with clear_errors():

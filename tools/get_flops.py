@@ -38,12 +38,12 @@ def parse_args() -> argparse.Namespace:
 
 
 def count(model: nn.Module, shape) -> dict:
-    """Multiply-adds, parameters and alive elements, in all and by part."""
+    """Return multiply-adds, parameters, alive elements: in all and by part."""
     macs = trace(dense_part(model), shape).macs
     units = named_search_units(model)
     parts = {
         name: dict(
-            macs=macs.get(name, 0),  # not of what makes a pseudo-image
+            macs=macs.get(name, 0),  # 0 for what makes a pseudo-image
             params=count_params(model.get_submodule(name)),
             **elements(units, name + '.'),
         )
@@ -58,7 +58,7 @@ def count(model: nn.Module, shape) -> dict:
 
 
 def elements(units: dict[str, SearchUnit], prefix: str) -> dict[str, int]:
-    """Alive channels and tokens under a prefix."""
+    """Return the numbers of alive channels and tokens under a prefix."""
     alive = dict(channels=0, tokens=0)
     for name, unit in units.items():
         if name.startswith(prefix):
@@ -68,7 +68,7 @@ def elements(units: dict[str, SearchUnit], prefix: str) -> dict[str, int]:
 
 
 def print_table(counts: dict) -> None:
-    """Print a row per part and the total."""
+    """Print a table with a row per part, and the total."""
     table = Table(
         title=f'One image of {tuple(counts["input_shape"])}', show_footer=True
     )
@@ -94,7 +94,7 @@ def print_table(counts: dict) -> None:
 
 
 def main() -> None:
-    """Build the model, load the weights, count, print."""
+    """Build the model, load the weights, count, and print."""
     args = parse_args()
     cfg = read_config(args)
     with clear_errors():

@@ -1,8 +1,8 @@
 """Write a small generated data set in the layout of a benchmark.
 
-Configs of the benchmark run on it with nothing but ``data_root`` replaced.
+Configs of the benchmark run on it if only ``data_root`` is replaced.
 
-cityscapes, ade20k: street scenes; coco: people of sticks, with keypoints and
+cityscapes, ade20k: street scenes; coco: stick figures, with keypoints and
 detector boxes; kitti: lidar points of cars, pedestrians and cyclists;
 imagenet: shapes of ten classes.
 """
@@ -13,7 +13,7 @@ from demo_data import LAYOUTS
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line; what is not given is the layout's default."""
+    """Read the command line; defaults are those of the layout."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,6 +1,6 @@
-"""Draw a network within a budget at random, to train it (Table 2).
+"""Draw a random network within a budget, as a baseline to train (Table 2).
 
-Writes a config of that network, with no search in it:
+Writes a config of that network, without a search:
 
     python tools/random_architecture.py CONFIG OUT.py --target 0.1 --seed 0
     python tools/train.py OUT.py
@@ -13,7 +13,7 @@ from hrnas_mm.search import random_architecture
 
 
 def main() -> None:
-    """Draw, write the config, say what it costs."""
+    """Draw the network, write its config, and print what it costs."""
     parser = baseline_parser(__doc__)
     parser.add_argument('--seed', type=int, default=0, help='of the draw')
     args = parser.parse_args()

@@ -1,4 +1,7 @@
-"""Evaluate a checkpoint: any config of mmseg, mmpose, mmdet3d, mmpretrain."""
+"""Evaluate a checkpoint with a config of any supported framework.
+
+These are mmseg, mmpose, mmdet, mmdet3d and mmpretrain.
+"""
 
 import argparse
 import os
@@ -20,7 +23,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Build the runner and test."""
+    """Build the runner and test the model."""
     args = parse_args()
     with clear_errors():
         cfg = prepare_config(args.config, args.cfg_options, args.work_dir)

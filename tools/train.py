@@ -1,4 +1,7 @@
-"""Train or search: any config of mmseg, mmpose, mmdet3d or mmpretrain."""
+"""Train or search with a config of any supported framework.
+
+These are mmseg, mmpose, mmdet, mmdet3d and mmpretrain.
+"""
 
 import argparse
 import os
@@ -42,7 +45,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def set_arguments_(cfg: Config, args: argparse.Namespace) -> None:
-    """Bring the command line's switches into the config."""
+    """Apply the switches of the command line to the config."""
     cfg.launcher = args.launcher
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
@@ -63,7 +66,7 @@ def set_arguments_(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Build the runner and train."""
+    """Check the config, build the runner and train."""
     args = parse_args()
     with clear_errors():
         cfg = prepare_config(args.config, args.cfg_options, args.work_dir)

@@ -1,6 +1,6 @@
-"""Cut a supernet to a budget by a uniform width multiplier, to train it.
+"""Shrink a supernet to a budget by a uniform width multiplier, as a baseline.
 
-Writes a config of that network, with no search in it:
+Writes a config of that network, without a search:
 
     python tools/uniform_baseline.py CONFIG OUT.py --target 0.1
     python tools/train.py OUT.py
@@ -11,7 +11,7 @@ from hrnas_mm.search import uniform_architecture
 
 
 def main() -> None:
-    """Cut, write the config, say what it costs."""
+    """Shrink the network, write its config, and print what it costs."""
     args = baseline_parser(__doc__).parse_args()
     write_baseline(args, 'uniform', uniform_architecture)
 

@@ -1,14 +1,15 @@
-"""Draw searches: what they found, how they got there, what it gives.
+"""Draw searches: architectures, curves, metric against cost, reports.
 
-architecture: Fig. 4 of the paper, every searching block as a pie. Of the
-work_dir of a search, an architecture.json or a checkpoint; several are drawn
-one below the other. A picture named .gif is the descent of one work_dir.
+architecture: Fig. 4 of the paper, every searching block as a pie. The source
+is the work_dir of a search, an architecture.json or a checkpoint; several
+networks are drawn one below the other. With an output that ends in .gif, the
+picture is an animation of one search, from its work_dir.
 
 search: cost, metric, alive elements and rho over iterations.
 
-pareto: metric against cost, for several runs and the milestones on their way.
+pareto: metric against cost, for several runs and their milestones.
 
-report: the page that every search ends with, once more.
+report: the page that every search writes at its end, written again.
 """
 
 import argparse
@@ -84,7 +85,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def name_of(source: str) -> str:
-    """A run's folder, or a file with its folder."""
+    """Return the name of a run's folder, or of a file with its folder."""
     parts = osp.abspath(source).split(os.sep)
     return parts[-1] if osp.isdir(source) else '/'.join(parts[-2:])
 
@@ -93,7 +94,7 @@ def network_of(source: str) -> Network:
     """Read a network from a work_dir, an architecture.json or a checkpoint.
 
     Raises:
-        ValueError: If there is none, or its supernet is not known.
+        ValueError: If there is no network, or its supernet is not known.
     """
     if osp.isdir(source):
         return network_at(read_record(source), -1, name_of(source))
@@ -112,7 +113,7 @@ def network_of(source: str) -> Network:
 
 
 def picture_of(args: argparse.Namespace, out: str) -> Write:
-    """Read what is to be drawn; what is returned writes it."""
+    """Read the sources and return a function that writes their picture."""
     sources = args.sources
     if args.command == 'architecture':
         if out.endswith('.gif'):
@@ -137,7 +138,7 @@ def picture_of(args: argparse.Namespace, out: str) -> Write:
 
 
 def default_out(args: argparse.Namespace) -> str:
-    """In the work_dir of the one run, else in this folder."""
+    """Return a path in the work_dir of a single run, else in this folder."""
     name = f'{args.command}.{args.suffix}'
     alone = len(args.sources) == 1 and osp.isdir(args.sources[0])
     return osp.join(args.sources[0], name) if alone else name

@@ -1,4 +1,4 @@
-"""Configs of networks that nobody searched: what both command lines share."""
+"""Configs of baselines without a search: the shared part of their tools."""
 
 import os.path as osp
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
@@ -14,7 +14,7 @@ from .errors import add_force, check_new, clear_errors
 
 
 def baseline_parser(description: str | None) -> ArgumentParser:
-    """Read what all baselines need: a config, a budget, where to write."""
+    """Return a parser of what baselines need: config, output file, budget."""
     parser = ArgumentParser(
         description=description, formatter_class=RawDescriptionHelpFormatter
     )
@@ -45,12 +45,12 @@ def write_baseline(
     name: str,
     draw: Callable[[Budget], Architecture],
 ) -> None:
-    """Write the config of a network within the budget; say what it costs.
+    """Write the config of a network within the budget; print what it costs.
 
     Args:
-        args: Of :func:`baseline_parser`.
-        name: Of the baseline, for a file that was not named.
-        draw: Returns the network's architecture.
+        args: Arguments that :func:`baseline_parser` has read.
+        name: Name of the baseline, used if no output file is given.
+        draw: Function that returns an architecture within a budget.
     """
     cfg = read_config(args)
     config_name = osp.splitext(osp.basename(args.config))[0]
@@ -62,7 +62,7 @@ def write_baseline(
         budget = parse_budget(target, cost_model, '--target')
         architecture = draw(budget)
     config = searched_config(cfg, architecture)
-    assert config is not None  # the model has units, in a backbone
+    assert config is not None  # the model has units in its backbone
     config.dump(out)
     total = budget.spent(architecture)
     print(

@@ -1,4 +1,4 @@
-"""Find what is wrong in a config, before a Runner prints all it knows."""
+"""Checks of a config, made before a Runner fills the screen with its log."""
 
 import inspect
 import linecache
@@ -26,16 +26,16 @@ from .errors import is_ours
 
 
 def check_config(cfg: Config) -> None:
-    """Raise an error about the first thing that is wrong in a config.
+    """Raise an error about the first mistake in a config.
 
-    Its names and options, where they are ours; its model; whether this can be
-    searched down to the target.
+    Checked are the names and options of this package's classes, the settings
+    of evaluations, the model, and whether it can be searched to the target.
 
     Args:
-        cfg: Of a training.
+        cfg: Config of a training.
 
     Raises:
-        ValueError: Names the config key.
+        ValueError: If there is a mistake; the message names the config key.
     """
     ours = {**_classes(MODELS), **_classes(HOOKS)}
     for place in ('model', 'custom_hooks', 'default_hooks'):
@@ -52,7 +52,7 @@ def check_config(cfg: Config) -> None:
 def _check_names(
     key: str, node: Mapping[str, Any], ours: Mapping[str, Callable[..., Any]]
 ) -> None:
-    """Raise ValueError for a class or an option of ours that is misspelt."""
+    """Raise ValueError if a class or an option of ours is misspelt."""
     name = node['type'].split('.')[-1]
     if name not in ours:
         for meant in get_close_matches(name, ours, 1, cutoff=0.85):
@@ -97,7 +97,10 @@ def _check_evaluation(cfg: Config, split: str) -> None:
 
 
 def _built(cfg: Config) -> nn.Module:
-    """Build the model, or say which part of it cannot be built, and why."""
+    """Build the model, or raise an error that says which part fails, and why.
+
+    Errors that this package has raised on purpose are left as they are.
+    """
     try:
         return build_model(cfg)
     except Exception as error:
@@ -110,7 +113,7 @@ def _built(cfg: Config) -> nn.Module:
 
 
 def _culprit(cfg: Config) -> str:
-    """Return the key of the first part of the model that fails alone."""
+    """Return the key of the first part of the model that cannot be built."""
     for key, node in cfg.model.items():
         if isinstance(node, Mapping) and 'type' in node:
             try:
@@ -121,7 +124,7 @@ def _culprit(cfg: Config) -> str:
 
 
 def _in_a_line(error: Exception) -> str:
-    """Return what an error says; of a bare assertion, its source line."""
+    """Return an error in one line; for a bare assertion, its source line."""
     text = str(error).strip()
     if not text:
         frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
@@ -138,7 +141,8 @@ def _check_search(hook: dict[str, Any], cfg: Config, model: nn.Module) -> None:
     if options.target is not None:
         budget = parse_budget(options.target, cost_model)
     parse_milestones(options.milestones, cost_model, budget)
-    # Where the length of an epoch does not matter, which the data tells.
+    # Only where the length of an epoch does not matter: the data, which
+    # determine it, have not been loaded.
     length = 'max_epochs' if options.by_epoch else 'max_iters'
     if length in cfg.train_cfg:
         make_schedule(options, cfg.train_cfg[length], 1)

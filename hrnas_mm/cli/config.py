@@ -1,4 +1,4 @@
-"""Configs, as the command lines read them."""
+"""Reading configs on the command line."""
 
 import os.path as osp
 from argparse import ArgumentParser, Namespace
@@ -21,15 +21,16 @@ def prepare_config(
     """Read a config and apply what the command line overrides.
 
     Args:
-        path: The config file, or one of a framework: 'mmseg::hrnet/....py'.
-        options: Of ``--cfg-options``. ``data_root`` moves every data set that
-            is under the config's ``data_root``, or that of its training data.
-        work_dir: Of ``--work-dir``; else the config's, else
-            ``work_dirs/<name of the config>``.
+        path: Config file, or a config of a framework: 'mmseg::hrnet/....py'.
+        options: Options of ``--cfg-options``. ``data_root`` moves every data
+            set that is under the config's ``data_root``, or under that of its
+            training data.
+        work_dir: Folder of ``--work-dir``; None for that of the config, or
+            ``work_dirs/<name of the config>`` if it has none.
 
     Raises:
-        ModuleNotFoundError: If the config is of a framework that is not
-            installed; names the extra that installs it.
+        ModuleNotFoundError: If the config needs a framework that is not
+            installed; the message says how to install it.
     """
     cfg = _read(path)
     options = dict(options or {})
@@ -72,7 +73,7 @@ def _check_installed(path: str, *frameworks: str) -> None:
 
 
 def add_config_arguments(parser: ArgumentParser) -> None:
-    """Add what all command lines have that read a config."""
+    """Add the arguments of all command lines that read a config."""
     parser.add_argument('config', help='config file, of the search say')
     parser.add_argument(
         '--cfg-options',
@@ -84,7 +85,7 @@ def add_config_arguments(parser: ArgumentParser) -> None:
 
 
 def add_shape_argument(parser: ArgumentParser) -> None:
-    """Add the input shape that a command line may be given."""
+    """Add ``--shape``, the shape of the input."""
     parser.add_argument(
         '--shape',
         type=int,
@@ -96,13 +97,13 @@ def add_shape_argument(parser: ArgumentParser) -> None:
 
 
 def read_config(args: Namespace) -> Config:
-    """Prepare the config of a command line, or exit and say what is wrong."""
+    """Prepare the config of a command line, or exit with a clear error."""
     with clear_errors():
         return prepare_config(args.config, args.cfg_options)
 
 
 def add_runner_arguments(parser: ArgumentParser) -> None:
-    """Add what the frameworks' train.py and test.py have in common."""
+    """Add the arguments that the frameworks' train.py and test.py share."""
     add_config_arguments(parser)
     parser.add_argument(
         '--launcher',
@@ -114,7 +115,7 @@ def add_runner_arguments(parser: ArgumentParser) -> None:
 
 
 def data_root_of(cfg: Config) -> str | None:
-    """Return the config's ``data_root``, else that of its training data."""
+    """Return the config's ``data_root``, or that of its training data."""
     nodes = [cfg, *nested_dicts(cfg.get('train_dataloader') or {})]
     return next(filter(None, (n.get('data_root') for n in nodes)), None)
 

@@ -1,4 +1,4 @@
-"""What the command lines share: clear errors, files that stay."""
+"""Clear errors on the command line, and no files overwritten by mistake."""
 
 import linecache
 import os.path as osp
@@ -13,13 +13,14 @@ from contextlib import contextmanager
 def clear_errors(
     anyones: tuple[type[Exception], ...] = (OSError, ModuleNotFoundError),
 ) -> Iterator[None]:
-    """Turn an error in what the user gave into one line and exit code 2.
+    """Turn a user's mistake into a message of one line and exit code 2.
 
-    That is what this package has raised on purpose; what went wrong in any
-    other way keeps its trace.
+    Those are the errors that this package raises on purpose; any other error
+    keeps its traceback.
 
     Args:
-        anyones: Kinds of errors of which that holds whoever has raised them.
+        anyones: Types of errors that count as the user's mistake, whoever
+            has raised them.
     """
     try:
         yield
@@ -31,9 +32,9 @@ def clear_errors(
 
 
 def is_ours(error: BaseException | None) -> bool:
-    """Return whether a ``raise`` of ours is an error's origin.
+    """Return whether an error comes from a ``raise`` of ours, or of a tool.
 
-    Registries raise it anew.
+    Registries raise errors anew, so their contexts are searched as well.
     """
     while error is not None:
         # The last frame; an error that was never raised has none.
@@ -56,11 +57,11 @@ def add_force(parser: ArgumentParser) -> None:
 
 
 def check_new(path: str, force: bool) -> None:
-    """Check that a file can be written, before the work is done.
+    """Check that a file may be written, before the work is done.
 
     Raises:
-        FileExistsError: If it is there and may not be overwritten.
-        FileNotFoundError: If there is no such folder.
+        FileExistsError: If the file exists and may not be overwritten.
+        FileNotFoundError: If its folder does not exist.
     """
     if osp.exists(path) and not force:
         raise FileExistsError(f'{path} exists; --force overwrites it')

@@ -1,4 +1,4 @@
-"""From a trained model to what is deployed."""
+"""Deploying a trained model."""
 
 from .deployable import DeployableModel
 from .onnx import OPSETS, check_installed, check_onnx, export_onnx

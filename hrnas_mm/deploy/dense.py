@@ -1,4 +1,4 @@
-"""What of a model is deployed, timed and counted: images to dense maps."""
+"""The dense part of a model, which is deployed, timed and counted."""
 
 import inspect
 from typing import Any
@@ -9,15 +9,15 @@ from ..frameworks import DETECTION_HEADS, HEADS
 
 
 class DensePart(nn.Module):
-    """Backbone, neck and head of a model, by their own names.
+    """Backbone, neck and head of a model, under their own names.
 
-    A detector takes point clouds or proposals, a pose estimator wants its
-    data samples with the image. This part takes one tensor: an image, or the
-    pseudo-image of PointPillars. What comes before (voxels) and after
-    (regions of interest) is not counted, as in the paper.
+    A detector takes point clouds or proposals, a pose estimator needs its
+    data samples with the image. This part takes one tensor, an image or the
+    pseudo-image of PointPillars, and returns dense maps. What comes before
+    (voxels) and after (regions of interest) is not counted, as in the paper.
 
     Shape:
-        (B, C, H, W) -> what the heads put out
+        (B, C, H, W) -> outputs of the heads
     """
 
     backbone: nn.Module
@@ -39,7 +39,7 @@ class DensePart(nn.Module):
 
 
 def dense_part(model: nn.Module) -> nn.Module:
-    """The model itself if it takes an image alone, else its dense part."""
+    """Return the model if it takes only an image, else its dense part."""
     return model if _takes_an_image(model) else DensePart(model)
 
 

@@ -1,4 +1,4 @@
-"""A model as others run it: one image in, tensors out, no batch norms."""
+"""A model for deployment: one image in, tensors out, no batch norms."""
 
 from copy import deepcopy
 
@@ -12,15 +12,15 @@ from .dense import dense_part
 class DeployableModel(nn.Module):
     """The dense part of a model with its batch norms folded away.
 
-    What is not dense stays outside: normalising the image, making a
-    pseudo-image of points, and what turns maps into boxes, keypoints or a
-    label map; so do heads that only training has.
+    Steps that are not dense are left out: normalising the image, making a
+    pseudo-image from points, and turning maps into boxes, keypoints or a
+    label map. Heads that only training uses are left out, too.
 
     Args:
-        model: Trained, of any framework; it is copied.
+        model: Trained model of any framework; it is copied.
 
     Shape:
-        (B, C, H, W) -> the heads' tensors, one after the other
+        (B, C, H, W) -> the output tensors of the heads, one after the other
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -33,9 +33,9 @@ class DeployableModel(nn.Module):
 
 
 def folded(model: nn.Module) -> nn.Module:
-    """A copy in eval mode without the batch norms that can be folded.
+    """Return a copy in eval mode without the batch norms that can be folded.
 
-    Our blocks know how to fold theirs, mmcv folds its ConvModules'; a norm
+    Our blocks fold their own, and mmcv folds those of its ConvModules. A norm
     anywhere else stays, as it may not follow the convolution beside it.
     """
     model = deepcopy(model).eval().requires_grad_(False)

@@ -1,4 +1,4 @@
-"""A model as an ONNX file, and the proof that it computes the same."""
+"""Exporting a model to ONNX, and checking that the file computes the same."""
 
 import inspect
 import warnings
@@ -16,15 +16,15 @@ from ..search.trace import evaluating
 from .dense import dense_part
 from .deployable import DeployableModel
 
-# What torch's exporter writes; older sets lack LayerNormalization and Resize
-# as the network uses them.
+# Opsets that torch's exporter writes; older ones lack LayerNormalization and
+# Resize as the network uses them.
 OPSETS = range(18, 24)
 TOLERANCE = 1e-3
 INPUT = 'image'
 
 
 def check_installed() -> None:
-    """Raise ModuleNotFoundError unless files can be written and run."""
+    """Raise ModuleNotFoundError unless ONNX files can be written and run."""
     for package in ('onnx', 'onnxscript', 'onnxruntime'):
         if find_spec(package) is None:
             raise ModuleNotFoundError(
@@ -43,15 +43,16 @@ def export_onnx(
     """Write a :class:`DeployableModel` as one ONNX file.
 
     Args:
-        model: Of any framework, with its weights.
+        model: Model of any framework, with its weights.
         input_shape: (C, H, W) of an image or a pseudo-image.
-        path: The file.
-        dynamic_batch: Whether any batch size fits, or 1 only.
+        path: Path of the file.
+        dynamic_batch: Whether the file takes any batch size, rather than 1
+            only.
         opset: Version of the ONNX operators, one of :data:`OPSETS`.
 
     Raises:
-        ModuleNotFoundError: If what writes it is not installed.
-        ValueError: If the opset is none that can be written.
+        ModuleNotFoundError: If a package that this needs is not installed.
+        ValueError: If the opset cannot be written.
     """
     check_installed()
     if opset not in OPSETS:
@@ -59,13 +60,13 @@ def export_onnx(
             f'opset must be {OPSETS[0]} to {OPSETS[-1]}, got {opset}'
         )
     deployable = DeployableModel(model).cpu()
-    # The exporter would take a batch of one for a constant.
+    # The exporter would treat a batch size of 1 as a constant.
     image = torch.zeros(2 if dynamic_batch else 1, *input_shape)
     batch = {0: torch.export.Dim('batch')} if dynamic_batch else {}
     with torch.no_grad():
         count = len(deployable(image))
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # of the exporter's own workings
+        warnings.simplefilter('ignore')  # about the exporter's internals
         program = torch.onnx.export(
             deployable,
             (image,),
@@ -76,18 +77,19 @@ def export_onnx(
             opset_version=opset,
             verbose=False,
         )
-    assert program is not None  # it is, with dynamo
+    assert program is not None  # never None with dynamo=True
     _forget_sources_(program.model)
     with replacing(path) as new:
         program.save(new, external_data=False)
 
 
 def output_names(model: nn.Module, count: int) -> list[str]:
-    """Names for the tensors that a model puts out.
+    """Return names for the output tensors of a model.
 
     Args:
-        model: A detection head's are those of the arguments of its loss.
-        count: The number of tensors.
+        model: Model; the outputs of a detection head are named after the
+            arguments of its loss.
+        count: Number of output tensors.
     """
     for name in DETECTION_HEADS:
         loss = getattr(getattr(model, name, None), 'loss_by_feat', None)
@@ -100,7 +102,7 @@ def output_names(model: nn.Module, count: int) -> list[str]:
 
 
 def _forget_sources_(graph_model: Any) -> None:
-    """Drop what the exporter notes of source lines, a megabyte of it."""
+    """Remove the exporter's notes on source lines, a megabyte in all."""
     graphs = [graph_model.graph, *graph_model.functions.values()]
     for graph in graphs:
         for node in graph:
@@ -114,20 +116,20 @@ def _forget_sources_(graph_model: Any) -> None:
 
 
 def check_onnx(path: str, model: nn.Module, images: Tensor) -> float:
-    """Compare an ONNX file with the model that it was made of.
+    """Compare an ONNX file with the model that it was exported from.
 
     Args:
-        path: The file, run by onnxruntime on the CPU.
-        model: As it is trained, its batch norms in their places.
-        images: (B, C, H, W).
+        path: Path of the file, which onnxruntime runs on the CPU.
+        model: Trained model with its batch norms in place.
+        images: Input images, shape (B, C, H, W).
 
     Returns:
-        The largest absolute difference of any output.
+        The largest absolute difference in any output.
 
     Raises:
-        ValueError: If it is above :data:`TOLERANCE`.
+        ValueError: If the difference is above :data:`TOLERANCE`.
     """
-    import onnxruntime  # an extra: only deployment needs it
+    import onnxruntime  # optional: only deployment needs it
 
     session = onnxruntime.InferenceSession(
         path, providers=['CPUExecutionProvider']

@@ -1,4 +1,4 @@
-"""Hooks: when the search does what."""
+"""The search on mmengine's Runner: its hook, and what the hook calls."""
 
 from .progressive_shrink_hook import ProgressiveShrinkHook
 

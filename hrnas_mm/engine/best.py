@@ -1,4 +1,4 @@
-"""The best network of a search: one that meets the target."""
+"""The best network of a search has to be one that meets the target."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +12,10 @@ from .search import Search
 
 
 def count_from_target_on_(runner: Runner, search: Search) -> None:
-    """Let no network above the target be the best, or end the run.
+    """Make save_best and EarlyStoppingHook ignore networks above the target.
 
     The larger a network, the better its metric: ``save_best`` would keep one
-    that is hardly searched, and EarlyStoppingHook end the search on its way.
+    that has hardly shrunk, and EarlyStoppingHook would end the search early.
     """
     if search.budget is None:
         return

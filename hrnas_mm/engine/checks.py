@@ -1,4 +1,4 @@
-"""What can be wrong with a run: before its training, and in its numbers."""
+"""Checks of a run before its training, and of its numbers during it."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -25,11 +25,12 @@ def check_runner(runner: Runner, search_hook: Hook) -> None:
     """Refuse ways of training in which tensors cannot be sliced.
 
     Args:
-        runner: Before its training.
-        search_hook: The one that asks.
+        runner: The runner, before its training.
+        search_hook: The search hook of the run.
 
     Raises:
-        TypeError: Names the config key.
+        TypeError: If the runner, its model wrapper, its hooks or its
+            optimizer is not suitable; the message names the config key.
     """
     if not isinstance(runner, Runner):
         raise TypeError(
@@ -73,10 +74,11 @@ def check_runner(runner: Runner, search_hook: Hook) -> None:
 
 @contextmanager
 def stopping(runner: Runner) -> Iterator[None]:
-    """Let an error in the numbers say where a run can go on from.
+    """Turn an error about NaN or infinite numbers into one with advice.
 
     Raises:
-        RuntimeError: In place of a ValueError.
+        RuntimeError: In place of a ValueError; the message says where the
+            search stopped and which checkpoint it can resume from.
     """
     try:
         yield
@@ -91,7 +93,8 @@ def stopping(runner: Runner) -> Iterator[None]:
 def check_losses(losses: Mapping[str, Any], model: nn.Module) -> None:
     """Raise ValueError if a loss is NaN or infinite.
 
-    An importance factor that is the cause, or shares it, is named too.
+    If an importance factor is not finite either, it is named too, since it
+    may be the cause.
     """
     values = {
         name: float(torch.as_tensor(value).detach())
@@ -105,7 +108,7 @@ def check_losses(losses: Mapping[str, Any], model: nn.Module) -> None:
     ]
     if not broken:
         return
-    # The sum of all losses comes first; its parts say more.
+    # The sum of all losses comes first; its terms say more.
     problems = broken[1:] or broken
     try:
         importances([model])

@@ -1,4 +1,4 @@
-"""Where, when and how a run was made: what its report begins with."""
+"""Facts for the report of a run: where, when and how it was made."""
 
 import os
 import os.path as osp
@@ -15,11 +15,11 @@ from mmengine.runner import Runner
 
 from ..version import __version__
 
-POINTS = 100  # of a curve
+POINTS = 100  # maximum per curve
 
 
 def circumstances(runner: Runner) -> dict[str, str]:
-    """Return facts about a run that has ended, by their names."""
+    """Return the known facts about a run that has ended, by name."""
     seconds = sum(_history(runner, 'time'))
     found = {
         'date': time.strftime('%Y-%m-%d %H:%M'),
@@ -59,7 +59,7 @@ def _commit() -> str:
 
 
 def _command() -> str:
-    """Return the command line, its paths as short as they can be."""
+    """Return the command line with paths as short as possible."""
     here = os.getcwd() + os.sep
     words = [word.removeprefix(here) for word in sys.argv]
     words[0] = osp.relpath(sys.argv[0]) if osp.exists(sys.argv[0]) else ''
@@ -69,7 +69,7 @@ def _command() -> str:
 def training_curves(runner: Runner) -> dict[str, list[float]]:
     """Return iterations, seconds per iteration and loss, averaged in groups.
 
-    As the message hub has them, which a resumed run goes on with.
+    They come from the message hub, whose history a resumed run continues.
     """
     curves = dict(
         seconds=_history(runner, 'time'), loss=_history(runner, 'loss')
@@ -79,7 +79,7 @@ def training_curves(runner: Runner) -> dict[str, list[float]]:
         return {}
     group = -(-length // POINTS)
     starts = range(0, length, group)
-    first = runner.iter - length  # where the hub's memory begins
+    first = runner.iter - length  # where the hub's history begins
     return {
         'iter': [first + min(i + group, length) for i in starts],
         **{

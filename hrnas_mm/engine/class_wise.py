@@ -1,4 +1,4 @@
-"""Keep an evaluation's metrics by class, which frameworks only log."""
+"""The per-class metrics of an evaluation, which frameworks only log."""
 
 import math
 from collections.abc import Callable
@@ -13,10 +13,10 @@ MOST_CLASSES = 200
 
 
 class ClassWise:
-    """The last evaluation's metrics by class, of mmseg's IoUMetric.
+    """The per-class metrics of the last evaluation with mmseg's IoUMetric.
 
     Args:
-        runner: At the start of its training.
+        runner: The runner, at the start of its training.
     """
 
     def __init__(self, runner: Runner) -> None:
@@ -48,7 +48,10 @@ class ClassWise:
         return note
 
     def table(self) -> Table | None:
-        """Return a row for each class, if an evaluation has told them."""
+        """Return a table with a row for each class.
+
+        None if there are no per-class metrics, or more than MOST_CLASSES.
+        """
         if not self._found or len(self._classes) > MOST_CLASSES:
             return None
         rows = [
@@ -59,5 +62,5 @@ class ClassWise:
 
 
 def _cell(value: float) -> str:
-    """A metric; of a class that no image has there is none."""
+    """Return a metric as text: '-' for the NaN of a class in no image."""
     return '-' if math.isnan(value) else f'{value:.1f}'

@@ -1,4 +1,4 @@
-"""Check, before the training, that the data fit the model."""
+"""Checks, before the training, that the data fit the model."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,21 +11,22 @@ from ..measure.counting import image_channels
 from ..resume.rng import forked_rng
 from ..search import trace
 
-LOOKED_AT = 4  # samples
+LOOKED_AT = 4  # number of samples
 HEADS = ('decode_head', 'head')
 
 
 def check_fit(runner: Runner, model: nn.Module) -> None:
     """Raise ValueError if images or labels do not fit the model.
 
-    Data sets whose input is not one image tensor are not looked at.
+    Images are checked only where the input of the model is one image tensor.
 
     Args:
-        runner: Of the training.
-        model: Without its wrapper.
+        runner: The runner of the training.
+        model: The model without its wrapper.
 
     Raises:
-        ValueError: Names the config key.
+        ValueError: If they do not fit, or if there are no samples; the
+            message names the config key.
     """
     dataset: Any = runner.train_dataloader.dataset
     if not len(dataset):
@@ -56,7 +57,7 @@ def _check_channels(image: Tensor, model: nn.Module) -> None:
 
 
 def _check_size(image: Tensor, model: nn.Module, batch_size: int) -> None:
-    """Refuse a batch norm of one value: one image, one pixel."""
+    """Refuse images that give a batch norm one value: one image, one pixel."""
     if batch_size != 1 or image.dim() != 3:
         return
     sizes = trace(model, image.shape, dense_part(model)).sizes
@@ -94,7 +95,7 @@ def _check_labels(sample: dict[str, Any], model: nn.Module) -> None:
 
 
 def _labels(sample: Any) -> list[int]:
-    """Return the labels that an image or its pixels have."""
+    """Return the distinct labels of an image or of its pixels."""
     for name in ('gt_sem_seg', 'gt_label'):
         labels = getattr(sample, name, None)
         labels = getattr(labels, 'data', labels)
@@ -104,7 +105,7 @@ def _labels(sample: Any) -> list[int]:
 
 
 def _heads(model: nn.Module) -> Iterator[tuple[str, int]]:
-    """Yield the config keys and the classes of heads that have some."""
+    """Yield config key and number of classes of every head with classes."""
     for name in HEADS:
         count = getattr(getattr(model, name, None), 'num_classes', None)
         if isinstance(count, int):

@@ -1,4 +1,4 @@
-"""An evaluation in the middle of a training, from which nothing follows."""
+"""An extra evaluation during training, without consequences for the run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +16,8 @@ from mmengine.runner import Runner
 def evaluate(runner: Runner) -> dict[str, Any]:
     """Return the metrics of the network as it is; none without data.
 
-    No checkpoint, no early end and no learning rate depends on them: the
-    regular evaluations alone decide.
+    No checkpoint, no early stop and no learning rate depends on them: only
+    the regular evaluations count for these.
     """
     if runner.val_loop is None:
         return {}
@@ -31,7 +31,7 @@ def evaluate(runner: Runner) -> dict[str, Any]:
 
 @contextmanager
 def without_hooks(runner: Runner, *kinds: type[Hook]) -> Iterator[None]:
-    """Leave out some hooks of a runner for a while."""
+    """Disable the hooks of the given types inside the context."""
     hooks = runner._hooks
     runner._hooks = [hook for hook in hooks if not isinstance(hook, kinds)]
     try:

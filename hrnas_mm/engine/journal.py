@@ -1,4 +1,4 @@
-"""What a search tells while it runs: log lines, curves, ``search.json``."""
+"""The records of a running search: log lines, curves, ``search.json``."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from .search import Facts, Search
 
 
 def announce(runner: Runner, search: Search) -> None:
-    """Log what is going to happen."""
+    """Log the plan of the search."""
     schedule = search.schedule
     goal = (
         f'down to {search.budget}'
@@ -41,11 +41,12 @@ def announce(runner: Runner, search: Search) -> None:
 def note_shrink(
     runner: Runner, search: Search, before: Mapping[str, int]
 ) -> None:
-    """Log, draw and remember the network's size, and what it has lost.
+    """Log, plot and record the network's size, and what was removed.
 
     Args:
-        runner: Its model has been shrunk, or is what the search starts from.
-        search: Of the run.
+        runner: The runner, whose model has just been shrunk or is the one
+            that the search starts from.
+        search: The search of the run.
         before: The architecture before the shrink.
     """
     supernet = describe_supernet(search.cost_model)
@@ -81,7 +82,7 @@ def note_shrink(
 
 
 def _costs_in_words(search: Search, costs: Mapping[str, float]) -> str:
-    """Write what a network costs; of the first, its share as well."""
+    """Return the costs as text; the first one also as a share."""
     words = [
         f'{cost.format(costs[cost.name])} {cost.noun}' for cost in search.costs
     ]
@@ -94,7 +95,7 @@ def _costs_in_words(search: Search, costs: Mapping[str, float]) -> str:
 def note_evaluation(
     runner: Runner, search: Search, metrics: Mapping[str, Any]
 ) -> None:
-    """Remember a metric together with what the network costs."""
+    """Record the metrics together with what the network costs."""
     search.history.evaluations.append(_measured(runner, search, metrics))
     write_search_record(runner, search)
 
@@ -102,14 +103,14 @@ def note_evaluation(
 def note_rung(
     runner: Runner, search: Search, name: str, metrics: Mapping[str, Any]
 ) -> None:
-    """Remember what a milestone has reached, and with what."""
+    """Record the metrics, costs and architecture at a milestone."""
     facts = _measured(runner, search, metrics)
     counts = _counts(search, architecture_of(bare_model(runner)))
     search.history.rungs.append(dict(name=name, **facts, counts=counts))
 
 
 def _counts(search: Search, architecture: Mapping[str, int]) -> list[int]:
-    """Return the elements of every unit, in the order of the supernet's."""
+    """Return the elements of every unit, in the order of the supernet."""
     return [architecture[unit] for unit in search.cost_model.supernet]
 
 
@@ -125,12 +126,12 @@ def _measured(
 
 @master_only
 def write_search_record(runner: Runner, search: Search, **more: Any) -> None:
-    """Write ``work_dir/search.json``, from which pictures are drawn.
+    """Write ``work_dir/search.json``, from which all figures are drawn.
 
     Args:
-        runner: Of the run.
-        search: Of the run.
-        more: To be in it, at the end of the run.
+        runner: The runner of the search.
+        search: The search of the run.
+        more: Further entries, which are known at the end of the run.
     """
     cost_model, budget = search.cost_model, search.budget
     content = dict(
@@ -157,7 +158,7 @@ def _with_numbers(entries: list[Facts]) -> list[Facts]:
 
 
 def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Return what of an evaluation is a number; some are tensors or texts."""
+    """Return the metrics that are numbers; some are tensors or strings."""
     return {
         name: value
         for name, value in metrics.items()

@@ -1,4 +1,4 @@
-"""A ladder of networks from one run: what to stop at on the way down."""
+"""Milestones: budgets at which a search saves networks on its way down."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from ..search.shrink import Keep
 
 
 class Milestone(NamedTuple):
-    """A budget on the way, by the name that the user gave it."""
+    """A budget on the way down, with its name as the user wrote it."""
 
     name: str
     budget: Budget
@@ -21,16 +21,16 @@ class Milestone(NamedTuple):
 def parse_milestones(
     targets: Sequence[Target], cost_model: CostModel, final: Budget | None
 ) -> list[Milestone]:
-    """Read milestones as users write them.
+    """Parse the milestones of a config.
 
     Args:
-        targets: As users write them.
-        cost_model: Of the supernet.
-        final: The target of the search, if it has one.
+        targets: Budgets as users write them.
+        cost_model: Cost model of the supernet.
+        final: Target of the search, if it has one.
 
     Raises:
-        ValueError: If one is not a budget of this supernet, is there twice,
-            or will never be reached.
+        ValueError: If one is not a budget of this supernet, is given twice,
+            or is below the target and will never be reached.
     """
     found = [
         Milestone(
@@ -69,10 +69,11 @@ def stop_at_milestone(
     """Return what to keep for the first milestone that would be crossed.
 
     Args:
-        milestones: All of them.
-        importance: Of every element.
-        threshold: See :func:`select_within`.
-        keep: What was going to be kept; returned if that crosses none.
+        milestones: All milestones of the search.
+        importance: Importance of every element, by unit name.
+        threshold: Elements of a smaller importance are dead.
+        keep: What the shrink was going to keep; returned with None if that
+            crosses no milestone.
     """
     now = {name: len(value) for name, value in importance.items()}
     then = {name: len(index) for name, index in keep.items()}

@@ -1,4 +1,4 @@
-"""The options of a search, as a config gives them."""
+"""The options of a search, as they stand in a config."""
 
 import math
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ PENALTIES = ('l1', 'proximal')
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """What :class:`~hrnas_mm.engine.ProgressiveShrinkHook` was given.
+    """The arguments of :class:`~hrnas_mm.engine.ProgressiveShrinkHook`.
 
     Raises:
-        ValueError: If an option is out of range; names it.
+        ValueError: If an option is out of range; the message names it.
     """
 
     target: Target | None

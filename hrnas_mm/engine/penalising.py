@@ -1,4 +1,4 @@
-"""How the penalty reaches a training: in the loss, or after a step."""
+"""The penalty in the training: a term of the loss, or a proximal step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,10 +18,10 @@ class Penalising:
     """The penalty in the training of a run, until it is removed.
 
     Args:
-        runner: At the start of its training.
-        search: Of the run; says how large rho is.
-        penalty: 'l1', a term of the loss, or 'proximal', a step of its own
-            after the optimizer's.
+        runner: The runner, at the start of its training.
+        search: The search of the run, which determines rho.
+        penalty: 'l1' for a term of the loss, or 'proximal' for a separate
+            step after each optimizer step.
     """
 
     def __init__(self, runner: Runner, search: Search, penalty: str) -> None:
@@ -31,21 +31,21 @@ class Penalising:
         self._step_checked = False
         if penalty == 'l1':
             model: Any = bare_model(runner)
-            # No framework overrides it.
+            # No framework overrides parse_losses.
             model.parse_losses = self._with_penalty(model.parse_losses)
         optimizer = runner.optim_wrapper.optimizer
         self._step_hook = optimizer.register_step_post_hook(self._after_step)
 
     def remove(self) -> None:
-        """Leave model and optimizer as they were."""
+        """Remove the penalty from the model and the optimizer."""
         if self.penalty == 'l1':
             del bare_model(self.runner).parse_losses
         self._step_hook.remove()
 
     def clear_log_(self) -> None:
-        """Let the log not go on with a loss that is no more.
+        """Remove the penalty from the log while rho is 0.
 
-        It would show what the loss was, averaged over past iterations.
+        Otherwise the log would still show its average over past iterations.
         """
         if not self._rho:
             hub = self.runner.message_hub
@@ -56,7 +56,8 @@ class Penalising:
         return self.search.controller.rho_at(self.runner.iter)
 
     def _with_penalty(self, parse: Callable[..., Any]) -> Callable[..., Any]:
-        # rho changes from one iteration to the next: nothing to compile in.
+        # rho changes from one iteration to the next: it must not be compiled
+        # in as a constant.
         @torch.compiler.disable
         def parse_losses(losses: dict[str, Any]) -> Any:
             if self._rho:

@@ -1,4 +1,4 @@
-"""From options to when a run shrinks, and to who decides on what goes."""
+"""The schedule and the controller of a search, from its options."""
 
 from mmengine.runner import Runner
 
@@ -12,8 +12,8 @@ from ..search import (
 )
 from .options import SearchOptions
 
-# What a run with a target does where the user does not say: an eighth of it
-# learns first, 20 shrinks, and a quarter trains the fixed network.
+# Defaults of a run with a target: its first eighth trains without the penalty,
+# then there are 20 shrinks, and its last quarter trains the fixed network.
 LEARN, SHRINKS, FINISH = 1 / 8, 20, 1 / 4
 L1_RHO = 3e-4
 
@@ -24,16 +24,16 @@ def make_schedule(
     epoch_length: int,
     accumulative_counts: int = 1,
 ) -> Schedule:
-    """Count in iterations what the options may count in epochs.
+    """Make a schedule in iterations from options that may count epochs.
 
     Args:
-        options: Of the search.
-        max_iters: The length of the run.
-        epoch_length: The number of iterations in an epoch.
-        accumulative_counts: The number of iterations in an optimizer's step.
+        options: Options of the search.
+        max_iters: Length of the run in iterations.
+        epoch_length: Number of iterations in an epoch.
+        accumulative_counts: Number of iterations per optimizer step.
 
     Raises:
-        ValueError: If the search with a target would not end within the run.
+        ValueError: If a search with a target would not end within the run.
     """
     per = epoch_length if options.by_epoch else 1
     total, begin, end = max_iters // per, options.begin, options.end
@@ -65,12 +65,13 @@ def make_controller(
     budget: Budget | None,
     schedule: Schedule,
 ) -> Controller:
-    """Make the one that decides on rho and on what goes."""
+    """Make the controller, which decides on rho and on what is removed."""
     rho, threshold = options.rho, options.threshold
     if rho is None and options.penalty == 'l1':
         rho = L1_RHO
     elif rho is None:
-        # An element of average price and no use is gone at the end.
+        # With this rho, an element of average price that the loss does not
+        # need has been removed by the end.
         rho = 1 / (_alpha_lr(runner) * (schedule.end - schedule.begin))
     if budget is None:
         return Controller(schedule, rho, threshold)
@@ -81,7 +82,7 @@ def _alpha_lr(runner: Runner) -> float:
     """Return the largest learning rate that importance factors will have.
 
     Raises:
-        ValueError: If it is 0: a proximal step is as large as that.
+        ValueError: If it is 0: proximal steps are proportional to it.
     """
     units = named_search_units(bare_model(runner)).values()
     alphas = {id(unit.alpha) for unit in units}

@@ -2,6 +2,7 @@
 
 import os
 import os.path as osp
+import warnings
 from typing import Any
 
 import mmcv
@@ -30,7 +31,9 @@ def draw_predictions(runner: Runner) -> None:
     if draw is None:
         return
     try:
-        _draw(runner, draw)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of boxes that leave the image
+            _draw(runner, draw)
     except Exception as error:
         runner.logger.info(
             'Search: the report has no pictures of predictions: '

@@ -1,4 +1,4 @@
-"""A live line on the terminal: how far the search is, and how long to go."""
+"""A live progress line on the terminal: state of the search, time left."""
 
 import atexit
 import logging
@@ -19,18 +19,18 @@ from rich.progress import (
 
 from .search import Search
 
-SECONDS = 0.2  # at least, from one refresh to the next
+SECONDS = 0.2  # minimum time between two refreshes
 
 
 class LiveLine:
-    """Below the log: what the network costs, target, rho, time left.
+    """A line below the log: cost of the network, target, rho, time left.
 
-    Only where a person looks at it: on a terminal, of the first rank.
+    It is shown only where a person may see it: on a terminal, by rank 0.
 
     Args:
-        runner: At the start of training.
-        search: Of the run.
-        stream: The terminal.
+        runner: The runner, at the start of its training.
+        search: The search of the run.
+        stream: The terminal; None for standard output.
     """
 
     def __init__(
@@ -59,17 +59,18 @@ class LiveLine:
             completed=runner.iter,
         )
         self._progress.start()
-        # The log has its stream from before: it has to write above the line.
+        # The log handlers still write to the stream from before; they have to
+        # write above the line.
         for handler in runner.logger.handlers:
             if getattr(handler, 'stream', None) is stream:
                 handler.setStream(sys.stdout)
                 self._handlers.append(handler)
         self._stream = stream
         self._shown = 0.0
-        atexit.register(self.close)  # it gives the cursor back
+        atexit.register(self.close)  # shows the cursor again
 
     def update(self, runner: Runner, search: Search) -> None:
-        """Say how far the run is now."""
+        """Show how far the run is now."""
         now = time.monotonic()
         last = runner.iter + 1 == runner.max_iters
         if self._progress is None or not (last or now > self._shown + SECONDS):
@@ -95,7 +96,7 @@ class LiveLine:
     @staticmethod
     def _text(runner: Runner, search: Search) -> str:
         cost, budget = search.costs[0], search.budget
-        # As of the last shrink: to count anew would take its time.
+        # As of the last shrink: counting the cost anew would take time.
         now = search.history.shrinks[-1]['costs'][cost.name]
         goal = f' → {cost.format(budget.amount)}' if budget else ''
         return (

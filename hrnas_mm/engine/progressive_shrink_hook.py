@@ -1,4 +1,4 @@
-"""The search as a hook: an ordinary training run sheds units as it trains."""
+"""The search as a hook: an ordinary training run shrinks its network."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -45,52 +45,48 @@ from .surgery import (
 
 @register_in(HOOKS)
 class ProgressiveShrinkHook(Hook):
-    """Penalise, shrink, recalibrate, and write down what is left.
+    """Penalise and shrink a network as it trains, and save what is left.
 
-    Source: HR-NAS, Sec. 3.3: the penalty of Eq. (7) presses on the importance
-    factors; every ``interval`` the elements whose importance factor is below
-    ``threshold`` in the raw and in the averaged weights are removed from
-    model, optimizer and averaged model; BN is recalibrated before anything is
-    evaluated or saved. At the end ``work_dir/searched`` has the architecture,
-    the weights and a config, and ``work_dir/report.html`` tells the story.
+    Source: HR-NAS, Sec. 3.3: the penalty of Eq. (7) drives importance factors
+    to 0; elements whose factor is below ``threshold`` in both raw and EMA
+    weights are removed from model, optimizer state and EMA copy; batch norm
+    is recalibrated before anything is evaluated or saved. The results are
+    written to ``work_dir/searched`` and to ``work_dir/report.html``.
 
-    Differs in: with a ``target``, rho is adapted at every shrink, and the
-    network led down to it: :class:`~hrnas_mm.search.BudgetController`.
+    Differs in: with a ``target``, rho is adapted at every shrink so that the
+    network reaches it: :class:`~hrnas_mm.search.BudgetController`.
 
     Args:
-        target: What the network may cost at the end: multiply-adds as a
-            number, a string ('1.91G') or a ratio of the supernet (0.03), or
-            another cost: ``dict(params=...)`` with any of them.
-        rho: The coefficient of the penalty (the paper's lambda) on prices
-            whose mean over the supernet is 1. With a target only where it
-            starts; None for a guess.
-        interval: Between two shrinks, in iterations or epochs. None, with a
-            target, for 20 shrinks.
-        penalty: 'l1', a loss (the paper's way), or 'proximal', a step of its
-            own after the optimizer's; see docs/results.md for a comparison.
+        target: Cost of the network at the end: multiply-adds as a number, a
+            string ('1.91G') or a ratio of the supernet (0.03), or another
+            cost: ``dict(params=...)`` with any of these.
+        rho: Coefficient of the penalty (the paper's lambda), on prices whose
+            mean over the supernet is 1. With a target it is only the initial
+            value, and None chooses one.
+        interval: Iterations between shrinks. With a target, None makes 20.
+        penalty: 'l1', a loss (as in the paper), or 'proximal', a separate
+            step after the optimizer's; docs/results.md compares them.
         milestones: More budgets, written like ``target``. Where the network
             crosses one, it is evaluated and saved to ``work_dir/rungs``.
         threshold: Elements with abs(alpha) below this are dead.
-        warmup: rho rises linearly from 0 over so many iterations or epochs.
-        begin: Iteration or epoch at which penalty and shrinking begin. None
-            for 0, with a target for an eighth of the run.
-        end: The last at which the network may shrink; from then on it is
-            trained without the penalty. None for the end of the run, with a
-            target for three quarters of it.
-        by_epoch: Whether interval, warmup, begin and end count epochs.
-        cost: What elements are priced in by the penalty: 'macs' (all that one
-            costs), 'params', or 'eq6' (a channel's depthwise convolution
-            alone, as Eq. (6) is printed). None for what the target counts.
+        warmup: Number of iterations in which rho rises linearly from 0.
+        begin: Iteration at which penalty and shrinking begin. None for 0, or
+            with a target for an eighth of the run.
+        end: Last iteration of shrinking, at which the penalty ends. None for
+            the end of the run, or with a target for three quarters of it.
+        by_epoch: Whether interval, warmup, begin and end count epochs instead.
+        cost: Cost that gives elements their price: 'macs' (an element's
+            total), 'params', or 'eq6' (only a channel's depthwise
+            convolution, as Eq. (6) is printed). None for the target's cost.
         input_shape: (H, W) or (C, H, W) at which multiply-adds are counted;
             None for the ``size`` of the model's data_preprocessor.
-        calibration_batches: Batches per rank of a BN recalibration; 0 for
-            none.
+        calibration_batches: Batches per rank of a recalibration; 0 for none.
 
     Raises:
         ValueError: If an argument is out of range.
     """
 
-    # EMAHook is NORMAL: it must find the model already shrunk.
+    # EMAHook has priority NORMAL: it must find the model already shrunk.
     priority = 'ABOVE_NORMAL'
 
     def __init__(
@@ -131,8 +127,8 @@ class ProgressiveShrinkHook(Hook):
     # Set-up
 
     def before_run(self, runner: Runner) -> None:
-        """Measure the supernet, while the model still is what config says."""
-        if trains(runner) and not self._trains:  # no test after a training
+        """Check the run and measure the supernet before weights are loaded."""
+        if trains(runner) and not self._trains:  # not in a later test
             check_runner(runner, self)
             self.search = Search(self.options, runner)
             check_fit(runner, bare_model(runner))
@@ -140,7 +136,7 @@ class ProgressiveShrinkHook(Hook):
         resume_exactly_(runner)
 
     def before_train(self, runner: Runner) -> None:
-        """Put the penalty into the training; go on from what was resumed."""
+        """Install the penalty and restore the search of a resumed run."""
         compat.sync_first_iteration_(runner.model)
         model = bare_model(runner)
         self._penalising = Penalising(
@@ -149,7 +145,7 @@ class ProgressiveShrinkHook(Hook):
         if self._resumed is not None:
             self.search.resume_(runner, self._resumed)
         elif architecture_of(model) != self.search.cost_model.supernet:
-            self.search.replan_(runner)  # loaded from a smaller network
+            self.search.replan_(runner)  # a smaller network was loaded
         announce(runner, self.search)
         count_from_target_on_(runner, self.search)
         if not self.search.history.shrinks:
@@ -162,7 +158,7 @@ class ProgressiveShrinkHook(Hook):
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None
     ) -> None:
-        """Shrink when it is due: now gradients and graph are gone."""
+        """Shrink if that is due: now gradients and graph are gone."""
         clean = runner.optim_wrapper.should_update()
         if clean and self.search.controller.is_due(runner.iter):
             self._shrink(runner)
@@ -176,7 +172,7 @@ class ProgressiveShrinkHook(Hook):
         note_shrink(runner, self.search, before)
 
     def _cut(self, runner: Runner, adapts: bool) -> Milestone | None:
-        """Remove what has to go now; return the milestone that this meets."""
+        """Remove elements as due; return the milestone that is met, if any."""
         with stopping(runner):
             importance = importances_of_runner(runner)
             if adapts:
@@ -201,7 +197,7 @@ class ProgressiveShrinkHook(Hook):
         data_batch: Any = None,
         outputs: dict[str, Any] | None = None,
     ) -> None:
-        """Weights have moved: running statistics are not theirs any more."""
+        """Mark the running statistics as stale, and check the losses."""
         self._stale = True
         with stopping(runner):
             check_losses(outputs or {}, bare_model(runner))
@@ -209,19 +205,19 @@ class ProgressiveShrinkHook(Hook):
         self._line.update(runner, self.search)
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Recalibrate what is going to be evaluated."""
+        """Recalibrate the model that is going to be evaluated."""
         if self._trains:
             self._recalibrate(runner)
 
     def after_val_epoch(
         self, runner: Runner, metrics: dict[str, float] | None = None
     ) -> None:
-        """Remember the metric."""
+        """Record the metrics."""
         if self._trains and metrics:
             note_evaluation(runner, self.search, metrics)
 
     def before_checkpoint(self, runner: Runner) -> None:
-        """Recalibrate, on all ranks, what the first rank then saves."""
+        """Check and recalibrate, on all ranks, what rank 0 then saves."""
         with stopping(runner):
             check_weights(bare_model(runner))
         self._recalibrate(runner)
@@ -232,14 +228,14 @@ class ProgressiveShrinkHook(Hook):
             recalibrate_runner_(runner, self.options.calibration_batches)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add how far the search is, and what the network is."""
+        """Add the state of the search and the architecture."""
         checkpoint['search'] = self.search.state_dict()
         checkpoint['architecture'] = describe_architecture(
             bare_model(runner), self.search.cost_model, self.search.costs
         )
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Take over the architecture before weights and states are set."""
+        """Apply the checkpoint's architecture before its states are loaded."""
         weights = weights_in(checkpoint)
         found = fitting_architecture(weights, bare_model(runner))
         if not self._trains:

@@ -1,4 +1,4 @@
-"""BN recalibration: running statistics of the weights as they are now."""
+"""Recalibration of batch norm: running statistics of the current weights."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -22,14 +22,14 @@ BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
 def recalibrate_runner_(runner: Runner, num_batches: int) -> None:
-    """Recalibrate what a runner evaluates and saves; all ranks have to."""
+    """Recalibrate what a runner evaluates and saves; call it on all ranks."""
     model = deployed_model(runner)
     recalibrate_(model, runner.train_dataloader, num_batches)
     averaged = averaged_model(runner)
     if averaged is None or averaged.update_buffers:
         return
-    # EMAHook swaps parameters only: for evaluation the raw model has to have
-    # the buffers of the averaged weights.
+    # Without update_buffers EMAHook swaps parameters only: for evaluation the
+    # raw model has to have the buffers that belong to the EMA weights.
     with torch.no_grad():
         for target, source in zip(
             bare_model(runner).buffers(), model.buffers()
@@ -41,16 +41,17 @@ def recalibrate_runner_(runner: Runner, num_batches: int) -> None:
 def recalibrate_(
     model: BaseModel, loader: DataLoader, num_batches: int
 ) -> None:
-    """Replace all BN running statistics by the mean over some batches.
+    """Replace all running statistics by their mean over some batches.
 
     Source: HR-NAS, Sec. 3.3. The batches are the same at every call, so
-    that the same weights always get the same statistics, and no generator
-    moves. All ranks have to call this.
+    that the same weights always get the same statistics, and no random
+    generator advances. All ranks have to call this.
 
     Args:
-        model: Not wrapped. Norms that are frozen keep what they have.
-        loader: The training data.
-        num_batches: So many batches per rank.
+        model: The model without its wrapper. Frozen batch norms keep their
+            running statistics.
+        loader: Dataloader of the training.
+        num_batches: Number of batches per rank.
     """
     norms = trained_norms(model)
     if not norms or not num_batches:
@@ -77,7 +78,7 @@ def recalibrate_(
 
 
 def _forward(model: BaseModel, data: Any) -> None:
-    # mode='loss' is the one mode that takes training data everywhere.
+    # mode='loss' is the only mode that takes training data in all frameworks.
     if isinstance(data, dict):
         model(**data, mode='loss')
     else:
@@ -85,7 +86,7 @@ def _forward(model: BaseModel, data: Any) -> None:
 
 
 def trained_norms(model: nn.Module) -> list[BatchNorm]:
-    """Return the batch norms whose statistics training updates."""
+    """Return the batch norms whose running statistics training updates."""
     with in_mode(model, training=True):
         return [
             module
@@ -97,7 +98,7 @@ def trained_norms(model: nn.Module) -> list[BatchNorm]:
 
 
 def same_batches(loader: DataLoader) -> Iterable[Any]:
-    """The loader's data once more, always in the same shuffled order."""
+    """Return a loader of the same data, always in the same shuffled order."""
     batches: Any = loader.batch_sampler
     batch_size = loader.batch_size or batches.batch_size
     sampler = DefaultSampler(loader.dataset, shuffle=True, seed=SEED)

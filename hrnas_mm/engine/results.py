@@ -1,4 +1,4 @@
-"""What a search leaves behind: ``work_dir/searched`` and ``rungs``."""
+"""The results of a search: ``work_dir/searched`` and ``work_dir/rungs``."""
 
 import os
 import os.path as osp
@@ -31,9 +31,9 @@ def write_network(runner: Runner, search: Search, folder: str) -> None:
     """Write architecture.json, model.pth and config.py of the network.
 
     Args:
-        runner: Its deployed model is recalibrated.
-        search: Of the run.
-        folder: Is made.
+        runner: The runner, whose deployed model is recalibrated.
+        search: The search of the run.
+        folder: Folder to write; made if it does not exist.
     """
     with failing_clearly(folder, runner):
         _write_network(runner, search, folder)
@@ -62,9 +62,10 @@ def write_results(
     """Write ``work_dir/searched`` and ``report.html``; log the tables.
 
     Args:
-        runner: At the end of training; its deployed model is recalibrated.
-        search: Of the run.
-        class_wise: Has seen its evaluations.
+        runner: The runner at the end of its training; its deployed model is
+            recalibrated.
+        search: The search of the run.
+        class_wise: Per-class metrics of the run's evaluations.
     """
     folder = osp.join(runner.work_dir, 'searched')
     write_network(runner, search, folder)
@@ -86,7 +87,7 @@ def write_results(
     )
     try:
         write_report(page, runner.work_dir)
-    except Exception as error:  # the search is whole without its picture
+    except Exception as error:  # the results are complete without it
         runner.logger.warning(
             f'{page} could not be drawn: {type(error).__name__}: {error}. '
             'tools/visualize.py report tries again'
@@ -96,13 +97,13 @@ def write_results(
 def write_rung(
     runner: Runner, search: Search, name: str, metrics: Mapping[str, Any]
 ) -> None:
-    """Write ``work_dir/rungs/<name>``, and remember what it has reached.
+    """Write ``work_dir/rungs/<name>`` and record what it has reached.
 
     Args:
-        runner: Its deployed model is recalibrated.
-        search: Of the run.
-        name: Of the milestone.
-        metrics: Of the network as it is.
+        runner: The runner, whose deployed model is recalibrated.
+        search: The search of the run.
+        name: Name of the milestone.
+        metrics: Metrics of the network as it is.
     """
     folder = osp.join(runner.work_dir, 'rungs', name)
     write_network(runner, search, folder)
@@ -111,7 +112,7 @@ def write_rung(
 
 
 def _checkpoint(runner: Runner, model: nn.Module) -> dict:
-    """Tensors and plain types only: loading it can run no code."""
+    """Return a checkpoint of tensors and plain types: loading runs no code."""
     metainfo = getattr(runner.train_dataloader.dataset, 'metainfo', {})
     state_dict = {
         name: tensor.detach().cpu().clone()

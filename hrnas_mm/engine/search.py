@@ -1,4 +1,4 @@
-"""The search of one run: what it counts, when it shrinks, how far it is."""
+"""The search of one run: its costs, its schedule and its progress."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -30,9 +30,9 @@ class History:
     """What a search has done so far, in plain types.
 
     Args:
-        shrinks: iter, costs, rho and counts, of the start and of each shrink.
-        evaluations: iter, costs and metrics of each.
-        rungs: name, iter, costs and metrics of each milestone.
+        shrinks: iter, costs, rho and counts at the start and at each shrink.
+        evaluations: iter, costs and metrics of each evaluation.
+        rungs: name, iter, costs, metrics and counts of each milestone.
     """
 
     shrinks: list[Facts] = field(default_factory=list)
@@ -41,9 +41,9 @@ class History:
 
 
 def check_state(state: Any) -> None:
-    """Raise ValueError unless a checkpoint has what a search goes on from.
+    """Raise ValueError if the search state of a checkpoint is damaged.
 
-    One without a search has None.
+    The state is None in a checkpoint of a run without a search.
     """
     if state is None:
         return
@@ -70,8 +70,8 @@ class Search:
     """The search of one run.
 
     Args:
-        options: What the user asked for.
-        runner: Its model is the supernet.
+        options: Options that the user gave.
+        runner: The runner, whose model is the supernet.
 
     Raises:
         ValueError: If a target or a milestone cannot be met by this supernet
@@ -87,7 +87,7 @@ class Search:
             else parse_budget(options.target, self.cost_model)
         )
         counted = self.budget.cost if self.budget else self.cost_model.cost
-        # The first is that of the target.
+        # The first is the cost that the target counts.
         self.costs: tuple[Cost, ...] = tuple(
             {cost.name: cost for cost in (counted, *REPORTED)}.values()
         )
@@ -116,7 +116,7 @@ class Search:
     def select(
         self, importance: Importance, iteration: int
     ) -> tuple[Keep, Milestone | None]:
-        """Return what to keep, and a milestone if that is one."""
+        """Return what to keep, and the milestone that this meets, if any."""
         return stop_at_milestone(
             self.milestones,
             importance,
@@ -125,11 +125,11 @@ class Search:
         )
 
     def totals(self, architecture: Mapping[str, int]) -> dict[str, float]:
-        """Return what an architecture costs, by the names of the costs."""
+        """Return the costs of an architecture, by their names."""
         return self.cost_model.totals(architecture, self.costs)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run has to know, in plain types."""
+        """Return the state that a resumed run needs, in plain types."""
         return dict(
             settings=self.settings,
             controller=self.controller.state_dict(),
@@ -137,19 +137,19 @@ class Search:
         )
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what :meth:`state_dict` returned."""
+        """Load a state that :meth:`state_dict` returned."""
         self.controller.load_state_dict(state['controller'])
         self.history = History(**state['history'])
-        # The target may count another cost by now.
+        # The target may count another cost than before.
         for facts in self.history.shrinks:
             counts = dict(zip(self.cost_model.supernet, facts['counts']))
             facts['costs'] = self.totals(counts)
 
     def resume_(self, runner: Runner, state: Mapping[str, Any]) -> None:
-        """Go on where a checkpoint says; tell what has been changed since.
+        """Resume from a checkpoint's state; log which settings have changed.
 
         Raises:
-            ValueError: If what was changed makes no sense any more.
+            ValueError: If the changed settings cannot be met any more.
         """
         before = state['settings']
         changed = {
@@ -170,10 +170,10 @@ class Search:
             self.replan_(runner)
 
     def replan_(self, runner: Runner) -> None:
-        """Go on from the network as it is.
+        """Plan the rest of the search from the network as it is.
 
         Raises:
-            ValueError: If it can never meet the target.
+            ValueError: If the network can never meet the target.
         """
         architecture = architecture_of(bare_model(runner))
         self.controller.replan_(architecture, runner.iter)

@@ -1,4 +1,4 @@
-"""The config of a searched network: the run's, without the search."""
+"""The config of a searched network: that of the run, without the search."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,9 +9,9 @@ SEARCH, RESUME = 'ProgressiveShrinkHook', 'ExactResumeHook'
 
 
 def search_shape(cfg: Config) -> Sequence[int] | None:
-    """Return the ``input_shape`` of a config's search, if it says one.
+    """Return the ``input_shape`` of a config's search, or None.
 
-    A config of a searched network has it on its own.
+    A config of a searched network has it at its top level.
     """
     shapes = [hook.get('input_shape') for hook in search_hooks(cfg)]
     return next(filter(None, [*shapes, cfg.get('input_shape')]), None)
@@ -20,17 +20,18 @@ def search_shape(cfg: Config) -> Sequence[int] | None:
 def searched_config(
     cfg: Config, architecture: dict[str, int], work_dir: str | None = None
 ) -> Config | None:
-    """Return the run's config for the searched network, with no search in it.
+    """Return the run's config for the searched network, without the search.
 
-    Its checkpoints are whole and plain, and resume exactly, as the run's.
+    Its checkpoints are whole and plain and resume exactly, as in the search.
 
     Args:
-        cfg: Of the run.
-        architecture: Of the network.
-        work_dir: The folder it trains into; None for one by its name.
+        cfg: Config of the run.
+        architecture: Architecture of the network.
+        work_dir: Folder that the config trains into; None to name it after
+            the config file.
 
     Returns:
-        None where the run was not made from a config, or has no backbone.
+        The config; None if the run was not made from one or has no backbone.
     """
     if 'backbone' not in cfg.get('model', {}):
         return None
@@ -61,7 +62,7 @@ def searched_config(
     if cfg.get('runner_type', 'Runner') == 'Runner':
         cfg.custom_hooks.append(dict(type=f'hrnas_mm.{RESUME}'))
     cfg.load_from, cfg.resume = None, False
-    for name in ('work_dir', 'experiment_name'):  # those of the search
+    for name in ('work_dir', 'experiment_name'):  # belong to the search
         cfg.pop(name, None)
     if work_dir is not None:
         cfg.work_dir = work_dir
@@ -69,7 +70,7 @@ def searched_config(
 
 
 def search_hooks(cfg: Config) -> Iterator[ConfigDict]:
-    """Yield the search hooks of a config, as it writes them."""
+    """Yield the search hooks of a config, as they are written in it."""
     default = (cfg.get('default_hooks') or {}).values()
     for hook in [*(cfg.get('custom_hooks') or []), *default]:
         if _is_ours(hook, SEARCH):
@@ -82,7 +83,7 @@ def _is_ours(hook: Any, *names: str) -> bool:
 
 
 def _parts(model: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
-    """Yield the parts of a model by the names of their modules."""
+    """Yield the parts of a model's config with their module names."""
     for name, part in model.items():
         if isinstance(part, dict):
             yield name, part

@@ -1,4 +1,4 @@
-"""Shrinking everything that a Runner holds of a model, together."""
+"""Shrinking a Runner's model, optimizer state and EMA copy together."""
 
 from collections.abc import Callable, Mapping
 
@@ -20,7 +20,7 @@ from ..search import (
 
 
 def averaged_model(runner: Runner) -> BaseAveragedModel | None:
-    """The averaged copy of the model that EMAHook keeps, if there is one."""
+    """Return the EMA copy of the model that EMAHook keeps, or None."""
     for hook in runner.hooks:
         if isinstance(hook, EMAHook):
             return getattr(hook, 'ema_model', None)
@@ -28,20 +28,21 @@ def averaged_model(runner: Runner) -> BaseAveragedModel | None:
 
 
 def deployed_model(runner: Runner) -> nn.Module:
-    """What is evaluated and saved: the averaged weights if there are some."""
+    """Return the model to evaluate and save: the EMA copy if there is one."""
     averaged = averaged_model(runner)
     return bare_model(runner) if averaged is None else averaged.module
 
 
 def importances_of_runner(runner: Runner) -> dict[str, Tensor]:
-    """Importance in the raw and the averaged weights; the same on all ranks.
+    """Return importance in raw and EMA weights, the same on all ranks.
 
     Raises:
-        ValueError: If an importance factor is not finite; names its unit.
+        ValueError: If an importance factor is not finite; the message names
+            its unit.
     """
     copies = [bare_model(runner), deployed_model(runner)]
     found = importances(list({id(copy): copy for copy in copies}.values()))
-    # Rank 0's count: the last bit may differ where GPUs do.
+    # Rank 0's values decide: the last bit may differ between unlike GPUs.
     values = torch.cat(list(found.values()))
     broadcast(values)
     sizes = [len(value) for value in found.values()]
@@ -49,10 +50,10 @@ def importances_of_runner(runner: Runner) -> dict[str, Tensor]:
 
 
 def shrink_runner_(runner: Runner, keep: Mapping[str, Tensor]) -> None:
-    """Remove elements from model, optimizer state and averaged model.
+    """Remove elements from model, optimizer state and EMA copy.
 
-    To be called in ``before_train_iter``: later the outputs of the step keep
-    the old graph alive, and a data-parallel wrapper cannot be renewed.
+    Has to be called in ``before_train_iter``: later the outputs of the step
+    keep the old graph alive, and a data-parallel wrapper cannot be renewed.
     """
     _change_(
         runner, lambda model, *optimizer: shrink_(model, keep, *optimizer)
@@ -62,7 +63,7 @@ def shrink_runner_(runner: Runner, keep: Mapping[str, Tensor]) -> None:
 def apply_architecture_to_runner_(
     runner: Runner, architecture: Mapping[str, int]
 ) -> None:
-    """Bring a supernet's runner to an architecture, before weights are set."""
+    """Shrink a runner's supernet to an architecture before loading weights."""
     if architecture_of(bare_model(runner)) != architecture:
         _change_(
             runner,
@@ -73,7 +74,7 @@ def apply_architecture_to_runner_(
 
 
 def _change_(runner: Runner, change_: Callable[..., None]) -> None:
-    """Change the model with its optimizer, and the averaged model alike."""
+    """Apply a change to model and optimizer, and to the EMA copy alike."""
     change_(bare_model(runner), runner.optim_wrapper.optimizer)
     averaged = averaged_model(runner)
     if averaged is not None:
@@ -83,7 +84,7 @@ def _change_(runner: Runner, change_: Callable[..., None]) -> None:
 
 
 def refresh_averages_(averaged: BaseAveragedModel) -> None:
-    """Rebuild the view of its tensors that an averaged model keeps."""
+    """Rebuild the dict of its tensors that an averaged model keeps."""
     averaged.avg_parameters = (
         averaged.module.state_dict()
         if averaged.update_buffers
@@ -92,14 +93,14 @@ def refresh_averages_(averaged: BaseAveragedModel) -> None:
 
 
 def rewrap_(runner: Runner) -> None:
-    """Renew what knows the old shapes: compiled code and the wrapper."""
+    """Renew compiled code and model wrapper, which know the old shapes."""
     if runner.cfg.get('compile'):
         torch.compiler.reset()
     if not is_model_wrapper(runner.model):
         return
     model = runner.model.module
     # The old wrapper has to be gone before its successor registers hooks;
-    # what was put onto it refers to it.
+    # the attributes that were set on it refer to it.
     compiled = vars(runner.model).pop('train_step', None) is not None
     vars(runner.model).pop('no_sync', None)
     runner.model = None

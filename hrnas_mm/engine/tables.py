@@ -1,4 +1,4 @@
-"""What a search ends with, in rows of text: for the log and the report."""
+"""The results of a search as tables of text, for the log and the report."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -17,16 +17,16 @@ from .journal import numbers
 from .search import Facts, Search
 from .surgery import deployed_model
 
-MOST_METRICS = 10  # in a table
+MOST_METRICS = 10  # per table
 
 
 class Table(NamedTuple):
     """A table of text.
 
     Attributes:
-        title: Above it.
-        columns: Their names; the first is that of the rows' names.
-        rows: One cell per column each.
+        title: Title above the table.
+        columns: Names of the columns; the first column names the rows.
+        rows: Rows with one cell per column.
     """
 
     title: str
@@ -46,7 +46,7 @@ class Table(NamedTuple):
 
 
 def comparison(runner: Runner, search: Search) -> Table:
-    """Compare the searched network with the supernet it began as."""
+    """Compare the searched network with the supernet that it began as."""
     model = deployed_model(runner)
     full = search.totals(search.cost_model.supernet)
     now = search.totals(architecture_of(model))
@@ -66,7 +66,7 @@ def comparison(runner: Runner, search: Search) -> Table:
 
 
 def _times(runner: Runner, model: nn.Module, search: Search) -> list[str]:
-    """Milliseconds of the supernet, if it can be built, and of the model."""
+    """Return ms per image of the supernet ('-' if unknown) and the model."""
     supernet = _build_supernet(runner)
     models = [m for m in (supernet, model) if m is not None]
     times = latency(
@@ -76,7 +76,7 @@ def _times(runner: Runner, model: nn.Module, search: Search) -> list[str]:
 
 
 def by_stage(runner: Runner, search: Search) -> Table:
-    """Return the multiply-adds of every stage, before and after."""
+    """Return the multiply-adds of every stage before and after the search."""
     model = deployed_model(runner)
     cost_model, now = search.cost_model, architecture_of(model)
     rows: list[tuple[str, ...]] = []
@@ -103,10 +103,10 @@ def _build_supernet(runner: Runner) -> nn.Module | None:
 def _metric_rows(
     runner: Runner, search: Search, full: Mapping[str, float]
 ) -> list[tuple[str, ...]]:
-    """Name, first and last value of each metric.
+    """Return name, first and last value of each metric.
 
-    The first tells when it was taken, and, of a network that had shrunk by
-    then, what that cost.
+    The first value comes with its iteration and, if the network had shrunk
+    by then, with what the network cost.
     """
     evaluations = search.history.evaluations
     if not evaluations or evaluations[-1]['iter'] != runner.iter:
@@ -129,7 +129,7 @@ def _metric_rows(
 
 
 def ladder(runner: Runner, search: Search) -> Table | None:
-    """One row for each milestone, and one for the network at the end."""
+    """Return a row for each milestone, and one for the final network."""
     if not search.history.rungs:
         return None
     rungs = [*search.history.rungs, _last_rung(runner, search)]
@@ -144,7 +144,7 @@ def ladder(runner: Runner, search: Search) -> Table | None:
                 *(
                     cost.format(rung['costs'][cost.name])
                     if cost.name in rung['costs']
-                    else '-'  # the target counted another one then
+                    else '-'  # the target counted another cost then
                     for cost in search.costs
                 ),
                 *('-' if v is None else f'{v:.4g}' for v in values),
@@ -166,5 +166,5 @@ def _last_rung(runner: Runner, search: Search) -> Facts:
 
 
 def _summary(metrics: Mapping) -> dict[str, float]:
-    """The numbers among metrics; of KITTI's 108 the last, which sum up."""
+    """Return the last numbers among metrics: KITTI's 108 end in a summary."""
     return dict(list(numbers(metrics).items())[-MOST_METRICS:])

@@ -1,4 +1,4 @@
-"""What a model costs, whatever framework it is from."""
+"""Cost models of models of any framework."""
 
 from collections.abc import Sequence
 
@@ -13,15 +13,15 @@ from ..search.units import join
 def input_shape_of(
     model: nn.Module, shape: Sequence[int] | None = None
 ) -> tuple[int, ...]:
-    """Return (C, H, W), the image at which multiply-adds are counted.
+    """Return (C, H, W) of the image for which multiply-adds are counted.
 
     Args:
-        model: Asked for what ``shape`` leaves open.
+        model: Model that supplies what ``shape`` leaves open.
         shape: (C, H, W), (H, W), or None for ``data_preprocessor.size``.
 
     Raises:
-        ValueError: If the height and width are nowhere to be found, or are
-            none.
+        ValueError: If height and width are neither given nor in the model,
+            or are invalid.
     """
     shape = shape or getattr(
         getattr(model, 'data_preprocessor', None), 'size', None
@@ -42,7 +42,7 @@ def input_shape_of(
 
 
 def image_channels(backbone: nn.Module) -> int | None:
-    """The channels that a backbone's first convolution takes."""
+    """Return the input channels of a backbone's first convolution, or None."""
     for module in backbone.modules():
         if isinstance(module, nn.Conv2d):
             return module.in_channels
@@ -50,7 +50,7 @@ def image_channels(backbone: nn.Module) -> int | None:
 
 
 def stage_names(model: nn.Module) -> list[str]:
-    """Return the names of a model's children, and of a supernet's stages."""
+    """Return the names of a model's children and of a supernet's stages."""
     names = []
     for name, child in model.named_children():
         if not hasattr(child, 'stages'):
@@ -68,15 +68,15 @@ def stage_names(model: nn.Module) -> list[str]:
 def cost_model_of(
     model: nn.Module, shape: Sequence[int] | None = None
 ) -> CostModel:
-    """What a model costs, whatever framework it is from.
+    """Return the cost model of a model of any framework.
 
     Args:
-        model: Has search units.
+        model: Model with search units.
         shape: See :func:`input_shape_of`.
 
     Raises:
-        ValueError: If the head does not fit the backbone; says what the
-            backbone puts out.
+        ValueError: If the head does not fit the backbone; the error says
+            which outputs the backbone has.
     """
     shape = input_shape_of(model, shape)
     try:

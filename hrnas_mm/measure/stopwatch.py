@@ -1,4 +1,4 @@
-"""How long a network takes, side by side with others, and its memory."""
+"""Timing networks side by side, and measuring their peak memory."""
 
 import math
 import statistics
@@ -25,13 +25,13 @@ def latency(
     rounds: int = 10,
     limit: float = 10.0,
 ) -> list[float]:
-    """Return median milliseconds per image, at batch size 1.
+    """Return the median milliseconds per image of each model, at batch size 1.
 
     Args:
-        models: All on one device; each is called with one tensor.
-        input_shape: (C, H, W).
-        rounds: Timed turns, at most.
-        limit: Seconds after which no other turn begins.
+        models: Models on one device; each is called with one tensor.
+        input_shape: (C, H, W) of the image.
+        rounds: Maximum number of timed rounds.
+        limit: Time in seconds after which no further round begins.
     """
     device = next(models[0].parameters()).device
     image = torch.zeros(1, *input_shape, device=device)
@@ -50,16 +50,17 @@ def interleaved(
     warmup: int = 2,
     limit: float = math.inf,
 ) -> dict[Key, list[float]]:
-    """Return the seconds of every call, the calls taking turns.
+    """Time several calls in turns and return the seconds of each.
 
-    So a machine that slows down slows all down.
+    If the machine slows down, it thus slows down all of them.
 
     Args:
-        calls: By their names.
-        device: That they run on.
-        rounds: So many turns are timed.
-        warmup: So many before are not.
-        limit: Seconds after which no other turn begins; one is timed.
+        calls: Calls by name.
+        device: Device that they run on.
+        rounds: Number of timed rounds.
+        warmup: Number of rounds before these that are not timed.
+        limit: Time in seconds after which no further round begins; at least
+            one is timed.
     """
     times: dict[Key, list[float]] = {name: [] for name in calls}
     start = time.perf_counter()
@@ -72,7 +73,7 @@ def interleaved(
 
 
 def seconds(function: Call, device: torch.device) -> float:
-    """How long one call takes, all that it has started on a GPU included."""
+    """Return the seconds of one call, including all its work on a GPU."""
     _wait(device)
     start = time.perf_counter()
     function()
@@ -81,7 +82,10 @@ def seconds(function: Call, device: torch.device) -> float:
 
 
 def peak_memory(function: Call, device: torch.device) -> int:
-    """Bytes that torch has allocated at most during a call, above before."""
+    """Return the peak of the bytes that torch allocates during a call.
+
+    What was allocated before the call does not count.
+    """
     if device.type == 'cuda':
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)

@@ -1,4 +1,4 @@
-"""Registered classes."""
+"""Backbones and necks that configs can name."""
 
 from .backbones import HRNASSupernet, with_transformers
 from .necks import HRNASFuseScales

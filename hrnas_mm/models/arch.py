@@ -1,4 +1,4 @@
-"""Where the architecture of a registered module comes from."""
+"""Finding the architecture of a registered module and applying it."""
 
 import os.path as osp
 from collections import Counter
@@ -23,21 +23,23 @@ def searched_(
     arch: None | str | Mapping[str, int],
     plain_weights: bool = False,
 ) -> None:
-    """Give a module the architecture it is to have, now and when it loads.
+    """Shrink a module to its architecture, now and when it loads weights.
 
-    So a config of the supernet and a checkpoint of a shrunk network make that
-    network, with nothing else to do. A network that is already smaller cannot
-    grow back; the usual report of sizes follows then.
+    A config of the supernet and a checkpoint of a shrunk network are thus
+    enough to build that network. A network that is already smaller cannot
+    grow back; torch then reports mismatched sizes as usual.
 
     Args:
-        module: At its full size.
-        arch: ``{unit name: count}``, a JSON file of them, or a checkpoint
-            ('.pth', '.pt'); of this module, or of a model that has it. None
-            for that of the weights that the module's ``init_cfg`` will load.
-        plain_weights: These may be of a network without search units.
+        module: Module at its full size.
+        arch: Architecture of the module, or of a model that contains it:
+            ``{unit name: count}``, a JSON file of this, or a checkpoint
+            ('.pth', '.pt'). None for the architecture of the weights that the
+            module's ``init_cfg`` will load.
+        plain_weights: Whether these may belong to a network without search
+            units.
 
     Raises:
-        ValueError: If a file or checkpoint is of another network.
+        ValueError: If a file or checkpoint belongs to another network.
     """
     found = (
         _of_init_cfg(module, plain_weights)
@@ -46,7 +48,7 @@ def searched_(
     )
     if found is not None:
         apply_architecture_(module, found)
-    # The public name of this is younger than torch 2.1.
+    # The public name of this method is newer than torch 2.1.
     module._register_load_state_dict_pre_hook(_resize_before_loading, True)
 
 
@@ -71,11 +73,11 @@ def _resize_before_loading(
 def load_architecture(
     arch: str | Mapping[str, int], module: nn.Module
 ) -> Architecture:
-    """Return a module's part of an architecture.
+    """Read an architecture and return the counts of a module's units.
 
     Args:
         arch: See :func:`searched_`.
-        module: At its full size.
+        module: Module at its full size.
 
     Raises:
         ValueError: If a checkpoint has no importance factors of the module.
@@ -106,11 +108,11 @@ def load_architecture(
 def _of_init_cfg(
     module: nn.Module, plain_weights: bool
 ) -> Architecture | None:
-    """The architecture of the weights that ``init_cfg`` will load.
+    """Return the architecture of the weights that ``init_cfg`` will load.
 
-    It has to be known in the constructor: weights are initialised after
-    optimizer and averaged model were made. None if there are none, or they
-    are not in a file here.
+    It has to be known in the constructor, because weights are initialised
+    after the optimizer and the EMA copy are built. None if there are no such
+    weights, or they are not in a local file.
     """
     init_cfg = getattr(module, 'init_cfg', None)
     if not isinstance(init_cfg, Mapping) or init_cfg['type'] != 'Pretrained':
@@ -138,7 +140,7 @@ def _in_checkpoint(path: str, module: nn.Module) -> Architecture | None:
 
 
 def _prefix(own: Iterable[str], names: Iterable[str]) -> str:
-    """Return what stands before most own names of a module in a model's."""
+    """Return the most frequent prefix of a module's own names in a model."""
     own = set(own)
     depth = max((name.count('.') for name in own), default=0)
     found = Counter[str]()

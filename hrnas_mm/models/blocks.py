@@ -1,4 +1,4 @@
-"""Searching blocks from the arguments that configs write."""
+"""Building searching blocks from the arguments in configs."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -15,12 +15,12 @@ ACT_CFG = dict(type='ReLU', inplace=True)
 
 
 def norm_layer_of(norm_cfg: Mapping[str, Any]) -> NormLayer:
-    """What builds a normalisation from its number of channels."""
+    """Return a function that builds a norm for a number of channels."""
     return partial(_build_norm, dict(norm_cfg))
 
 
 def act_layer_of(act_cfg: Mapping[str, Any]) -> ActLayer:
-    """What builds an activation."""
+    """Return a function that builds an activation."""
     return partial(build_activation_layer, dict(act_cfg))
 
 
@@ -34,7 +34,10 @@ def block_builder(
     transformer: Mapping[str, Any] | None,
     with_cp: bool,
 ) -> partial[SearchingBlock]:
-    """``block(in_channels, out_channels, stride=1)`` of a supernet or neck."""
+    """Return the builder of the searching blocks of a supernet or neck.
+
+    It is called as ``block(in_channels, out_channels, stride=1)``.
+    """
     return partial(
         SearchingBlock,
         kernel_sizes=kernel_sizes,

@@ -1,8 +1,8 @@
-"""The networks of the authors' code, in our names.
+"""Converting networks of the authors' code to the names used here.
 
 Source: HR-NAS' released code. A block there has its paths under ``ops``, in
 the order of their kernel sizes, the norm of their sum as ``pw_bn`` and the
-shortcut as ``residual``; none of them has a Transformer.
+shortcut as ``residual``; no block has a Transformer.
 """
 
 import re
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..search import architecture_of
 from ..search.architecture import Architecture
 
-# Ours for theirs, of what is in no block.
+# The authors' names outside of blocks, then the endings of ours.
 _STEM = re.compile(r'downsamples\.(\d+)\.([01])\.(.*)')
 _LAST = re.compile(r'features\.\d+\.final_layer\.([01])\.(.*)')
 _CLASSIFIER = re.compile(r'classifier\.(?:1\.)?(weight|bias)')
@@ -26,11 +26,11 @@ _HEADS = ('decode_head.conv_seg', 'head.final_layer', 'head.fc')
 
 
 class Block(NamedTuple):
-    """A searching block by both its names.
+    """The names of a searching block in both models.
 
     Attributes:
-        ours: In our model, 'backbone.stages.0.fusion.fuse.0.0' say.
-        theirs: In theirs, 'features.0.fuse_layers.0.0' say.
+        ours: Name in our model, as in 'backbone.stages.0.fusion.fuse.0.0'.
+        theirs: Name in the authors' model, as in 'features.0.fuse_layers.0.0'.
     """
 
     ours: str
@@ -38,14 +38,14 @@ class Block(NamedTuple):
 
 
 def blocks_in_order(model: nn.Module) -> list[Block]:
-    """All searching blocks, as the authors' constructor makes them.
+    """Return all searching blocks in the order of the authors' constructor.
 
     Args:
-        model: Has an HRNASSupernet as ``backbone``, and an HRNASFuseScales
-            among its necks if it classifies.
+        model: Model with an HRNASSupernet as ``backbone``, and with an
+            HRNASFuseScales among its necks if it classifies.
 
     Raises:
-        ValueError: If it has not.
+        ValueError: If the backbone is not an HRNASSupernet.
     """
     backbone: Any = getattr(model, 'backbone', None)
     if not hasattr(backbone, 'stages'):
@@ -75,7 +75,7 @@ def _stage_blocks(backbone: Any) -> Iterator[Block]:
         ours, fuse = f'backbone.stages.{s}', f'features.{2 * s}.fuse_layers'
         for target, sources in stage.fusion.fuse.items():
             for source in sources:
-                # What changes the resolution is in a sequence there.
+                # Blocks that change the resolution are in a sequence there.
                 inner = '' if source == target else '.0'
                 yield Block(
                     f'{ours}.fusion.fuse.{target}.{source}',
@@ -98,12 +98,13 @@ def official_architecture(
     """Read the architecture of a released ``checkpoint.json``.
 
     Args:
-        entries: One per block, in the order of their construction:
+        entries: One entry per block, in the order of their construction:
             [out_channels, 1, stride, kernel sizes, channels of each, expand].
         model: The supernet.
 
     Raises:
-        ValueError: If it is of another supernet; names the first misfit.
+        ValueError: If it belongs to another supernet; the error names the
+            first misfit.
     """
     blocks = blocks_in_order(model)
     if not isinstance(entries, list):
@@ -145,15 +146,15 @@ def convert_state_dict(
 ) -> dict[str, Tensor]:
     """Rename the weights of the authors' network.
 
-    Of an empty block they keep a norm that is never used; ours has a bias
-    there, which is 0 then.
+    For an empty block the authors keep a norm that is never used; ours has a
+    bias there, which is set to 0.
 
     Args:
-        state_dict: Theirs.
-        model: The supernet of which it is.
+        state_dict: State dict of the authors' network.
+        model: Supernet that the network belongs to.
 
     Returns:
-        What a model of the config loads.
+        A state dict that the model of the config can load.
 
     Raises:
         ValueError: If a tensor has no place in the model.
@@ -214,7 +215,7 @@ def _convert_block(
 
 
 def _outside_blocks(name: str, model: nn.Module) -> str:
-    """Our name of a tensor of the stem, of the last layer or of the head."""
+    """Return our name of a tensor of the stem, the last layer or the head."""
     if match := _STEM.fullmatch(name):
         return (
             f'backbone.stem.{match[1]}.{_CONV_NORM[int(match[2])]}.{match[3]}'
@@ -232,12 +233,12 @@ def _outside_blocks(name: str, model: nn.Module) -> str:
 
 
 def unused_params(state_dict: Mapping[str, Tensor]) -> int:
-    """Parameters that the released code keeps of empty blocks for nothing.
+    """Count the unused parameters that the released code has in empty blocks.
 
-    Ours keep a bias of them.
+    These are the scales of their norms; the biases have a place in ours.
 
     Args:
-        state_dict: Theirs.
+        state_dict: State dict of the authors' network.
     """
     scales = [name for name in state_dict if name.endswith('.pw_bn.weight')]
     return sum(

@@ -1,4 +1,4 @@
-"""The blocks, in plain torch; each declares its own search units."""
+"""The blocks of the network in plain torch; each declares its search units."""
 
 from .conv import Constant, ConvNormAct, init_conv_
 from .fusion import FusionModule

@@ -1,4 +1,4 @@
-"""One Transformer layer, Eq. (3) and (4): encoder and decoder alike."""
+"""The Transformer layer, Eq. (3) and (4), of both encoder and decoder."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ class Attention(nn.Module):
         (B, N, C), (B, M, C) -> (B, N, C)
 
     Cost:
-        Four projections and the product with softmax, see :func:`layer_macs`
+        Four projections and softmax(Q K^T) V; see :func:`layer_macs`
     """
 
     def __init__(self, dims: int, head_dims: int, num_heads: int) -> None:
@@ -39,10 +39,12 @@ class Attention(nn.Module):
 
 
 class TransformerLayer(nn.Module):
-    """Attention and FFN, each with a residual and a layer norm after it.
+    """Attention and FFN, each with a residual connection and a layer norm.
+
+    The layer norm comes after the addition.
 
     Source: HR-NAS, Eq. (3), (4). The encoder attends to itself; the decoder
-    is the same layer with learned queries, and has no self-attention.
+    is the same layer with learned queries and has no self-attention.
 
     Shape:
         (B, N, C), (B, M, C) -> (B, N, C)
@@ -72,7 +74,7 @@ class TransformerLayer(nn.Module):
 def layer_macs(
     queries: int, keys: int, dims: int, hidden_dims: int, ffn_dims: int
 ) -> int:
-    """Multiply-adds of one :class:`TransformerLayer`."""
+    """Compute the multiply-adds of one :class:`TransformerLayer`."""
     return (
         linear_macs(dims, hidden_dims, 2 * queries + 2 * keys)
         + attention_macs(queries, keys, hidden_dims)

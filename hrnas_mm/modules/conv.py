@@ -1,4 +1,4 @@
-"""Convolution, normalisation and activation, and what may be left of them."""
+"""Convolution, batch norm and activation, and what may be left of them."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from ..search.units import Axis
 NormLayer = Callable[[int], nn.Module]
 ActLayer = Callable[[], nn.Module]
 
-# HR-NAS' released settings for segmentation and classification.
+# Settings of HR-NAS' released code for segmentation and classification.
 batch_norm: NormLayer = partial(nn.BatchNorm2d, momentum=0.01, eps=1e-3)
 relu: ActLayer = partial(nn.ReLU, inplace=True)
 
@@ -20,11 +20,11 @@ _BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
 class ConvNormAct(nn.Module):
-    """Convolution without bias, batch normalisation, optional activation.
+    """Convolution without bias, batch norm and optional activation.
 
     Args:
-        kernel_size: Odd; the padding keeps the size up to the stride.
-        act_layer: None for no activation.
+        kernel_size: Odd kernel size; padding keeps the map size at stride 1.
+        act_layer: Function that builds the activation; None for no activation.
 
     Shape:
         (B, C_in, H, W) -> (B, C_out, ceil(H / stride), ceil(W / stride))
@@ -61,15 +61,15 @@ class ConvNormAct(nn.Module):
         return self.act(self.norm(self.conv(x)))
 
     def fold_norm_(self) -> None:
-        """Fold the norm into the convolution, for deployment."""
+        """Fold the batch norm into the convolution, for deployment."""
         self.norm = fold_norm_(self.norm, [self.conv])
 
 
 class Constant(nn.Module):
-    """What batch normalisation makes of nothing: one value per channel.
+    """Output of a batch norm that has no input left: one value per channel.
 
-    It takes the place of the last normalisation of a module that has lost
-    its last unit, with the same bias parameter under the same name.
+    It takes the place of the last batch norm of a module that has lost its
+    last unit, with the same bias parameter under the same name.
 
     Shape:
         () -> (C, 1, 1)
@@ -84,10 +84,10 @@ class Constant(nn.Module):
 
 
 def build_batch_norm(norm_layer: NormLayer, channels: int) -> nn.Module:
-    """Build a norm whose scale can serve as importance factors.
+    """Build a batch norm whose scale can serve as importance factors.
 
     Raises:
-        ValueError: If it is not a batch normalisation with scale and bias.
+        ValueError: If it is not a batch norm with scale and bias.
     """
     norm = norm_layer(channels)
     if not isinstance(norm, _BatchNorm) or not norm.affine:
@@ -99,9 +99,9 @@ def build_batch_norm(norm_layer: NormLayer, channels: int) -> nn.Module:
 
 
 def norm_axes(norm: nn.Module) -> list[Axis]:
-    """The axes of a batch normalisation, one slot per channel.
+    """Return the axes of a batch norm that have one slot per channel.
 
-    There are no running statistics where it keeps none.
+    Running statistics are left out if the batch norm keeps none.
     """
     names = ('weight', 'bias', 'running_mean', 'running_var')
     return [
@@ -112,7 +112,7 @@ def norm_axes(norm: nn.Module) -> list[Axis]:
 
 
 def affine(norm: nn.Module) -> tuple[nn.Parameter, nn.Parameter]:
-    """Scale and bias of a batch normalisation, (C,) each."""
+    """Return the scale and the bias of a batch norm, (C,) each."""
     scale, bias = norm.weight, norm.bias
     assert isinstance(scale, nn.Parameter)
     assert isinstance(bias, nn.Parameter)
@@ -121,7 +121,10 @@ def affine(norm: nn.Module) -> tuple[nn.Parameter, nn.Parameter]:
 
 @torch.no_grad()
 def eval_affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
-    """Return what a norm in eval mode multiplies by and adds, (C,) each."""
+    """Return the factor and the shift of a batch norm in eval mode.
+
+    Both have shape (C,).
+    """
     assert isinstance(norm, _BatchNorm)
     mean, variance = norm.running_mean, norm.running_var
     assert mean is not None
@@ -133,14 +136,14 @@ def eval_affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def fold_norm_(norm: nn.Module, convs: Sequence[nn.Conv2d]) -> nn.Module:
-    """Fold a norm in eval mode into the convolutions whose sum it takes.
+    """Fold a batch norm into the convolutions whose sum it normalises.
 
     Args:
-        norm: A batch normalisation.
-        convs: Without biases; the first gets one.
+        norm: Batch norm in eval mode.
+        convs: Convolutions without biases; the first one gets a bias.
 
     Returns:
-        What takes the place of the norm.
+        The module that takes the place of the batch norm.
     """
     scale, shift = eval_affine(norm)
     for conv in convs:
@@ -152,8 +155,8 @@ def fold_norm_(norm: nn.Module, convs: Sequence[nn.Conv2d]) -> nn.Module:
 def init_conv_(conv: nn.Conv2d) -> None:
     """Draw weights from N(0, 2 / fan_out), fan_out per group.
 
-    Source: MnasNet's initialisation, HR-NAS' released setting. Unlike
-    ``kaiming_normal_``, a depthwise convolution's fan_out is k * k.
+    Source: MnasNet's initialisation, as in HR-NAS' released code. Unlike in
+    ``kaiming_normal_``, the fan_out of a depthwise convolution is k * k.
     """
     fan_out = conv.weight[0, 0].numel() * conv.out_channels // conv.groups
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The fusion module, Fig. 3 (b): branches exchange what they know."""
+"""The fusion module, Fig. 3 (b), in which branches exchange features."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -13,20 +13,23 @@ Branches = Sequence[Tensor] | Mapping[int, Tensor]
 
 
 class FusionModule(nn.Module):
-    """Each output branch sums its neighbours, through searching blocks.
+    """Sum the neighbours of each output branch, through searching blocks.
 
-    Source: HR-NAS, Sec. 3.2 and Fig. 3 (b). A branch's neighbours are those
-    one resolution above (stride 2), its own, and one below (upsampled). A new
-    branch is made from the lowest fused one by a stride-2 block.
+    Source: HR-NAS, Sec. 3.2 and Fig. 3 (b). The neighbours of a branch are
+    the branch one resolution higher (with stride 2), itself, and the branch
+    one resolution lower (upsampled). A new branch is made from the lowest
+    fused one by a stride-2 block.
 
     Args:
-        in_channels: Of the incoming branches, highest resolution first.
-        out_channels: Of the outgoing branches; at most one more.
-        block: ``block(in_channels, out_channels, stride=...)``.
-        outputs: The branches to put out, None for all; what only the others
-            need is not built.
-        reach: How many resolutions away a neighbour is; with 0 the branches
-            exchange nothing.
+        in_channels: Channels of the incoming branches, highest resolution
+            first.
+        out_channels: Channels of the outgoing branches; at most one branch
+            more.
+        block: Builder ``block(in_channels, out_channels, stride=...)``.
+        outputs: Indices of the branches to return, None for all; blocks that
+            only the others need are not built.
+        reach: Maximum distance of a neighbour in resolutions; with 0 the
+            branches exchange nothing.
 
     Shape:
         {i: (B, C_i, H_i, W_i)} -> {i: (B, C'_i, H_i, W_i)}, the new branch at
@@ -93,7 +96,7 @@ class FusionModule(nn.Module):
 
 
 def targets(outputs: Sequence[int], num_branches: int) -> list[int]:
-    """The fused branches that lead to some outputs.
+    """Return the fused branches that some outputs depend on.
 
     A new branch is made from the lowest one.
     """
@@ -103,7 +106,7 @@ def targets(outputs: Sequence[int], num_branches: int) -> list[int]:
 def sources(
     outputs: Sequence[int], num_branches: int, reach: int = 1
 ) -> list[int]:
-    """The incoming branches that lead to some outputs."""
+    """Return the incoming branches that some outputs depend on."""
     return sorted(
         {
             source
@@ -114,11 +117,14 @@ def sources(
 
 
 def neighbours(target: int, num_branches: int, reach: int) -> list[int]:
-    """The incoming branches that an outgoing one sums."""
+    """Return the incoming branches that an outgoing one sums."""
     return [i for i in range(num_branches) if abs(i - target) <= reach]
 
 
 def upsample(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Double by the nearest pixel, then fit to (h, w) bilinearly."""
+    """Double the size by nearest neighbour, then resize bilinearly to (h, w).
+
+    The second step is only done if the size differs from (h, w).
+    """
     x = F.interpolate(x, scale_factor=2, mode='nearest')
     return x if x.shape[-2:] == size else resize(x, size)

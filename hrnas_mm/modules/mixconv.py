@@ -26,7 +26,7 @@ from .conv import (
 
 
 class MixConvPath(nn.Module):
-    """One kernel size: expand 1x1, depthwise k x k, project 1x1.
+    """Path of one kernel size: expand 1x1, depthwise k x k, project 1x1.
 
     Shape:
         (B, C_in, H, W) -> (B, C_out, ceil(H / stride), ceil(W / stride))
@@ -65,7 +65,10 @@ class MixConvPath(nn.Module):
         return self.project(self.depthwise(self.expand(x)))
 
     def search_unit(self, following: nn.Module) -> SearchUnit:
-        """The unit of all mid channels; ``following`` normalises the sum."""
+        """Return the unit of all mid channels.
+
+        ``following`` is the batch norm of the sum of all paths.
+        """
         expand, depthwise = self.expand, self.depthwise
         return SearchUnit(
             alpha=affine(depthwise.norm)[0],
@@ -83,11 +86,11 @@ class MixConvPath(nn.Module):
         )
 
     def _absorb(self, following: nn.Module, dead: Tensor) -> None:
-        """Fold what dead channels put out into the following running mean.
+        """Fold the output of dead channels into the following running mean.
 
-        With alpha = 0 a channel is act(beta) everywhere. The batch statistics
-        cancel that in training; the running mean, made with it, has to lose
-        it for evaluation.
+        With alpha = 0 a channel is act(beta) everywhere. In training the batch
+        statistics cancel this. The running mean includes it, so for evaluation
+        it has to be subtracted there.
         """
         if following.running_mean is None:
             return
@@ -104,8 +107,8 @@ class MixConv(nn.Module):
     their concatenation, and faster.
 
     Args:
-        kernel_sizes: Odd, one path each.
-        expand_ratio: r; each path has round(r * C_in) mid channels.
+        kernel_sizes: Odd kernel sizes, one path each.
+        expand_ratio: Ratio r; each path has round(r * C_in) mid channels.
 
     Shape:
         (B, C_in, H, W) -> (B, C_out, ceil(H / stride), ceil(W / stride)), or
@@ -165,7 +168,7 @@ class MixConv(nn.Module):
         return self.norm(sum(path(x) for path in self.paths.values()))
 
     def search_units(self) -> dict[str, SearchUnit]:
-        """One unit of mid channels per path."""
+        """Return one unit of mid channels per path."""
         return {
             name: path.search_unit(self.norm)
             for name, path in self.paths.items()
@@ -173,7 +176,7 @@ class MixConv(nn.Module):
         }
 
     def macs(self, alive: Mapping[str, int], size: Size) -> int:
-        """The sum of :func:`path_macs` over the paths."""
+        """Return the sum of :func:`path_macs` over the paths."""
         return sum(
             path_macs(
                 alive[name],
@@ -187,7 +190,7 @@ class MixConv(nn.Module):
         )
 
     def eq6_macs(self, alive: Mapping[str, int], size: Size) -> int:
-        """The sum of :func:`depthwise_macs` over the paths."""
+        """Return the sum of :func:`depthwise_macs` over the paths."""
         return sum(
             depthwise_macs(alive[name], size, kernel_size, self.stride)
             for name, kernel_size in self.kernel_sizes.items()
@@ -197,8 +200,8 @@ class MixConv(nn.Module):
     def drop_empty_(self) -> None:
         """Delete paths without channels; without paths a constant is left.
 
-        Batch statistics make the bias of what is the same everywhere. A norm
-        in eval mode goes by its running statistics.
+        With batch statistics, a norm turns a constant input into its bias. A
+        norm in eval mode uses its running statistics instead.
         """
         for name, unit in self.search_units().items():
             if not len(unit):
@@ -210,7 +213,7 @@ class MixConv(nn.Module):
             self.norm = Constant(bias)
 
     def fold_norm_(self) -> None:
-        """Fold the norm into the projections, for deployment."""
+        """Fold the batch norm into the projections, for deployment."""
         if not isinstance(self.norm, Constant):
             projections = [
                 path.project
@@ -241,7 +244,7 @@ def path_macs(
     kernel_size: int,
     stride: int,
 ) -> int:
-    """N * (C_in * h * w + (k * k + C_out) * h' * w'), a whole path."""
+    """Compute N * (C_in * h * w + (k * k + C_out) * h' * w'), a whole path."""
     out_size = strided(size, stride)
     return (
         conv_macs(in_channels, alive, 1, size)
@@ -253,5 +256,5 @@ def path_macs(
 def depthwise_macs(
     alive: int, size: Size, kernel_size: int, stride: int
 ) -> int:
-    """N * k * k * h' * w', a channel's cost as Eq. (6) is printed."""
+    """Compute N * k * k * h' * w', channels' cost as printed in Eq. (6)."""
     return kernel_size**2 * conv_macs(1, alive, 1, strided(size, stride))

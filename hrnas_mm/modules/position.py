@@ -9,7 +9,7 @@ from torch import Tensor, nn
 class Map2d(nn.Module):
     """The normalised map P[0, i, j] = i / h, P[1, i, j] = j / w, resized.
 
-    Source: HR-NAS, Eq. (2), brought to s * s as bilinear interpolation would.
+    Source: HR-NAS, Eq. (2), resized to s * s as by bilinear interpolation.
 
     Shape:
         (B, C, H, W) -> (B, 2, s, s)
@@ -30,7 +30,7 @@ class Map2d(nn.Module):
         return position.expand(x.shape[0], -1, -1, -1)
 
     def _axis(self, x: Tensor, pixels: int) -> Tensor:
-        """I / h where bilinear interpolation from h to s would look."""
+        """Return i / h where bilinear interpolation from h to s samples."""
         centre = (
             torch.arange(self.token_size, dtype=x.dtype, device=x.device) + 0.5
         )
@@ -90,7 +90,7 @@ class Learned(nn.Module):
 
 
 class NoPosition(nn.Module):
-    """No encoding: a map without channels.
+    """No positional encoding: a map without channels.
 
     Shape:
         (B, C, H, W) -> (B, 0, s, s)
@@ -117,7 +117,7 @@ def build_position(position: str, token_size: int) -> Position:
     """Build a positional encoding by its name.
 
     Raises:
-        ValueError: If there is none of that name.
+        ValueError: If there is no encoding of that name.
     """
     if position not in POSITIONS:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The searching block, Eq. (5): MixConv, Transformer and a shortcut."""
+"""The searching block, Eq. (5): MixConv, Transformer and shortcut."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,26 +13,27 @@ from .transformer import LightweightTransformer
 
 
 class SearchingBlock(nn.Module):
-    """shortcut(x) + MixConv(x) + Transformer(x).
+    """Compute shortcut(x) + MixConv(x) + Transformer(x).
 
     Source: HR-NAS, Eq. (5) and Fig. 3 (c). The shortcut is the identity where
-    the shape allows, else a grouped 1x1 convolution; it alone is left when
-    every unit of the block is gone, with a bias.
+    the shape allows it, else a grouped 1x1 convolution. When every unit of
+    the block has been removed, only the shortcut is left, with a bias.
 
     Args:
-        num_tokens: 0 for no Transformer.
-        transformer: More arguments of :class:`LightweightTransformer`.
-        with_cp: Recompute activations in the backward pass.
+        num_tokens: Number of tokens; 0 for no Transformer.
+        transformer: Further arguments of :class:`LightweightTransformer`.
+        with_cp: Whether to recompute activations in the backward pass.
 
     Shape:
         (B, C_in, H, W) -> (B, C_out, ceil(H / stride), ceil(W / stride))
 
     Cost:
-        MixConv + Transformer + C_in * C_out / gcd(C_in, C_out) * H' * W' of a
+        MixConv + Transformer + C_in * C_out / gcd(C_in, C_out) * H' * W' for a
         shortcut that is not the identity
 
     Raises:
-        ValueError: If ``num_tokens`` is negative, and as the parts do.
+        ValueError: If ``num_tokens`` is negative, or an argument of MixConv
+            or the Transformer is wrong.
     """
 
     is_part = True  # its units are priced together
@@ -95,7 +96,7 @@ class SearchingBlock(nn.Module):
 def build_shortcut(
     in_channels: int, out_channels: int, stride: int
 ) -> nn.Module:
-    """The identity if it fits, else a grouped 1x1 convolution."""
+    """Build the identity if it fits, else a grouped 1x1 convolution."""
     if in_channels == out_channels and stride == 1:
         return nn.Identity()
     conv = nn.Conv2d(

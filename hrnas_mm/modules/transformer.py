@@ -29,27 +29,29 @@ class LightweightTransformer(nn.Module):
     """Global context through a few tokens of s * s pixels each.
 
     Source: HR-NAS, Sec. 3.1, Eq. (1)-(4). Differs in: the projector resizes
-    before its convolution, the same function up to batch statistics at a cost
-    that does not grow with the feature map.
+    before its convolution, which is the same function up to batch statistics,
+    at a cost that does not grow with the feature map.
 
     Args:
-        out_channels: C_out; None for ``in_channels``.
-        stride: Of the output; the tokens do not depend on it.
-        num_tokens: n, the elements of the one search unit 'tokens'.
-        token_size: s, the side of the projected map in pixels.
-        head_dims: d, the width of one attention head.
-        num_heads: h.
-        ffn_dims: The width of the FFN; None for 4 * s^2.
-        position: 'map2d' (Eq. 2), 'sinusoidal', 'learned' or 'none'.
-        position_in: 'encoder', or 'both': the decoder then has the encoding
-            as additional tokens among its queries and its memory.
+        out_channels: Output channels C_out; None for ``in_channels``.
+        stride: Stride of the output; the tokens do not depend on it.
+        num_tokens: Number n of tokens, the elements of the unit 'tokens'.
+        token_size: Side s of the projected map, in pixels.
+        head_dims: Width d of one attention head.
+        num_heads: Number h of attention heads.
+        ffn_dims: Width of the FFN; None for 4 * s^2.
+        position: Positional encoding: 'map2d' (Eq. 2), 'sinusoidal',
+            'learned' or 'none'.
+        position_in: Where the encoding enters: 'encoder' or 'both'. With
+            'both' the decoder gets it too, as additional tokens among its
+            queries and its memory.
 
     Shape:
         (B, C_in, H, W) -> (B, C_out, ceil(H / stride), ceil(W / stride)), or
         (C_out, 1, 1) when no token is left
 
     Cost:
-        :func:`transformer_macs`, whatever H and W are
+        :func:`transformer_macs`, which does not depend on H and W
 
     Raises:
         ValueError: If a size is not positive or an option is unknown.
@@ -140,12 +142,12 @@ class LightweightTransformer(nn.Module):
         return resize(self.norm(x), out_size)
 
     def _project(self, x: Tensor, position: Tensor) -> Tensor:
-        """The projector, Eq. (1): (B, C_in, H, W) -> (B, n, s, s)."""
+        """Apply the projector, Eq. (1): (B, C_in, H, W) -> (B, n, s, s)."""
         x = resize(x, (self.token_size, self.token_size))
         return self.project_in(torch.cat([x, position], dim=1))
 
     def _decode(self, memory: Tensor, position: Tensor) -> Tensor:
-        """Decoder and inverse projection: (B, n, s^2) -> (B, C_out, s, s)."""
+        """Decode and project back: (B, n, s^2) -> (B, C_out, s, s)."""
         map_size = (self.token_size, self.token_size)
         queries = self.queries.expand(memory.shape[0], -1, -1)
         if self.project_position is None:
@@ -161,7 +163,10 @@ class LightweightTransformer(nn.Module):
         return self.project_out(tokens) + self.project_position(extra)
 
     def search_units(self) -> dict[str, SearchUnit]:
-        """One unit of all tokens; alpha is the projector's norm, Sec. 4.1."""
+        """Return the only unit, of all tokens.
+
+        Its alpha is the scale of the projector's batch norm, Sec. 4.1.
+        """
         if isinstance(self.norm, Constant):
             return {}
         project_in = self.project_in
@@ -178,11 +183,11 @@ class LightweightTransformer(nn.Module):
         return {'tokens': tokens}
 
     def macs(self, alive: Mapping[str, int], size: Size) -> int:
-        """:func:`transformer_macs` of the tokens, whatever the size is."""
+        """Return :func:`transformer_macs` of the tokens, for any size."""
         return self._macs(alive['tokens'])
 
     def drop_empty_(self) -> None:
-        """Without tokens delete everything; a constant is left."""
+        """Delete everything if no token is left, except for a constant."""
         if isinstance(self.norm, Constant) or len(self.queries):
             return
         bias = affine(self.norm)[1]
@@ -192,7 +197,7 @@ class LightweightTransformer(nn.Module):
         self.norm = Constant(bias)
 
     def fold_norm_(self) -> None:
-        """Fold the norm into the inverse projection, for deployment."""
+        """Fold the batch norm into the inverse projection, for deployment."""
         if not isinstance(self.norm, Constant):
             convs = [self.project_out, self.project_position]
             self.norm = fold_norm_(self.norm, [c for c in convs if c])
@@ -208,12 +213,13 @@ def transformer_macs(
     ffn_dims: int,
     extra_tokens: int,
 ) -> int:
-    """O_T(n) of Eq. (6): projections, encoder and decoder of n tokens.
+    """Compute O_T(n) of Eq. (6): projections, encoder and decoder.
 
     Args:
-        alive: n.
-        in_channels: Of the projector, the positional encoding included.
-        extra_tokens: The decoder's additional ones.
+        alive: Number n of tokens.
+        in_channels: Input channels of the projector, including those of the
+            positional encoding.
+        extra_tokens: Number of additional tokens of the decoder.
     """
     if not alive:
         return 0
@@ -232,7 +238,7 @@ def transformer_macs(
 
 
 def resize(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear interpolation to (h, w), as the paper's projections do."""
+    """Resize bilinearly to (h, w), as the paper's projections do."""
     return F.interpolate(x, size, mode='bilinear', align_corners=False)
 
 

@@ -1,4 +1,4 @@
-"""Exact resume of any run of mmengine's Runner; it knows of no search."""
+"""Exact resume of any run of mmengine's Runner, with or without a search."""
 
 from .exact_resume_hook import ExactResumeHook, resume_exactly_
 

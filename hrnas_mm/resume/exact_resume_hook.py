@@ -1,4 +1,4 @@
-"""Exact resume as a hook: a run that was killed ends as if it had not been."""
+"""Exact resume as a hook: a killed run ends as if it had not been killed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -39,19 +39,19 @@ from .state import (
 class ExactResumeHook(Hook):
     """Write whole, plain checkpoints and resume from them bit for bit.
 
-    A checkpoint takes its file's place only when it is whole, holds tensors
-    and plain types only (``weights_only=True`` loads it, with any torch), and
-    has what mmengine leaves out: the generators of all ranks, gradients if an
-    accumulation is under way, the counts of EarlyStoppingHook. Data is drawn
-    from generators of its own. A resumed run first makes the evaluation that
-    was due at its checkpoint.
+    A checkpoint replaces an older file only when it is whole, contains only
+    tensors and plain types (``weights_only=True`` loads it, with any torch),
+    and has what mmengine leaves out: the random generators of all ranks, the
+    gradients of an unfinished accumulation, the counts of EarlyStoppingHook.
+    Dataloaders draw from generators of their own. A resumed run first makes
+    the evaluation that was due at its checkpoint.
 
     Before a checkpoint is made, ``before_checkpoint(runner)`` of all hooks is
     called on all ranks; mmengine's ``before_save_checkpoint`` is called on
-    the first alone.
+    rank 0 only.
     """
 
-    # It runs last, so that what others add to a checkpoint is there.
+    # It runs last, when the other hooks have added to the checkpoint.
     priority = 'LOWEST'
 
     def __init__(self) -> None:
@@ -61,10 +61,10 @@ class ExactResumeHook(Hook):
         self._last_val = 0
 
     def before_run(self, runner: Runner) -> None:
-        """Lock the work_dir; make errors of loading say what to do.
+        """Lock the work_dir and make loading errors say what to do.
 
         Raises:
-            TypeError: If it is another runner than mmengine's own.
+            TypeError: If the runner is not mmengine's own Runner.
             RuntimeError: If another process trains into the work_dir.
             ValueError: If the work_dir has checkpoints of another config.
         """
@@ -82,14 +82,14 @@ class ExactResumeHook(Hook):
         self._seed = runner.seed
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Check that a run can go on from it; keep the generators' states."""
+        """Check that the run can resume from the checkpoint and keep it."""
         restore_checkpoint_(checkpoint)
         if runner._resume and trains(runner):
             check_whole(checkpoint, bare_model(runner))
             self._resumed = checkpoint
 
     def before_train(self, runner: Runner) -> None:
-        """Take over what was resumed; see to how checkpoints are written."""
+        """Restore the resumed state and set up how checkpoints are saved."""
         others = [hook for hook in runner._hooks if hook is not self]
         runner._hooks = [*others, self]
         guard_saving_(runner)
@@ -111,25 +111,25 @@ class ExactResumeHook(Hook):
             restore_before_new_data_(runner, rng)
 
     def _evaluate_what_is_due(self, runner: Runner) -> None:
-        # A checkpoint is older than the evaluation of its iteration.
+        # A checkpoint is saved before the evaluation of its iteration.
         if self._last_val < last_due(runner):
             runner.val_loop.run()
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Let an epoch's data depend on nothing that a resume forgets."""
+        """Make an epoch's data depend on the seed and the epoch alone."""
         # IterBasedTrainLoop draws all past batches again instead.
         if not hasattr(runner.train_loop, 'dataloader_iterator'):
             begin_epoch_(runner.train_dataloader, runner.seed, runner.epoch)
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Note the generators: training must not depend on evaluations."""
+        """Save the generators: training must not depend on evaluations."""
         self._before_val = rng_state()
         self._last_val = runner.iter
 
     def after_val_epoch(
         self, runner: Runner, metrics: dict[str, float] | None = None
     ) -> None:
-        """Restore the generators that the evaluation has moved."""
+        """Restore the generators that the evaluation has advanced."""
         self._restore_generators()
         self._before_val = None
 
@@ -138,19 +138,19 @@ class ExactResumeHook(Hook):
             set_rng_state(self._before_val)
 
     def before_checkpoint(self, runner: Runner) -> None:
-        """Gather, on all ranks, what the first rank then saves."""
-        # The best is saved before its evaluation is over.
+        """Gather, on all ranks, the state that rank 0 then saves."""
+        # The best checkpoint is saved before its evaluation is over.
         self._restore_generators()
         self._state = gather_state(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add what was gathered; leave only tensors and plain types."""
+        """Add the gathered state; leave only tensors and plain types."""
         checkpoint.update(self._state, last_val=self._last_val)
         checkpoint.update(compat.early_stopping_state(runner))
         plain_checkpoint_(checkpoint, runner.logger)
 
     def after_train(self, runner: Runner) -> None:
-        """Leave runner and work_dir to others."""
+        """Restore the runner's ``save_checkpoint`` and unlock the work_dir."""
         del runner.save_checkpoint
         unlock_(runner.work_dir)
 

@@ -18,10 +18,10 @@ from ..files import read_checkpoint, replacing
 
 
 def guard_loading_(runner: Runner) -> None:
-    """Let what a runner loads run no code, and errors name the file.
+    """Make a runner load without running code, and name the file in errors.
 
-    Where the note of the latest checkpoint was cut off, the newest
-    checkpoint takes its place.
+    If ``last_checkpoint``, the file that names the latest checkpoint, was cut
+    off, it is rewritten with the newest checkpoint in the work_dir.
     """
     if 'load_or_resume' in vars(runner):
         return
@@ -45,13 +45,13 @@ def guard_loading_(runner: Runner) -> None:
 
 @contextmanager
 def reading(runner: Runner) -> Iterator[None]:
-    """Let an error in what a runner's checkpoint holds name it.
+    """Make errors about the contents of a checkpoint name its file.
 
-    And say what to do.
+    The message also says what to do.
 
     Raises:
-        RuntimeError: In place of any error: what a file that is damaged
-            leads to cannot be told in advance.
+        RuntimeError: In place of any error: which ones a damaged file causes
+            cannot be known in advance.
     """
     try:
         yield
@@ -72,7 +72,7 @@ def reading(runner: Runner) -> Iterator[None]:
 
 
 def _mend_note(runner: Runner) -> None:
-    """Complete ``last_checkpoint`` where a kill has cut it off."""
+    """Rewrite ``last_checkpoint`` if a killed process left it incomplete."""
     note = osp.join(runner.work_dir, 'last_checkpoint')
     latest = find_latest_checkpoint(runner.work_dir)
     if latest is None or latest.endswith('.pth'):
@@ -95,9 +95,9 @@ def _mend_note(runner: Runner) -> None:
 
 
 def guard_saving_(runner: Runner) -> None:
-    """Let a checkpoint take its file's place only when it is whole.
+    """Make a checkpoint replace an older file only when it is whole.
 
-    All hooks get ``before_checkpoint``, on all ranks, before the first one
+    ``before_checkpoint`` of all hooks is called on all ranks before rank 0
     saves. ``del runner.save_checkpoint`` undoes it.
     """
     save = runner.save_checkpoint
@@ -108,7 +108,7 @@ def guard_saving_(runner: Runner) -> None:
         runner.call_hook('before_checkpoint')
         if not is_main_process():
             return
-        if '://' in out_dir:  # a store of its own, which replaces whole files
+        if '://' in out_dir:  # remote storage, which replaces whole files
             save(out_dir, filename, *args, **kwargs)
             return
         path = osp.join(out_dir, filename)
@@ -124,14 +124,14 @@ def guard_saving_(runner: Runner) -> None:
 def check_own(runner: Runner) -> None:
     """Raise ValueError if a run would overwrite the checkpoints of another.
 
-    That is one of a config by another name.
+    Another run is one whose config has another name.
     """
     path = find_latest_checkpoint(runner.work_dir)
     if path is None or not osp.isfile(path):
         return
     try:
         meta = read_checkpoint(path).get('meta', {})
-    except ValueError:  # half written, or mmengine's own: whose is not known
+    except ValueError:  # half written, or mmengine's own: of an unknown run
         return
     names = [
         re.sub(r'_\d{8}_\d{6}$', '', str(name))
@@ -146,7 +146,7 @@ def check_own(runner: Runner) -> None:
 
 @contextmanager
 def failing_clearly(path: str, runner: Runner) -> Iterator[None]:
-    """Let an error while ``path`` is written say what to do.
+    """Make an error while ``path`` is written say what to do.
 
     Raises:
         RuntimeError: If writing fails.
@@ -163,10 +163,10 @@ def failing_clearly(path: str, runner: Runner) -> Iterator[None]:
 
 @contextmanager
 def telling_of_full_disk(runner: Runner) -> Iterator[None]:
-    """Let a disk that is full, whoever writes, say what to do.
+    """Make the error of a full disk say what to do, whoever writes.
 
     Raises:
-        RuntimeError: In place of that OSError.
+        RuntimeError: In place of the OSError for a full disk or quota.
     """
     try:
         yield
@@ -179,7 +179,7 @@ def telling_of_full_disk(runner: Runner) -> Iterator[None]:
 
 
 def last_whole(runner: Runner) -> str:
-    """Say which checkpoint a run can go on from."""
+    """Return a sentence that names the checkpoint to resume from."""
     path = find_latest_checkpoint(runner.work_dir)
     if path is None or not osp.isfile(path):
         return 'No checkpoint was written so far.'
@@ -187,11 +187,11 @@ def last_whole(runner: Runner) -> str:
 
 
 def check_whole(checkpoint: Mapping[str, Any], model: nn.Module) -> None:
-    """Raise ValueError unless a run can go on from a checkpoint.
+    """Raise ValueError unless a run can resume from a checkpoint.
 
     Args:
-        checkpoint: As it was read.
-        model: Has the architecture of the checkpoint.
+        checkpoint: Checkpoint as it was read.
+        model: Model with the architecture of the checkpoint.
     """
     for key in ('meta', 'message_hub', 'state_dict'):
         if key not in checkpoint:

@@ -1,4 +1,4 @@
-"""A folder that one process alone trains into."""
+"""Locks on folders that only one process may train into."""
 
 import os
 import os.path as osp
@@ -14,21 +14,22 @@ except ImportError:  # on Windows, where nothing is locked
     fcntl = None  # type: ignore[assignment]
 
 LOCK = '.lock'
-# Open files keep the locks. They are the process's, whatever its number of
-# runners, and go with it; those of flock() live on in orphaned data workers.
+# Open files hold the locks. The locks belong to the process, whatever its
+# number of runners, and end with it; those of flock() would live on in
+# orphaned dataloader workers.
 _held: dict[tuple[int, int, int], IO[str]] = {}
 
 
 def lock_(folder: str) -> None:
-    """Let no other process train into a folder, until this one ends.
+    """Lock a folder against training by other processes.
 
-    Or until :func:`unlock_`.
+    The lock ends with this process or with :func:`unlock_`.
 
     Raises:
-        RuntimeError: If another one does; names it.
+        RuntimeError: If another process has the lock; the message names it.
     """
     path = osp.join(folder, LOCK)
-    # To close a second file of it would give the lock away.
+    # Opening the file again and closing it would release the lock.
     if fcntl is None or (osp.exists(path) and _key(path) in _held):
         return
     file = open(path, 'a+')  # noqa: SIM115  (it stays open)
@@ -49,7 +50,7 @@ def lock_(folder: str) -> None:
 
 
 def unlock_(folder: str) -> None:
-    """Give a folder back, if this process has it."""
+    """Unlock a folder, if this process has locked it."""
     path = osp.join(folder, LOCK)
     if osp.exists(path) and _key(path) in _held:
         _held.pop(_key(path)).close()
@@ -61,10 +62,9 @@ def _key(path: str) -> tuple[int, int, int]:
 
 
 def remove_leftovers_(folder: str) -> None:
-    """Remove what killed processes have left half written in a folder.
+    """Remove the half-written files of killed processes from a folder.
 
-    And in the folders inside it, but not in those that have a lock of their
-    own.
+    Subfolders are searched too, except those that have a lock of their own.
     """
     for root, folders, names in os.walk(folder):
         folders[:] = [

@@ -1,9 +1,9 @@
 """Checkpoints of tensors and plain types, which load without running code.
 
 torch >= 2.6 loads with ``weights_only=True``, but mmengine pickles
-HistoryBuffer objects, and then cannot load any checkpoint of its own.
+HistoryBuffer objects, and then cannot load its own checkpoints.
 
-Upstream: open-mmlab/mmengine#1655. Can go when mmengine saves plain types.
+Upstream: open-mmlab/mmengine#1655. Can be removed when mmengine saves plain types.
 """
 
 import logging
@@ -20,8 +20,9 @@ _PLAIN = (torch.Tensor, torch.Size, torch.dtype, bool, int, float, str, bytes)
 def plain_checkpoint_(checkpoint: dict, logger: logging.Logger) -> None:
     """Make a Runner's checkpoint loadable with ``weights_only=True``.
 
-    What other hooks have added and is neither a tensor nor a plain type is
-    left out, with a warning that names it: the file could not be loaded.
+    Entries of other hooks that are neither tensors nor of plain types are
+    left out, with a warning that names them: with them the file could not be
+    loaded.
     """
     hub = checkpoint.get('message_hub')
     if hub:
@@ -48,7 +49,13 @@ def plain_checkpoint_(checkpoint: dict, logger: logging.Logger) -> None:
 
 
 def _pruned(value: Any, path: str, left_out: list[str]) -> Any:
-    """Return a value without what is not plain; in lists, None is left."""
+    """Return a value without its non-plain items; in lists they become None.
+
+    Args:
+        value: A value in a checkpoint.
+        path: Keys that lead to the value.
+        left_out: Descriptions of what is left out; appended to.
+    """
     if isinstance(value, dict):
         found = {
             key: _pruned(item, f'{path}[{key!r}]', left_out)
@@ -70,7 +77,7 @@ def _pruned(value: Any, path: str, left_out: list[str]) -> Any:
 
 
 def restore_checkpoint_(checkpoint: dict) -> None:
-    """Undo :func:`plain_checkpoint_`; leaves any other checkpoint alone."""
+    """Undo :func:`plain_checkpoint_`; leave other checkpoints unchanged."""
     hub = checkpoint.get('message_hub')
     if hub:
         hub['log_scalars'] = {

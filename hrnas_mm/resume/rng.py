@@ -18,7 +18,7 @@ RngState = dict[str, Any]
 
 
 def rng_state() -> RngState:
-    """Return the state of every global generator, as plain types."""
+    """Return the states of all global generators: plain types and tensors."""
     kind, keys, *rest = cast(tuple[Any, ...], np.random.get_state())
     return dict(
         python=random.getstate(),
@@ -29,7 +29,7 @@ def rng_state() -> RngState:
 
 
 def set_rng_state(state: RngState) -> None:
-    """Set what :func:`rng_state` returned."""
+    """Set the states that :func:`rng_state` returned."""
     version, keys, gauss = state['python']
     random.setstate((version, tuple(keys), gauss))
     np.random.set_state(tuple(state['numpy']))
@@ -40,7 +40,7 @@ def set_rng_state(state: RngState) -> None:
 
 @contextmanager
 def forked_rng(seed: int) -> Iterator[None]:
-    """Seed all generators; give them their states back afterwards."""
+    """Seed all generators and restore their states afterwards."""
     state = rng_state()
     random.seed(seed)
     np.random.seed(seed)
@@ -52,10 +52,10 @@ def forked_rng(seed: int) -> Iterator[None]:
 
 
 def own_generators_(runner: Runner) -> None:
-    """Give the data loaders generators of their own.
+    """Give the dataloaders random generators of their own.
 
-    The global one is then drawn from by the model alone, and its saved state
-    is all that an exact resume needs.
+    Then only the model draws from the global generator, whose saved state is
+    all that an exact resume needs.
     """
     loops = [runner.train_loop, runner.val_loop]
     for loop in filter(None, loops):
@@ -65,7 +65,8 @@ def own_generators_(runner: Runner) -> None:
 def restore_before_new_data_(runner: Runner, state: RngState) -> None:
     """Set all generators before a resumed run draws its first new batch.
 
-    IterBasedTrainLoop first draws all past batches again, which moves them.
+    IterBasedTrainLoop first draws all past batches again, which advances
+    them.
     """
     loop = runner.train_loop
     if not hasattr(loop, 'dataloader_iterator'):
@@ -75,7 +76,7 @@ def restore_before_new_data_(runner: Runner, state: RngState) -> None:
 
 
 class _Restoring:
-    """A loop's iterator until past batches are drawn; then it is put back."""
+    """An iterator over past batches that then restores generators and loop."""
 
     def __init__(self, loop: Any, state: RngState) -> None:
         self.loop = loop
@@ -90,12 +91,21 @@ class _Restoring:
         self.past -= 1
         return next(self.batches)
 
+    def skip_iter(self, count: int) -> None:
+        """Skip batches as OneDL's loop asks for, but load each of them.
+
+        A loader's workers draw augmentations; those that load nothing would
+        augment the next batches differently.
+        """
+        for _ in range(count):
+            next(self)
+
 
 def begin_epoch_(loader: DataLoader, seed: int, epoch: int) -> None:
-    """Let what an epoch draws depend on the seed and the epoch alone.
+    """Make what an epoch draws depend on the seed and the epoch alone.
 
-    Workers start anew with seeds of this epoch: those that live on, and those
-    that mmengine seeds alike in every epoch, know nothing of a resume.
+    Workers start anew with seeds of this epoch: persistent workers, and those
+    that mmengine seeds alike in every epoch, do not know of a resume.
     """
     with forked_rng(seed + epoch):
         shuffle_samplers_(loader.dataset)

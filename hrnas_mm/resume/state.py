@@ -1,4 +1,4 @@
-"""What mmengine leaves out of a checkpoint: generators and gradients."""
+"""The state that mmengine's checkpoints lack: generators and gradients."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -43,10 +43,10 @@ def last_due(runner: Runner) -> int:
 
 
 def gather_state(runner: Runner) -> dict[str, Any]:
-    """Return what is to be added to a checkpoint; all ranks have to call.
+    """Return the state to add to a checkpoint; all ranks have to call this.
 
     Returns:
-        For every rank the state of its generators, and its gradients if an
+        For every rank, the states of its generators, and its gradients if an
         accumulation is under way.
     """
     gradients = {}
@@ -75,10 +75,11 @@ def _accumulates(runner: Runner) -> bool:
 def restore_state_(
     runner: Runner, checkpoint: Mapping[str, Any]
 ) -> RngState | None:
-    """Take over what :func:`gather_state` found.
+    """Restore the gradients that :func:`gather_state` has found.
 
     Returns:
-        This rank's generators, for whoever knows when to set them.
+        The states of this rank's generators, for the caller to set at the
+        right time; None if the checkpoint has none for this rank.
     """
     _restore_gradients_(runner, checkpoint.get('gradients', []))
     states = checkpoint.get('rng_state', [])
@@ -93,10 +94,10 @@ def restore_state_(
 def _restore_gradients_(
     runner: Runner, gradients: Sequence[Mapping[str, Tensor]]
 ) -> None:
-    """Take up an accumulation where :func:`gather_state` found it.
+    """Continue a gradient accumulation where :func:`gather_state` found it.
 
-    On another number of ranks each takes the average, to which they would
-    have been reduced.
+    With another number of ranks, each rank takes the average, to which the
+    gradients would have been reduced.
     """
     params = dict(bare_model(runner).named_parameters())
     if len(gradients) == get_world_size():

@@ -1,4 +1,4 @@
-"""The search, in plain torch: it knows no block and no framework."""
+"""The search in plain torch, independent of all blocks and frameworks."""
 
 from .architecture import (
     apply_architecture_,

@@ -1,4 +1,4 @@
-"""An architecture, {unit name: count}: read it off, check it, apply it."""
+"""Reading, checking and applying an architecture, {unit name: count}."""
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -14,7 +14,7 @@ Architecture = dict[str, int]
 
 
 def architecture_of(model: nn.Module) -> Architecture:
-    """Return the number of elements of every unit, 0 for those removed."""
+    """Return the number of elements of every unit, 0 for removed units."""
     sizes = {
         name: len(unit) for name, unit in named_search_units(model).items()
     }
@@ -28,20 +28,21 @@ def architecture_of(model: nn.Module) -> Architecture:
 def architecture_in(
     state_dict: Mapping[str, Tensor], model: nn.Module, prefix: str = ''
 ) -> Architecture | None:
-    """Read the architecture of a ``state_dict`` off its tensors' shapes.
+    """Read an architecture from the tensor shapes of a state dict.
 
     Args:
-        state_dict: Of the model, at most as large as the model is now.
-        model: Tells which tensor holds which unit's importance factors.
-        prefix: Of the model's names in ``state_dict``.
+        state_dict: State dict of the model, in its present size or smaller.
+        model: Model that tells which tensor holds the alphas of which unit.
+        prefix: Prefix of the model's names in ``state_dict``.
 
     Returns:
-        None if ``state_dict`` has none of the model's importance factors:
-        it is of another network then. Modules that it knows nothing of, as
-        when it is of another task, keep the size that they have.
+        The architecture, or None if ``state_dict`` has none of the model's
+        alphas and thus belongs to another network. Modules that do not occur
+        in ``state_dict``, for example in that of another task, keep their
+        present size.
 
     Raises:
-        ValueError: If an importance factor is no vector.
+        ValueError: If an importance factor is not a vector.
     """
     names = {id(param): name for name, param in model.named_parameters()}
     keys = {
@@ -50,7 +51,7 @@ def architecture_in(
     }
     if not any(key in state_dict for key in keys.values()):
         return None
-    # Of a module that has lost all its units, a bias is left.
+    # A module that has lost all its units still has a bias.
     searchables = {
         prefix + module if module else '': (module, searchable)
         for module, searchable in named_searchables(model)
@@ -79,7 +80,7 @@ def architecture_in(
 
 
 def _modules_of(keys: Iterable[str], known: Iterable[str]) -> set[str]:
-    """Return the names that stand before keys, as deep as known ones are."""
+    """Return the names of modules in keys, as deep as the known ones are."""
     depth = max(name.count('.') for name in known) + 1
     found = set()
     for key in keys:
@@ -95,17 +96,17 @@ def apply_architecture_(
 ) -> None:
     """Shrink a supernet to the sizes of an architecture, in place.
 
-    The first elements of each unit stay, so weights are meant to be loaded
+    The first elements of each unit are kept, so the weights should be loaded
     afterwards.
 
     Args:
-        model: The supernet, or anything between it and the architecture.
-        architecture: A count for every unit of the model, no more, no less.
+        model: The supernet, or a network between it and the architecture.
+        architecture: Number of elements for exactly the units of the model.
         optimizer: See :func:`shrink_`.
 
     Raises:
-        ValueError: If the architecture is not one of this model; names the
-            first unit that differs.
+        ValueError: If the architecture does not fit this model; the error
+            names the first unit that differs.
     """
     check_architecture(architecture, model)
     units = named_search_units(model)
@@ -116,7 +117,7 @@ def apply_architecture_(
 def check_architecture(
     architecture: Mapping[str, int], model: nn.Module
 ) -> None:
-    """Raise ValueError, with the first misfit, unless it is of this model."""
+    """Raise ValueError, naming the first misfit, unless it fits the model."""
     current = architecture_of(model)
     for name in architecture:
         if name not in current:
@@ -139,14 +140,14 @@ def check_architecture(
 def fitting_architecture(
     state_dict: Mapping[str, Tensor], model: nn.Module
 ) -> Architecture:
-    """Return the architecture of a ``state_dict`` that fits the model.
+    """Read the architecture of a state dict and check that it fits the model.
 
     Args:
-        state_dict: As it was read.
-        model: The supernet, or anything between it and the weights.
+        state_dict: State dict as read from a checkpoint.
+        model: The supernet, or a network between it and the weights.
 
     Raises:
-        ValueError: If it does not fit; names the first misfit.
+        ValueError: If it does not fit; the error names the first misfit.
     """
     found = architecture_in(state_dict, model)
     if found is None:
@@ -161,13 +162,13 @@ def fitting_architecture(
 
 
 def is_count(value: object) -> bool:
-    """Return whether a value is a number of elements."""
+    """Return whether a value is a valid number of elements."""
     return (
         isinstance(value, int) and not isinstance(value, bool) and (value >= 0)
     )
 
 
 def like(name: str, known: Iterable[str]) -> str:
-    """Return a guess at what a misspelt name was to be, for an error."""
+    """Return a suggestion for a misspelt name, to end an error message."""
     found = get_close_matches(str(name)[:999], list(known), 1)
     return f'; did you mean {found[0]!r}?' if found else ''

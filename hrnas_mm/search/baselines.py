@@ -1,4 +1,4 @@
-"""Architectures that nobody searched, to compare with."""
+"""Architectures that were not searched, as baselines."""
 
 import random
 from collections.abc import Mapping
@@ -8,14 +8,14 @@ from .budget import Budget
 
 
 def uniform_architecture(budget: Budget) -> Architecture:
-    """Return the same share of every unit, as much as the budget allows.
+    """Return the largest architecture of uniform width within the budget.
 
-    A uniform width multiplier: each unit keeps ``ratio * n`` elements, at
-    least one, rounded down; what the rounding leaves of the budget goes to
-    the units that lost most by it.
+    A uniform width multiplier: each unit keeps ``ratio * n`` elements,
+    rounded down, but at least one. What the rounding leaves of the budget
+    goes to the units that lost most by it.
 
     Args:
-        budget: What the network may cost.
+        budget: Budget that the network has to meet.
 
     Raises:
         ValueError: If one element per unit costs more than the budget.
@@ -25,19 +25,21 @@ def uniform_architecture(budget: Budget) -> Architecture:
 
 
 def random_architecture(budget: Budget, seed: int) -> Architecture:
-    """Return a random share of every unit, as much as the budget allows.
+    """Return an architecture of random widths that uses up the budget.
 
-    Each unit draws its share uniformly from [0, 1]; all are scaled by one
-    ratio, and none exceeds its unit. Units may lose all their elements.
+    Each unit draws its share uniformly from [0, 1]. All shares are scaled by
+    one ratio, as large as the budget allows, and no unit exceeds its full
+    size. Units may lose all their elements.
 
     Source: HR-NAS, Table 2, random search.
 
     Args:
-        budget: What the network may cost.
-        seed: The same seed draws the same architecture.
+        budget: Budget that the network has to meet.
+        seed: Seed of the draw; the same seed gives the same architecture.
 
     Raises:
-        ValueError: If no element at all costs more than the budget.
+        ValueError: If a network without any elements costs more than the
+            budget.
     """
     rng = random.Random(seed)
     shares = {name: rng.random() for name in budget.cost_model.supernet}

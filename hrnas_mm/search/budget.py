@@ -1,4 +1,4 @@
-"""Budgets: what a network may cost, as users write it."""
+"""Budgets: limits on the cost of a network, as users write them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ Target = Amount | Mapping[str, Amount]
 
 @dataclass(frozen=True)
 class Budget:
-    """What a network of a supernet may cost.
+    """Limit on the cost of a network of a supernet.
 
     Args:
-        amount: In what the cost counts.
-        cost_model: Of the supernet, for the cost that the budget is in.
+        amount: Limit, in the unit of the cost: multiply-adds, for example.
+        cost_model: Cost model of the supernet, for the cost that is limited.
     """
 
     amount: float
@@ -24,11 +24,11 @@ class Budget:
 
     @property
     def cost(self) -> Cost:
-        """What is counted."""
+        """Return the cost that is limited."""
         return self.cost_model.cost
 
     def spent(self, architecture: Mapping[str, int]) -> float:
-        """Return what an architecture costs."""
+        """Return the cost of an architecture."""
         return self.cost_model.total(architecture)
 
     def __str__(self) -> str:
@@ -38,18 +38,18 @@ class Budget:
 def parse_budget(
     target: Target, cost_model: CostModel, name: str = 'target'
 ) -> Budget:
-    """Read a budget as users write it.
+    """Parse a budget as users write it.
 
     Args:
         target: Multiply-adds as a number (1.91e9), a string ('1.91G') or a
             ratio of the supernet (0.03); ``dict(params=...)`` with any of
-            them for parameters, and so for every cost in ``COSTS``.
-        cost_model: Of the supernet, for whatever cost.
-        name: Of the argument, for errors.
+            these for parameters, and likewise for every cost in ``COSTS``.
+        cost_model: Cost model of the supernet, for any cost.
+        name: Name of the argument, for error messages.
 
     Raises:
-        ValueError: If it is none of these, or no network of this supernet
-            can meet it.
+        ValueError: If the target has none of these forms, or no network of
+            this supernet can meet it.
     """
     cost: Cost = MACS
     if isinstance(target, Mapping):

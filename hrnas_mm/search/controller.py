@@ -1,8 +1,9 @@
-"""Who decides on rho and on what goes: the user, or a budget.
+"""Controllers: they set rho and choose the elements to keep at a shrink.
 
-Both kinds of controller are asked in the same way: ``is_due`` before every
-iteration; where it is, ``adapt_`` and ``select`` before the shrink; ``rho_at``
-for the coefficient of the penalty.
+``Controller`` keeps the user's rho, ``BudgetController`` follows a budget.
+Both have the same interface: ``is_due`` is asked before every iteration; if a
+shrink is due, ``adapt_`` and ``select`` are called before it; ``rho_at``
+returns the coefficient of the penalty.
 """
 
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from .shrink import Keep, above
 
 Importance = Mapping[str, Tensor]
 MOST_RHO = 100
-# What the states of both kinds of controller have.
+# Keys in the state of either kind of controller.
 CONTROLLER_STATES = (
     {'last_shrink'},
     {'last_shrink', 'rho', 'begin', 'start'},
@@ -26,13 +27,13 @@ CONTROLLER_STATES = (
 
 
 class Controller:
-    """Keeps one rho for the whole search; all dead elements go.
+    """Controller with a constant rho; a shrink removes all dead elements.
 
     Source: HR-NAS, Sec. 3.3.
 
     Args:
-        schedule: When it shrinks.
-        rho: The coefficient of the penalty, the paper's lambda.
+        schedule: Schedule of the penalty and the shrinks.
+        rho: Coefficient of the penalty, lambda in the paper.
         threshold: Elements of a smaller importance are dead.
     """
 
@@ -45,7 +46,7 @@ class Controller:
         self.last_shrink = -1
 
     def rho_at(self, iteration: int) -> float:
-        """Return the coefficient of the penalty in an iteration."""
+        """Return the coefficient of the penalty at an iteration."""
         return self.rho * self.schedule.factor(iteration)
 
     def is_due(self, iteration: int) -> bool:
@@ -53,7 +54,7 @@ class Controller:
         return self.schedule.is_due(iteration, self.last_shrink)
 
     def adapt_(self, importance: Importance, iteration: int) -> None:
-        """Take note of a shrink; rho stays."""
+        """Record the iteration of a shrink; rho stays the same."""
         self.last_shrink = iteration
 
     def select(self, importance: Importance, iteration: int) -> Keep:
@@ -61,32 +62,34 @@ class Controller:
         return above(importance, self.threshold)
 
     def replan_(self, architecture: Mapping[str, int], iteration: int) -> None:
-        """Go on from another network: nothing was planned."""
+        """Do nothing: without a plan, any network is a valid start."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run has to know."""
+        """Return the state that a resumed run needs."""
         return dict(last_shrink=self.last_shrink)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what :meth:`state_dict` returned."""
+        """Restore the state that :meth:`state_dict` returned."""
         self.last_shrink = state['last_shrink']
 
 
 class BudgetController(Controller):
-    """Leads the network down to a budget: it adapts rho, and cuts.
+    """Controller that shrinks the network to a budget: it adapts rho and cuts.
 
-    At every shrink rho is adapted so that the elements that the penalty has
-    made useless follow the plan (:class:`Descent`). The network stays within
-    one interval of the plan: dead elements that would take it farther down
-    stay for now, living ones go where the penalty is too slow. The last
-    shrink meets the budget exactly. In searches that have time to learn rho
-    rises tenfold; where it reaches ``MOST_RHO`` times its start, as in very
-    short ones, more of it would drown the loss and speed nothing up.
+    At every shrink rho is adapted so that the cost without dead elements,
+    which the penalty alone has reached, follows the plan (:class:`Descent`).
+    The network stays within one interval of the plan: dead elements whose
+    removal would take it further down are kept for now, and alive ones are
+    removed where the penalty is too slow. The last shrink meets the budget,
+    never above it and at most ``TOLERANCE`` below. In searches with enough
+    time to learn, rho rises tenfold. It is limited to ``MOST_RHO`` times its
+    start, which very short searches reach: a larger rho would drown the loss
+    without speeding anything up.
 
     Args:
-        budget: What the network may cost in the end.
-        schedule: When it shrinks.
-        rho: To begin with.
+        budget: Budget that the network has to meet in the end.
+        schedule: Schedule of the penalty and the shrinks.
+        rho: Initial coefficient of the penalty.
         threshold: Elements of a smaller importance are dead.
     """
 
@@ -108,7 +111,7 @@ class BudgetController(Controller):
         return Descent(begin, self.schedule.end, start, self.budget.amount)
 
     def adapt_(self, importance: Importance, iteration: int) -> None:
-        """Adapt rho to where the penalty alone has brought the network."""
+        """Adapt rho to the cost that the penalty alone has reached."""
         super().adapt_(importance, iteration)
         if iteration >= self.schedule.end:
             return
@@ -134,10 +137,12 @@ class BudgetController(Controller):
         )
 
     def replan_(self, architecture: Mapping[str, int], iteration: int) -> None:
-        """Start from another network, of a run with other settings say.
+        """Make a new plan that starts from another network.
+
+        Such a network may come from a run with other settings.
 
         Raises:
-            ValueError: If it is too small already.
+            ValueError: If the network is already too small for the budget.
         """
         cost = self.budget.spent(architecture)
         if cost < allowed(self.budget.amount)[0]:
@@ -150,7 +155,7 @@ class BudgetController(Controller):
         self.descent = self._plan(architecture, begin)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run has to know."""
+        """Return the state that a resumed run needs."""
         return dict(
             super().state_dict(),
             rho=self.rho,
@@ -159,7 +164,7 @@ class BudgetController(Controller):
         )
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over rho and the plan, if the search had a target before."""
+        """Restore rho and the plan, if the saved search had a target."""
         super().load_state_dict(state)
         if 'start' in state:
             self.rho = state['rho']

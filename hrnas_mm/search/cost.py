@@ -1,7 +1,7 @@
-"""Kinds of cost: each is an object that says what a part of a network costs.
+"""Kinds of cost: each is an object that computes the cost of a part.
 
 Source: MorphNet's resource functions and calculator (Gordon et al., CVPR
-2018), for searches that remove elements.
+2018), adapted to searches that remove elements.
 """
 
 import math
@@ -15,55 +15,57 @@ SUFFIXES = dict(K=1e3, M=1e6, G=1e9, T=1e12)
 
 
 class Cost(Protocol):
-    """What a target and the penalty may count; add yours to ``COSTS``.
+    """Cost that a target or the penalty can count; add yours to ``COSTS``.
 
-    A class that names it as its base needs only the attributes, ``part`` and
+    A class with this base only has to define the attributes, ``part`` and
     ``whole``.
 
     Attributes:
-        name: As a config writes it: ``target=dict(<name>=...)``.
-        noun: As texts write it, after an amount: 'multiply-adds'.
+        name: Name in configs: ``target=dict(<name>=...)``.
+        noun: Noun that follows an amount in texts: 'multiply-adds'.
     """
 
     name: str
     noun: str
 
     def part(self, part: Part, alive: Mapping[str, int]) -> float:
-        """Return what a part costs.
+        """Return the cost of a part.
 
         Args:
-            part: Of the supernet.
-            alive: The number of elements of its units, by their names in the
-                model.
+            part: Part of the supernet.
+            alive: Number of elements of each of its units, by unit name in
+                the model.
         """
         raise NotImplementedError
 
     def whole(self, trace: Trace) -> float:
-        """Return what the traced model costs; no part owns the rest of it."""
+        """Return the cost of the whole traced model, not only of its parts."""
         raise NotImplementedError
 
     def price(self, part: Part, alive: Mapping[str, int], unit: str) -> float:
         """Return the price of one element of a unit, for the penalty.
 
-        Here the marginal cost, Eq. (6): what the part saves by losing one.
+        By default this is the marginal cost, Eq. (6): what the part saves by
+        losing one element.
 
         Args:
             part, alive: See :meth:`part`.
-            unit: The name of one of the part's units, which is alive.
+            unit: Name of one of the part's units that is alive.
         """
         fewer = {**alive, unit: alive[unit] - 1}
         return self.part(part, alive) - self.part(part, fewer)
 
     def parse(self, text: float | str, supernet: float) -> float:
-        """Read an amount as users write it.
+        """Parse an amount as users write it.
 
         Args:
-            text: A number (1.91e9), a string with a suffix ('1.91G') or a
-                ratio of the supernet, below 1.
-            supernet: What the supernet costs.
+            text: Number (1.91e9), string with a suffix ('1.91G') or ratio of
+                the supernet's cost, below 1.
+            supernet: Cost of the supernet.
 
         Raises:
-            ValueError: If it is none of these; a sentence without a subject.
+            ValueError: If the text has none of these forms. The message is a
+                sentence without its subject, which the caller adds.
         """
         value = _number(text)
         if value is None:
@@ -71,16 +73,16 @@ class Cost(Protocol):
                 "must be a positive number, a string such as '1.91G' or a "
                 f'ratio below 1, got {text!r}'
             )
-        # In whole numbers, where that is what the cost counts in.
+        # An integer if the cost counts in integers.
         return type(supernet)(value * supernet if value < 1 else value)
 
     def format(self, amount: float) -> str:
-        """Write an amount, without the noun."""
+        """Format an amount, without the noun."""
         return short(amount)
 
 
 def _number(text: float | str) -> float | None:
-    """The positive number that a text is, a suffix included."""
+    """Parse a positive number with or without a suffix; else return None."""
     digits = str(text).strip().upper()
     unit = SUFFIXES.get(digits[-1:], 1.0)
     try:
@@ -91,15 +93,15 @@ def _number(text: float | str) -> float | None:
 
 
 def amount_of(name: str, amount: float) -> str:
-    """Write an amount of a cost, of a file say, by the cost's name.
+    """Format an amount of a cost that is given by name, as in files.
 
-    So there is one unit for one cost, wherever it is told.
+    Each cost thus has the same unit wherever it is reported.
     """
     return COSTS[name].format(amount) if name in COSTS else short(amount)
 
 
 def short(amount: float) -> str:
-    """Write 1910000000 as '1.91 G'."""
+    """Format 1910000000 as '1.91 G'."""
     for suffix, unit in reversed(SUFFIXES.items()):
         if amount >= unit:
             return f'{amount / unit:.4g} {suffix}'
@@ -107,48 +109,48 @@ def short(amount: float) -> str:
 
 
 class Macs(Cost):
-    """Multiply-adds of one image: the FLOPs of the paper."""
+    """Multiply-adds for one image, which the paper calls FLOPs."""
 
     name, noun = 'macs', 'multiply-adds'
 
     def part(self, part: Part, alive: Mapping[str, int]) -> int:
-        """Return the sum over the part's modules and their calls."""
+        """Return the sum over the calls of all modules of the part."""
         return sum(
             searchable.macs(counts, size)
             for searchable, counts, size in part.calls(alive)
         )
 
     def whole(self, trace: Trace) -> int:
-        """Return what torch's counter found."""
+        """Return the multiply-adds that torch's counter found."""
         return trace.macs['']
 
     def format(self, amount: float) -> str:
-        """Write an amount in billions."""
+        """Format an amount in billions."""
         return f'{amount / 1e9:.4g} G'
 
 
 class Eq6(Cost):
-    """Multiply-adds as Eq. (6) is printed, to price elements with.
+    """Multiply-adds as printed in Eq. (6), for pricing elements only.
 
-    A channel costs its depthwise convolution alone, a token all that it
-    spends.
+    A channel costs only its depthwise convolution, a token all of its
+    multiply-adds.
     """
 
     name, noun = 'eq6', 'multiply-adds of Eq. (6)'
 
     def part(self, part: Part, alive: Mapping[str, int]) -> int:
-        """Return the sum over the part's modules and their calls."""
+        """Return the sum over the calls of all modules of the part."""
         return sum(
             getattr(searchable, 'eq6_macs', searchable.macs)(counts, size)
             for searchable, counts, size in part.calls(alive)
         )
 
     def whole(self, trace: Trace) -> int:
-        """Return what torch's counter found."""
+        """Return the multiply-adds that torch's counter found."""
         return trace.macs['']
 
     def parse(self, text: float | str, supernet: float) -> float:
-        """Refuse: it leaves out most of what a network spends.
+        """Reject any target: Eq. (6) leaves out most of a network's cost.
 
         Raises:
             ValueError: Always.
@@ -160,12 +162,15 @@ class Eq6(Cost):
 
 
 class Params(Cost):
-    """Parameters of the whole model, whether they are traced or not."""
+    """Parameters of the whole model, whether traced or not."""
 
     name, noun = 'params', 'parameters'
 
     def part(self, part: Part, alive: Mapping[str, int]) -> int:
-        """Return what elements own, and what goes with the last of them."""
+        """Return the parameters that elements own or share.
+
+        Shared ones count until the last element that shares them is removed.
+        """
         left = {
             name: facts for name, facts in part.units.items() if alive[name]
         }
@@ -181,21 +186,21 @@ class Params(Cost):
         return trace.params
 
     def price(self, part: Part, alive: Mapping[str, int], unit: str) -> int:
-        """Return what an element owns; what goes with the last is not its."""
+        """Return the parameters that one element owns, without shared ones."""
         return part.units[unit].params
 
     def format(self, amount: float) -> str:
-        """Write an amount in millions."""
+        """Format an amount in millions."""
         return f'{amount / 1e6:.4g} M'
 
 
 MACS, PARAMS = Macs(), Params()
-# What is said of every network, whatever its target counts.
+# Costs that are reported of every network, whatever its target counts.
 REPORTED: tuple[Cost, ...] = (MACS, PARAMS)
-# What a config can name; add a cost of your own under its name.
+# Costs that a config can name; add a cost of your own under its name.
 COSTS: dict[str, Cost] = {cost.name: cost for cost in (*REPORTED, Eq6())}
 
 
 def noun_of(name: str) -> str:
-    """Return the noun of a cost, or its name where the cost is not known."""
+    """Return the noun of a cost, or its name if the cost is unknown."""
     return COSTS[name].noun if name in COSTS else name

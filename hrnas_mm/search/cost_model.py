@@ -1,4 +1,4 @@
-"""What a network of a supernet costs, whatever is counted."""
+"""The cost of any network of a supernet, for any kind of cost."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
@@ -12,15 +12,15 @@ from .units import named_parts, named_search_units
 
 
 class CostModel:
-    """What a model costs with any number of alive elements.
+    """Cost of a model for any number of alive elements.
 
-    The model is traced once; after that everything is arithmetic on what its
-    parts say of themselves, exact at any architecture of this supernet.
+    The model is traced once. After that everything is arithmetic on what its
+    parts declare, exact for any architecture of this supernet.
 
     Args:
         model: The supernet.
         input_shape: (C, H, W) of one image.
-        cost: What is counted.
+        cost: Kind of cost that is counted.
         traced: See :func:`~hrnas_mm.search.trace`.
 
     Raises:
@@ -55,11 +55,11 @@ class CostModel:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """(C, H, W) of the image that is counted."""
+        """Return (C, H, W) of the image for which costs are counted."""
         return self._trace.input_shape
 
     def counting(self, cost: Cost) -> 'CostModel':
-        """Return the model of another cost, without tracing anew."""
+        """Return the model for another cost, without tracing again."""
         if cost.name not in self._family:
             copy(self)._count(cost)
         return self._family[cost.name]
@@ -67,7 +67,7 @@ class CostModel:
     def _count(self, cost: Cost) -> None:
         self.cost = cost
         self._family[cost.name] = self
-        # A cut asks for the same counts again and again.
+        # A cut asks for the cost of the same counts again and again.
         self._cost_of = lru_cache(maxsize=2**16)(self._ask)
         searched = sum(self._parts(self.supernet))
         self.rest = cost.whole(self._trace) - searched
@@ -86,20 +86,21 @@ class CostModel:
         return {unit: architecture.get(unit, 0) for unit in units}
 
     def part(self, name: str, architecture: Mapping[str, int]) -> float:
-        """Return what a part costs; units that are not named are gone."""
+        """Return the cost of a part; units not named have no elements."""
         alive = self._alive(name, architecture)
         return self._cost_of(name, tuple(alive.values()))
 
     def total(self, architecture: Mapping[str, int]) -> float:
-        """Return what the whole model costs; units not named are gone."""
+        """Return the cost of the model; units not named have no elements."""
         return self.rest + sum(self._parts(architecture))
 
     def macs_within(self, module: str, architecture: Mapping[str, int]) -> int:
         """Return the multiply-adds of a module, whatever this model counts.
 
         Args:
-            module: The name of a module that holds parts as a whole, or none.
-            architecture: Elements by unit name; units not named are gone.
+            module: Name of a module that contains whole parts or none.
+            architecture: Number of elements by unit name; units not named
+                have none.
         """
         macs = self.counting(MACS)
         gone = sum(
@@ -112,7 +113,7 @@ class CostModel:
     def totals(
         self, architecture: Mapping[str, int], costs: Iterable[Cost]
     ) -> dict[str, float]:
-        """Return what the whole model costs, by the names of costs."""
+        """Return several costs of the whole model, by name of the cost."""
         return {
             cost.name: self.counting(cost).total(architecture)
             for cost in costs
@@ -121,14 +122,14 @@ class CostModel:
     def saving(
         self, architecture: Mapping[str, int], unit: str, count: int = 1
     ) -> float:
-        """Return what the model saves by losing some elements of a unit."""
+        """Return the cost saved by removing some elements of a unit."""
         name = self.part_of[unit]
         fewer = self._alive(name, architecture)
         fewer[unit] -= count
         return self.part(name, architecture) - self.part(name, fewer)
 
     def prices(self, architecture: Mapping[str, int]) -> dict[str, float]:
-        """Return the price of an element of every unit that is alive."""
+        """Return the price of one element for every unit that is alive."""
         return {
             unit: self.cost.price(
                 self.parts[self.part_of[unit]],

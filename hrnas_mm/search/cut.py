@@ -1,4 +1,4 @@
-"""Which elements go now, so that the network comes within limits."""
+"""Cutting: selecting elements so that the cost comes within limits."""
 
 import heapq
 from collections import Counter
@@ -17,28 +17,28 @@ def select_within(
     cost_model: CostModel,
     limits: tuple[float, float],
 ) -> Keep:
-    """Return the elements to keep so that the cost comes within limits.
+    """Select the elements to keep so that the cost comes within limits.
 
-    Dead elements go first, the least important one before all others, as
-    long as the network stays above the lower limit. Then living ones go, in
-    the same order, until it is below the upper limit: the threshold rises, as
-    it were. Only dead elements empty a part.
+    Dead elements are removed first, in order of rising importance, as long
+    as the cost stays above the lower limit. Then alive ones are removed, in
+    the same order, until the cost is below the upper limit, as if the
+    threshold rose. Only dead elements empty a part.
 
     Args:
-        importance: Of every element, by unit name.
-        threshold: Elements below are dead.
-        cost_model: Of the supernet.
-        limits: Lower and upper one. The upper one counts where single
-            elements cost more than lies between them, and where parts have
-            to go for it.
+        importance: Importance of every element, by unit name.
+        threshold: Elements whose importance is below this are dead.
+        cost_model: Cost model of the supernet.
+        limits: Lower and upper limit of the cost. The upper one prevails
+            where single elements cost more than lies between the two, and
+            where it can only be met by removing whole parts.
 
     Returns:
-        Kept indices, ascending, by unit name.
+        Indices of the kept elements, ascending, by unit name.
     """
     removal = _Removal(importance, threshold, cost_model)
     lowest, highest = limits
     removal.remove_(lowest, highest, protect=True, all_dead=True)
-    # Nothing overshoots while anything else would do.
+    # Go below the lower limit only if the upper one cannot be met otherwise.
     for least in (lowest, 0.0):
         for protect in (True, False):
             removal.remove_(least, highest, protect, all_dead=False)
@@ -46,7 +46,7 @@ def select_within(
 
 
 class _Removal:
-    """Takes elements away one by one, the least important one first."""
+    """Removal of elements one by one, the least important one first."""
 
     def __init__(
         self,
@@ -69,8 +69,8 @@ class _Removal:
             for part in cost_model.parts.values()
             for unit, facts in part.units.items()
         }
-        # Of each part its cheapest module outlives the others, or it could
-        # end with nothing but what no budget can afford.
+        # The cheapest module of each part is the last to become empty.
+        # Otherwise only modules that no budget can afford could be left.
         self.last_searchables = {
             self.searchable_of[unit]
             for unit, count in smallest(cost_model).items()
@@ -87,7 +87,7 @@ class _Removal:
     def remove_(
         self, lowest: float, highest: float, protect: bool, all_dead: bool
     ) -> None:
-        """Remove down to ``highest``, and all dead ones down to ``lowest``."""
+        """Remove elements to ``highest``, all dead ones down to ``lowest``."""
         heap = [self._least(name) for name, n in self.alive.items() if n]
         heapq.heapify(heap)
         while heap:
@@ -118,7 +118,7 @@ class _Removal:
         )
 
     def keep(self) -> Keep:
-        """Return what is left."""
+        """Return the indices of the elements that are left."""
         return {
             name: self.order[name][len(self.order[name]) - n :].sort().values
             for name, n in self.alive.items()

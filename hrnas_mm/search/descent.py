@@ -1,21 +1,21 @@
-"""The plan of a search: what the network may cost after each shrink."""
+"""The plan of a search: the cost to reach at each shrink."""
 
 import math
 from dataclasses import dataclass
 
-# A searched network is never above its target, and at most this share below.
+# A searched network costs at most its target, and at most this share less.
 TOLERANCE = 0.03
 
 
 @dataclass(frozen=True)
 class Descent:
-    """At every shrink the same share of what is left goes.
+    """Plan in which every shrink removes the same share of the cost left.
 
     Args:
-        begin: The iteration at which it starts.
-        end: The iteration at which it arrives.
-        start: The cost at ``begin``.
-        target: The cost at ``end``.
+        begin: Iteration at which the descent starts.
+        end: Iteration at which it reaches the target.
+        start: Cost at ``begin``.
+        target: Cost at ``end``.
     """
 
     begin: int
@@ -30,10 +30,10 @@ class Descent:
         return self.start * (self.target / self.start) ** progress
 
     def limits(self, iteration: int, interval: int) -> tuple[float, float]:
-        """Return the least and the most that a shrink may leave.
+        """Return the lowest and the highest cost that a shrink may leave.
 
-        One interval ahead of the plan and one behind it; at the end what
-        the target allows.
+        These are the planned costs one interval ahead and one interval
+        behind; at the end, the costs that the target allows.
         """
         if iteration >= self.end:
             return allowed(self.target)
@@ -42,31 +42,30 @@ class Descent:
     def next_rho(
         self, rho: float, dead_removed: float, iteration: int, interval: int
     ) -> float:
-        """Return the coefficient that brings the penalty back to the plan.
+        """Return the rho that brings the network back to the plan.
 
-        A network that is an interval behind for two shrinks gets twice the
-        coefficient, one that is as much ahead half of it, and in between
-        accordingly. Importance takes some intervals to fall: a faster
-        response would overshoot, and press useful elements down with the
-        useless ones.
+        If the network is one interval behind at two shrinks, rho doubles; if
+        it is as far ahead, rho halves; in between it changes accordingly.
+        Importance takes some intervals to fall: a faster response would
+        overshoot and push useful elements down together with useless ones.
 
         Args:
-            rho: Until now.
-            dead_removed: What the network would cost without any of its dead
-                elements: what the penalty alone has reached.
-            iteration: Of this shrink.
-            interval: Between two shrinks.
+            rho: Present coefficient of the penalty.
+            dead_removed: Cost of the network without any of its dead
+                elements, which the penalty alone has reached.
+            iteration: Iteration of this shrink.
+            interval: Number of iterations between two shrinks.
         """
         if self.start <= self.target:
             return rho
         step = math.log(self.start / self.target)
         step *= interval / (self.end - self.begin)
-        least = 1e-9 * self.target  # nothing may be left, and cost nothing
+        least = 1e-9 * self.target  # the cost of what is left may be 0
         planned = self.at(iteration)
         behind = math.log(max(dead_removed, least) / planned) / step
         return rho * 2 ** (min(max(behind, -1.0), 1.0) / 2)
 
 
 def allowed(amount: float) -> tuple[float, float]:
-    """Return the least and the most that meets a budget."""
+    """Return the lowest and the highest cost that meets a budget."""
     return (1 - TOLERANCE) * amount, amount

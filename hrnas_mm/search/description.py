@@ -1,9 +1,10 @@
-"""What files and checkpoints say of a network: its units, and what it costs.
+"""Descriptions of networks in files and checkpoints: their units and costs.
 
-A description is ``dict(schema, costs, input_shape, supernet, units)``: amounts
-by the names of costs; (C, H, W) at which they hold; the part, the kind and the
-number of elements of every unit of the supernet; and how many of them are
-left. Only ``schema`` and ``units`` have to be there.
+A description is ``dict(schema, costs, input_shape, supernet, units)``:
+``costs`` are amounts by name of the cost; ``input_shape`` is the (C, H, W) at
+which they hold; ``supernet`` has the part, the kind and the number of elements
+of every unit of the supernet; ``units`` has how many of them are left. Only
+``schema`` and ``units`` are required.
 """
 
 import json
@@ -29,9 +30,9 @@ def describe_architecture(
     """Return the description of a model.
 
     Args:
-        model: As it is now.
-        cost_model: Of the supernet, for whatever cost.
-        costs: What is to be said of it.
+        model: Model in its present size.
+        cost_model: Cost model of the supernet, for any cost.
+        costs: Costs that the description states.
     """
     architecture = architecture_of(model)
     return dict(
@@ -44,7 +45,7 @@ def describe_architecture(
 
 
 def describe_supernet(cost_model: CostModel) -> dict[str, dict[str, Any]]:
-    """Return what every unit of the supernet is, by its name."""
+    """Return part, kind and number of elements of every unit, by its name."""
     return {
         unit: dict(part=name, kind=facts.kind, elements=facts.elements)
         for name, part in cost_model.parts.items()
@@ -53,14 +54,14 @@ def describe_supernet(cost_model: CostModel) -> dict[str, dict[str, Any]]:
 
 
 def write_architecture(path: str, content: Mapping[str, Any]) -> None:
-    """Write a description as JSON; a good file is never half replaced."""
+    """Write a description as JSON; a good file is never left half replaced."""
     with replacing(path) as new, open(new, 'w') as file:
         json.dump(content, file, indent=2)
         file.write('\n')
 
 
 def read_architecture(path: str) -> Architecture:
-    """Read the units of an architecture that was written as JSON.
+    """Read the architecture in a file: the units of its description.
 
     Raises:
         ValueError: See :func:`read_description`.
@@ -69,13 +70,14 @@ def read_architecture(path: str) -> Architecture:
 
 
 def read_description(path: str) -> dict[str, Any]:
-    """Read all that a file says of an architecture.
+    """Read the description of a network from a file.
 
     Args:
-        path: JSON, or a checkpoint of a search, which holds the same.
+        path: JSON file, or checkpoint of a search, which holds the same.
 
     Raises:
-        ValueError: If the file is not such a file; names what is wrong.
+        ValueError: If the file has no valid description; the error says what
+            is wrong.
     """
     if path.endswith('.json'):
         content = read_json(path)
@@ -93,7 +95,7 @@ def read_description(path: str) -> dict[str, Any]:
 
 
 def summary(description: Mapping[str, Any]) -> str:
-    """Return what a network costs, in a line."""
+    """Return the costs of a network as one line of text."""
     amounts = ', '.join(
         f'{amount} {noun_of(name)}'
         for name, amount in description['costs'].items()
@@ -102,7 +104,12 @@ def summary(description: Mapping[str, Any]) -> str:
 
 
 def check_description(content: Any, where: str) -> None:
-    """Raise ValueError, which says where, unless it describes one."""
+    """Raise ValueError, naming the file, unless it is a valid description.
+
+    Args:
+        content: What was read.
+        where: File or place that it comes from, for error messages.
+    """
     if not isinstance(content, Mapping) or content.get('schema') != SCHEMA:
         raise ValueError(
             f'{where} must be an architecture with "schema": {SCHEMA}'

@@ -1,7 +1,7 @@
-"""Multiply-adds of single layers, ints in and an int out.
+"""Multiply-adds of single layers, as integers.
 
-A multiply-add counts 1 (the paper calls this FLOPs). Normalisation,
-activation, resizing and additions count nothing, as in the paper.
+A multiply-add counts as 1 (the paper calls this FLOPs). Normalisation,
+activations, resizing and additions are not counted, as in the paper.
 """
 
 from collections.abc import Sequence
@@ -18,27 +18,33 @@ def conv_macs(
     out_size: Size,
     groups: int = 1,
 ) -> int:
-    """Multiply-adds of a convolution: k * k * C_in / g * C_out * h * w."""
+    """Compute the multiply-adds of a convolution.
+
+    k * k * C_in / g * C_out * h * w, with (h, w) the output size.
+    """
     height, width = out_size
     per_pixel = kernel_size**2 * (in_channels // groups) * out_channels
     return per_pixel * height * width
 
 
 def linear_macs(in_features: int, out_features: int, rows: int) -> int:
-    """Multiply-adds of a linear layer on ``rows`` vectors."""
+    """Compute the multiply-adds of a linear layer on ``rows`` vectors."""
     return in_features * out_features * rows
 
 
 def attention_macs(queries: int, keys: int, dims: int) -> int:
-    """Multiply-adds of softmax(Q K^T) V; ``dims`` over all heads."""
+    """Compute the multiply-adds of softmax(Q K^T) V.
+
+    ``dims`` is the width of all heads together.
+    """
     return 2 * queries * keys * dims
 
 
 def strided(size: Sequence[int], stride: int) -> Size:
-    """The size of a feature map after a stride: ceil(h / s), ceil(w / s)."""
+    """Return a map's size after a stride, (ceil(h / s), ceil(w / s))."""
     return -(-size[0] // stride), -(-size[1] // stride)
 
 
 def count_params(model: nn.Module) -> int:
-    """The number of parameters of a model."""
+    """Return the number of parameters of a model."""
     return sum(param.numel() for param in model.parameters())

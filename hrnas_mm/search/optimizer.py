@@ -1,4 +1,4 @@
-"""The state of an optimizer: slicing it, and refusing what cannot be."""
+"""Slicing the state of an optimizer, and rejecting what cannot be sliced."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -11,8 +11,8 @@ def check_optimizer(optimizer: Optimizer, params: Iterable[Tensor]) -> None:
     """Raise TypeError if the optimizer's state cannot be sliced.
 
     Args:
-        optimizer: Has made a step, or there is no state to look at.
-        params: Whose state is looked at.
+        optimizer: Optimizer that has made a step; before, it has no state.
+        params: Parameters whose state is checked.
     """
     for param in params:
         for key, value in optimizer.state.get(param, {}).items():
@@ -37,10 +37,10 @@ _ADVICE = (
 
 
 def try_out(optimizer: Optimizer) -> None:
-    """Make two steps on other parameters with an optimizer of this kind.
+    """Make two steps on dummy parameters with an optimizer of this kind.
 
-    What state it keeps is known only then. One whose constructor or step
-    wants more than usual is not tried out.
+    Only then is it known what state it keeps. An optimizer whose constructor
+    or step needs more arguments than usual is not tried out.
 
     Raises:
         TypeError: If that state cannot be sliced.
@@ -61,7 +61,10 @@ def try_out(optimizer: Optimizer) -> None:
 
 
 def _elsewhere(optimizer: Optimizer) -> Iterator[tuple[str, str]]:
-    """Yield where else an optimizer keeps tensors: its groups, itself."""
+    """Yield the places outside its state where an optimizer keeps tensors.
+
+    Each place is a pair: 'group' or 'attribute', and the name there.
+    """
     own = {id(p) for g in optimizer.param_groups for p in g['params']}
     places = [('group', group) for group in optimizer.param_groups]
     places.append(('attribute', vars(optimizer)))
@@ -76,7 +79,7 @@ def _elsewhere(optimizer: Optimizer) -> Iterator[tuple[str, str]]:
 
 
 def _tensors_in(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors in nested containers that are more than a number."""
+    """Yield the tensors in nested containers, except zero-dimensional ones."""
     if isinstance(value, Tensor):
         if value.dim():
             yield value
@@ -90,7 +93,7 @@ def _tensors_in(value: Any) -> Iterator[Tensor]:
 def slice_state_(
     optimizer: Optimizer, param: Tensor, slice_: Callable[[Tensor], Tensor]
 ) -> None:
-    """Slice all that an optimizer keeps of a parameter, in place."""
+    """Slice the optimizer state of a parameter, in place."""
     state = optimizer.state.get(param, {})
     for key, value in state.items():
         state[key] = _sliced(value, slice_)
@@ -111,7 +114,13 @@ def forget_(
     before: list[nn.Parameter],
     after: Iterable[nn.Parameter],
 ) -> None:
-    """Let parameters that left the model leave the optimizer too."""
+    """Remove parameters that have left the model from the optimizer.
+
+    Args:
+        optimizer: Optimizer of the model.
+        before: Parameters of the model before the shrink.
+        after: Parameters of the model after the shrink.
+    """
     gone = {id(param) for param in before} - {id(param) for param in after}
     for group in optimizer.param_groups:
         for param in group['params']:

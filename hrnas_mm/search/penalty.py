@@ -1,4 +1,4 @@
-"""The resource-aware L1 penalty, Eq. (7): as a loss or as a proximal step."""
+"""The resource-aware L1 penalty, Eq. (7), as a loss or a proximal step."""
 
 import torch
 from torch import Tensor, nn
@@ -11,14 +11,14 @@ from .units import named_search_units
 class ResourcePenalty:
     """The sum of price * abs(alpha) over all elements.
 
-    The price is that of the element's unit as the network is now, divided by
-    the mean over all elements of the supernet, so that rho means the same for
-    every network and input size, and on resume.
+    The price is that of the element's unit in the present network, divided
+    by the mean price over all elements of the supernet, so that rho means the
+    same for every network and input size, and after a resume.
 
     Source: HR-NAS, Eq. (6), (7), where the price is called delta.
 
     Args:
-        cost_model: Of the supernet, for the cost that elements are priced in.
+        cost_model: Cost model of the supernet, for the cost that sets prices.
         model: The supernet, or a network of it; it may shrink.
     """
 
@@ -37,8 +37,9 @@ class ResourcePenalty:
     def _refresh_(self) -> None:
         """Collect the importance factors and their prices after a shrink.
 
-        A shrink slices importance factors in place: while their sizes are
-        the same, so is everything else, unless the model has moved.
+        A shrink slices importance factors in place: as long as their sizes
+        are the same, so is everything else, unless the model has moved to
+        another device.
         """
         if (
             self._counts
@@ -63,24 +64,24 @@ class ResourcePenalty:
     def __call__(self) -> Tensor:
         """Return the penalty, a scalar that gradients flow through."""
         self._refresh_()
-        # One concatenation and one product: a kernel per unit would cost
-        # more than a block.
+        # One concatenation and one product: a kernel per unit would take
+        # longer than a block.
         return torch.dot(self._prices, torch.cat(self._alphas).abs())
 
     @torch.no_grad()
     def soft_threshold_(self, rho: float, optimizer: Optimizer) -> None:
-        """Take the proximal step of the penalty, due after optimizer.step().
+        """Take the proximal step of the penalty, after optimizer.step().
 
-        alpha <- sign(alpha) * max(abs(alpha) - lr * rho * price, 0), which
-        reaches exact zeros and is not rescaled by the optimizer, as weight
-        decay is not in AdamW.
+        alpha <- sign(alpha) * max(abs(alpha) - lr * rho * price, 0). This
+        reaches exact zeros and, like weight decay in AdamW, is not rescaled
+        by the optimizer.
 
         Source: Parikh and Boyd, Proximal Algorithms, 2014, Sec. 6.5.2.
 
         Args:
-            rho: The coefficient.
-            optimizer: Each alpha moves by the lr of its parameter group;
-                one that is not there stays.
+            rho: Coefficient of the penalty.
+            optimizer: Optimizer of the model; each alpha moves by the learning
+                rate of its parameter group, and one in no group stays.
         """
         self._refresh_()
         rates = {
@@ -92,7 +93,7 @@ class ResourcePenalty:
             rates.get(id(alpha), 0.0) * rho * price
             for alpha, price in zip(self._alphas, self._price_of)
         ]
-        # A few fused kernels, not a few for each of hundreds of units.
+        # A few fused kernels, instead of a few for each of hundreds of units.
         values = torch._foreach_abs(self._alphas)
         torch._foreach_sub_(values, steps)
         torch._foreach_clamp_min_(values, 0.0)

@@ -1,4 +1,4 @@
-"""The record of a search, for pictures: ``work_dir/search.json``."""
+"""The record of a search, for plots and reports: ``work_dir/search.json``."""
 
 import json
 import os.path as osp
@@ -24,19 +24,19 @@ def read_record(work_dir: str) -> dict[str, Any]:
     """Read the record of a search.
 
     Args:
-        work_dir: Of the run.
+        work_dir: Folder of the run.
 
     Returns:
-        supernet ({unit name: its part, kind and elements}), input_shape,
-        costs (of the supernet, by name), target (None, or its cost and
-        amount), begin, end and max_iters; history, a list with an entry for
-        the start and for each shrink: iter, costs, rho and counts (in the
-        order of supernet); evaluations: iter, costs, metrics; rungs: name,
-        iter, costs, metrics; and, of a run that is over, tables: title,
-        columns, rows.
+        A dict with supernet ({unit name: its part, kind and elements}),
+        input_shape, costs (of the supernet, by name), target (None, or its
+        cost and amount), begin, end and max_iters. Its lists are history,
+        with an entry for the start and for each shrink: iter, costs, rho and
+        counts (in the order of supernet); evaluations: iter, costs, metrics;
+        rungs: name, iter, costs, metrics; and, if the run has finished,
+        tables: title, columns, rows.
 
     Raises:
-        ValueError: If there is none in the folder.
+        ValueError: If the folder has no record, or a damaged one.
     """
     path = osp.join(work_dir, RECORD)
     if not osp.isfile(path):
@@ -47,7 +47,7 @@ def read_record(work_dir: str) -> dict[str, Any]:
     record = read_json(path)
     try:
         record = upgraded_record(record)
-    except (AttributeError, KeyError, TypeError):  # of 0.1, and damaged
+    except (AttributeError, KeyError, TypeError):  # damaged record of 0.1
         record = None
     if not _is_record(record):
         raise ValueError(f'{path} is not the record of a search')
@@ -85,25 +85,26 @@ def _has(entry: Any, kinds: Mapping[str, tuple[type, ...]]) -> bool:
 
 
 def architecture_at(record: Mapping[str, Any], index: int) -> Architecture:
-    """Return the architecture of an entry of the history."""
+    """Return the architecture at an index of the history."""
     return architecture_in_entry(record, record['history'][index])
 
 
 def architecture_in_entry(
     record: Mapping[str, Any], entry: Mapping[str, Any]
 ) -> Architecture:
-    """Return the architecture of an entry that has counts."""
+    """Return the architecture of an entry that has ``counts``."""
     return dict(zip(record['supernet'], entry['counts']))
 
 
 def by_kind(
     supernet: Mapping[str, Mapping[str, Any]], counts: Mapping[str, int]
 ) -> dict[str, int]:
-    """Sum elements per kind of unit, kernel sizes ascending, others last.
+    """Sum the elements of each kind, kernel sizes ascending, others last.
 
     Args:
-        supernet: What every unit is; see :func:`read_record`.
-        counts: Elements by unit name.
+        supernet: Part, kind and elements of every unit; see
+            :func:`read_record`.
+        counts: Number of elements by unit name.
     """
     kinds: dict[str, int] = {}
     for unit, facts in supernet.items():

@@ -1,18 +1,18 @@
-"""When the penalty acts and when the network shrinks, in iterations."""
+"""The schedule of the penalty and of the shrinks, in iterations."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The part of a training run in which the network is searched.
+    """The period of a training run in which the network is searched.
 
     Args:
-        begin: The first iteration with a penalty.
-        end: The last at which the network may shrink; there is no penalty
-            from here on.
-        interval: Between two shrinks.
-        warmup: rho rises linearly from 0 over so many iterations.
+        begin: First iteration with a penalty.
+        end: Last iteration at which the network may shrink; from here on
+            there is no penalty.
+        interval: Number of iterations between two shrinks.
+        warmup: Number of iterations in which rho rises linearly from 0.
     """
 
     begin: int
@@ -21,15 +21,19 @@ class Schedule:
     warmup: int = 0
 
     def factor(self, iteration: int) -> float:
-        """Return what rho is multiplied by."""
+        """Return the factor of rho at an iteration."""
         if not self.begin <= iteration < self.end:
             return 0.0
         return linear_warmup(iteration - self.begin, self.warmup)
 
     def is_due(self, iteration: int, last: int) -> bool:
-        """Return whether a shrink is due, the last one having been at last.
+        """Return whether a shrink is due at an iteration.
 
-        One that had to wait stays due.
+        A shrink that had to wait stays due.
+
+        Args:
+            iteration: Present iteration.
+            last: Iteration of the last shrink.
         """
         if iteration >= self.end:
             return last < self.end
@@ -38,5 +42,5 @@ class Schedule:
 
 
 def linear_warmup(step: int, steps: int) -> float:
-    """Return what rises from 0 before the first step to 1 at the last."""
+    """Return a factor rising from 0 before the first step to 1 at the last."""
     return min((step + 1) / steps, 1.0) if steps > 0 else 1.0

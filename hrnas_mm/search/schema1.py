@@ -1,7 +1,7 @@
-"""Files and checkpoints of version 0.1, in the words of today.
+"""Conversion of files and checkpoints of version 0.1 to the present schema.
 
-There, costs were fields of their own, and what a unit is had to be read off
-its name. Can go with version 1.0.
+In version 0.1, costs were fields of their own, and the part and the kind of a
+unit had to be inferred from its name. Can be removed in version 1.0.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _LISTS = ('history', 'evaluations', 'rungs')
 
 
 def upgraded_description(content: Any) -> Any:
-    """Return a description in schema 2; anything but schema 1 stays."""
+    """Convert a description of schema 1 to schema 2; return others as is."""
     if not isinstance(content, Mapping) or content.get('schema') != 1:
         return content
     content = dict(_costs_together(content), schema=2)
@@ -23,7 +23,7 @@ def upgraded_description(content: Any) -> Any:
 
 
 def upgraded_record(record: Any) -> Any:
-    """Return the record of a search in schema 2; others stay."""
+    """Convert a search record of schema 1 to schema 2; return others as is."""
     if not isinstance(record, Mapping) or record.get('schema') != 1:
         return record
     record = dict(_costs_together(record), schema=2)
@@ -39,10 +39,10 @@ def upgraded_record(record: Any) -> Any:
 
 
 def take_search_state_(checkpoint: Mapping[str, Any]) -> Any:
-    """Return what a checkpoint says of its search; None without one.
+    """Return the state of the search in a checkpoint; None without one.
 
-    There, it was in the ``runtime_info`` of the message hub, from which it is
-    taken out.
+    Version 0.1 kept it in the ``runtime_info`` of the message hub, from which
+    it is removed here.
     """
     info = checkpoint.get('message_hub', {}).get('runtime_info', {})
     if 'search' in checkpoint or 'search_state' not in info:

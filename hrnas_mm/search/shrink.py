@@ -1,4 +1,4 @@
-"""Removing dead elements: choose them, then slice everything they own."""
+"""Removing dead elements: select them, then slice everything they own."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,13 +17,14 @@ def importances(models: Sequence[nn.Module]) -> dict[str, Tensor]:
     """Return the importance of every element: the largest abs(alpha).
 
     Args:
-        models: Copies of one network, the raw and the averaged one say.
+        models: Copies of one network, for example the model and its EMA copy.
 
     Returns:
-        On the CPU, by unit name.
+        Importance of the elements by unit name, on the CPU.
 
     Raises:
-        ValueError: If an importance factor is not finite; names its unit.
+        ValueError: If an importance factor is not finite; the error names its
+            unit.
     """
     found: dict[str, Tensor] = {}
     for units in map(named_search_units, models):
@@ -40,14 +41,14 @@ def importances(models: Sequence[nn.Module]) -> dict[str, Tensor]:
 
 
 def select_alive(models: Sequence[nn.Module], threshold: float) -> Keep:
-    """Return the elements to keep: alive in any of the models.
+    """Select the elements to keep: those alive in any of the models.
 
     Args:
-        models: Copies of one network, the raw and the averaged one say.
-        threshold: An element is alive if abs(alpha) is at least this.
+        models: Copies of one network, for example the model and its EMA copy.
+        threshold: Elements are alive if their abs(alpha) is at least this.
 
     Returns:
-        Kept indices, ascending, by unit name.
+        Indices of the kept elements, ascending, by unit name.
 
     Raises:
         ValueError: If an importance factor is not finite.
@@ -56,7 +57,7 @@ def select_alive(models: Sequence[nn.Module], threshold: float) -> Keep:
 
 
 def above(importance: Mapping[str, Tensor], threshold: float) -> Keep:
-    """The indices of the elements whose importance is at least so much."""
+    """Return the indices of elements whose importance meets a threshold."""
     return {
         name: (value >= threshold).nonzero().flatten()
         for name, value in importance.items()
@@ -70,18 +71,20 @@ def shrink_(
 ) -> None:
     """Remove all elements that are not kept, in place.
 
-    Parameters keep their identity and the optimizer its groups. What dead
-    elements still contribute is folded into what follows; a path without
-    elements is dropped, and its parameters leave the optimizer.
+    Parameters keep their identity and the optimizer its parameter groups.
+    What dead elements still contribute is folded into the layer that follows.
+    A path without elements is deleted, and its parameters leave the optimizer.
 
     Args:
-        model: The network.
-        keep: Kept indices by unit name; units not named stay whole.
-        optimizer: Holds the model's parameters; its state is sliced too.
+        model: Network to shrink.
+        keep: Indices of the kept elements by unit name; units not named stay
+            whole.
+        optimizer: Optimizer of the model's parameters; its state is sliced
+            too.
 
     Raises:
         ValueError: If no element at all would be left, or a name or an index
-            does not exist. Nothing has changed then.
+            does not exist. Nothing has been changed in this case.
         TypeError: If the optimizer's state cannot be sliced.
     """
     units = named_search_units(model)
@@ -107,7 +110,7 @@ def shrink_(
             _slice_(axis, index, optimizer)
     for module in {id(axis.module): axis.module for axis, _ in axes}.values():
         _refresh_sizes_(module)
-    with in_mode(model, training=True):  # it tells which norms are trained
+    with in_mode(model, training=True):  # shows which norms are trained
         for _, searchable in named_searchables(model):
             searchable.drop_empty_()
     if optimizer is not None:
@@ -154,14 +157,14 @@ def _slice_(axis: Axis, index: Tensor, optimizer: Optimizer | None) -> None:
 
 
 def _replace_(param: nn.Parameter, data: Tensor) -> None:
-    """Give a parameter other data, of another shape, in place.
+    """Give a parameter new data of another shape, in place.
 
     It keeps its identity, which optimizers, hooks and parameter groups refer
     to.
     """
-    # A graph that is still alive, of the last loss say, keeps the node that
-    # accumulates the parameter's gradient, and with it the old shape. A
-    # change of type makes torch forget that node.
+    # An autograd graph that still exists, of the last loss for example, keeps
+    # the node that accumulates the parameter's gradient, and with it the old
+    # shape. A change of dtype makes torch forget that node.
     other = torch.float16 if data.dtype != torch.float16 else torch.float32
     param.data = data.new_empty(0, dtype=other)
     param.data = data
@@ -169,7 +172,7 @@ def _replace_(param: nn.Parameter, data: Tensor) -> None:
 
 
 def _refresh_sizes_(module: nn.Module) -> None:
-    """Derive what a layer says of itself from its tensors."""
+    """Set the size attributes of a layer from the shapes of its tensors."""
     if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
         out_channels, in_channels = module.weight.shape[:2]
         if module.groups == module.in_channels == module.out_channels:

@@ -1,4 +1,4 @@
-"""One image through a model on the meta device: nothing is computed."""
+"""Tracing one image through a model on the meta device, without computing."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -16,13 +16,13 @@ from .units import Size, join, named_searchables
 
 @dataclass(frozen=True)
 class Trace:
-    """What one forward pass of one image showed, and what the model has.
+    """Facts about a model and its forward pass with one image.
 
     Args:
         input_shape: (C, H, W) of the image.
         macs: Multiply-adds by module name; '' is all that was traced.
-        sizes: The input sizes (h, w) of each searchable module, one per call.
-        params: The number of parameters of the model.
+        sizes: Input sizes (h, w) of each searchable module, one per call.
+        params: Number of parameters of the model.
     """
 
     input_shape: tuple[int, ...]
@@ -36,13 +36,13 @@ def trace(
     input_shape: Sequence[int],
     traced: nn.Module | None = None,
 ) -> Trace:
-    """Run one image through a model; it is left as it was.
+    """Trace one image through a model, which is left as it was.
 
     Args:
-        model: The model.
-        input_shape: (C, H, W).
-        traced: The part of the model that takes one tensor, its modules under
-            the same names; None for the whole.
+        model: Model whose parameters are counted.
+        input_shape: (C, H, W) of the image.
+        traced: Portion of the model that takes one tensor, with its modules
+            under the same names; None for the whole model.
     """
     traced = model if traced is None else traced
     sizes: dict[str, list[Size]] = {}
@@ -68,11 +68,12 @@ def trace(
 
 @torch.no_grad()
 def run_on_meta(model: nn.Module, input_shape: Sequence[int]) -> Any:
-    """Return what a model in eval mode puts out for one image, valueless.
+    """Return the output of a model for one image, as tensors without values.
 
     Args:
-        model: Called with one tensor; left as it was.
-        input_shape: (C, H, W).
+        model: Model that takes one tensor; it runs in eval mode and is left
+            as it was.
+        input_shape: (C, H, W) of the image.
     """
     weights = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     meta = {
@@ -90,8 +91,8 @@ def _macs_by_module(
     root = type(model).__name__
     macs: dict[str, int] = {}
     for name, module in reversed(list(model.named_modules())):
-        # A module whose forward() is called directly, as mmseg does with
-        # heads, is not seen itself, but its children are.
+        # The counter does not see a module whose forward() is called
+        # directly, as mmseg does with heads, but it sees the children.
         own = sum(counts.get(join(root, name), {}).values()) // 2
         children = (
             macs[join(name, child)] for child, _ in module.named_children()
@@ -121,8 +122,8 @@ def in_mode(model: nn.Module, training: bool) -> Iterator[None]:
     """Put the model in a mode; restore every module's mode afterwards.
 
     Args:
-        model: Which modules follow it into train mode is for it to say.
-        training: Train mode, or eval mode.
+        model: Model; its ``train()`` decides which modules change their mode.
+        training: Whether to put it in train mode rather than eval mode.
     """
     modes = [(module, module.training) for module in model.modules()]
     model.train(training)

@@ -1,4 +1,4 @@
-"""What can be searched: units, the tensor axes they own, who declares them."""
+"""Search units, the tensor axes they own, and modules that declare them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ class Axis:
     """A tensor axis that has one slot per element of a search unit.
 
     Args:
-        module: The module that holds the tensor.
-        name: The attribute name of the parameter or buffer in ``module``.
-        dim: The axis.
+        module: Module that holds the tensor.
+        name: Attribute name of the parameter or buffer in ``module``.
+        dim: Dimension of the tensor.
     """
 
     module: nn.Module
@@ -25,7 +25,7 @@ class Axis:
 
     @property
     def tensor(self) -> Tensor:
-        """The parameter or buffer."""
+        """Return the parameter or buffer."""
         return getattr(self.module, self.name)
 
 
@@ -37,14 +37,15 @@ class SearchUnit:
     element here.
 
     Args:
-        alpha: The importance factors, shape (n,).
-        axes: Everything that is sliced together, ``alpha`` included.
-        kind: What its elements are, for logs and pictures: 'k3' for channels
-            of a 3x3 convolution, 'tokens', or a word of your own.
-        absorb: Folds the constant that elements leave behind, given their
-            indices, into what follows. None if they leave none.
-        shared_params: The number of parameters that no element owns, but
-            that go with the last of this unit.
+        alpha: Importance factors, shape (n,).
+        axes: All axes that are sliced together, that of ``alpha`` included.
+        kind: Kind of its elements, for logs and plots: 'k3' for channels of
+            a 3x3 convolution, 'tokens', or a word of your own.
+        absorb: Function that takes the indices of dead elements and folds
+            the constant that they leave behind into the layer that follows.
+            None if they leave none.
+        shared_params: Number of parameters that no element owns, but that
+            are removed with the last element of this unit.
     """
 
     alpha: nn.Parameter
@@ -58,7 +59,7 @@ class SearchUnit:
 
     @property
     def params(self) -> int:
-        """The number of parameters that each element owns."""
+        """Return the number of parameters that each element owns."""
         return sum(
             axis.tensor.numel() // len(self)
             for axis in self.axes
@@ -70,14 +71,14 @@ class SearchUnit:
 class Searchable(Protocol):
     """A module that declares search units of its own.
 
-    A module whose multiply-adds by Eq. (6), as printed, are not all of its
-    multiply-adds has a method ``eq6_macs`` beside ``macs``.
+    If Eq. (6), as printed, does not count all of a module's multiply-adds, the
+    module has a method ``eq6_macs`` besides ``macs``.
 
     Attributes:
-        unit_names: The names of all units that the module was built with,
-            those it has lost by now included.
-        shared_params: The number of parameters that no element owns, but
-            that go with the last one.
+        unit_names: Names of all units that the module was built with,
+            including those that it has lost.
+        shared_params: Number of parameters that no element owns, but that
+            are removed with the module's last element.
     """
 
     unit_names: tuple[str, ...]
@@ -90,9 +91,9 @@ class Searchable(Protocol):
         """Return the multiply-adds of one call.
 
         Args:
-            alive: The number of elements of every unit, by unit name; the
-                module itself may have fewer by now.
-            size: Height and width of the feature map that enters.
+            alive: Number of elements of every unit, by unit name; the module
+                itself may have fewer by now.
+            size: Height and width of the input feature map.
         """
 
     def drop_empty_(self) -> None:
@@ -100,14 +101,14 @@ class Searchable(Protocol):
 
 
 class UnitFacts(NamedTuple):
-    """A unit as the supernet has it.
+    """Facts about a unit of the supernet.
 
     Attributes:
         kind: See :class:`SearchUnit`.
-        elements: Their number.
-        params: The number of parameters that each element owns.
-        shared_params: Of those that go with its last element.
-        searchable: The name of the module that declares the unit.
+        elements: Number of elements.
+        params: Number of parameters that each element owns.
+        shared_params: Number of parameters removed with its last element.
+        searchable: Name of the module that declares the unit.
     """
 
     kind: str
@@ -119,20 +120,20 @@ class UnitFacts(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """What is priced as one: its units share what goes with the last of them.
+    """Module that is priced as a whole, as its units may share costs.
 
-    A module is a part if its class says so by ``is_part = True``, as
-    SearchingBlock does; a Searchable that is in no such module is a part of
-    its own.
+    Shared costs are saved only with the last unit. A module is a part if its
+    class sets ``is_part = True``, as SearchingBlock does; a Searchable that is
+    in no such module is a part of its own.
 
     Args:
-        module: The module. It shrinks; what it says of its widths, strides
-            and kernel sizes stays.
-        searchables: The modules in it that declare units, by their names in
-            the model.
-        units: By their names in the model.
-        sizes: Height and width of what enters each of the searchables, one
-            per call.
+        module: The module. It shrinks, but the widths, strides and kernel
+            sizes that it declares stay.
+        searchables: Modules in it that declare units, by their names in the
+            model.
+        units: Facts about its units, by their names in the model.
+        sizes: Heights and widths of the inputs of each searchable, one per
+            call.
     """
 
     module: nn.Module
@@ -143,10 +144,10 @@ class Part:
     def calls(
         self, alive: Mapping[str, int]
     ) -> Iterator[tuple[Searchable, dict[str, int], Size]]:
-        """Yield every call of a searchable: it, its counts, what enters.
+        """Yield (searchable, counts by unit, input size) for every call.
 
         Args:
-            alive: The number of elements, by the units' names in the model.
+            alive: Number of elements by unit name in the model.
         """
         for prefix, searchable in self.searchables.items():
             counts = {
@@ -160,11 +161,12 @@ class Part:
 def named_parts(
     model: nn.Module, sizes: Mapping[str, Sequence[Size]] | None = None
 ) -> dict[str, Part]:
-    """Return the parts of a model as it is now, by their modules' names.
+    """Return the parts of a model in its present size, by module name.
 
     Args:
-        model: The model.
-        sizes: See :class:`Part`, of the whole model; a trace finds them.
+        model: Model that has the parts.
+        sizes: Input sizes of all searchables in the model, as a trace finds
+            them; see :class:`Part`.
     """
     parts: dict[str, Part] = {}
     inside: str | None = None
@@ -196,12 +198,12 @@ def _part(
 
 
 def _is_searchable(module: nn.Module) -> bool:
-    # What isinstance() would find, a hundred times as fast.
+    # The same result as isinstance(), a hundred times as fast.
     return hasattr(type(module), 'search_units')
 
 
 def named_searchables(model: nn.Module) -> Iterator[tuple[str, Searchable]]:
-    """Yield (name, module) of every module that declares search units."""
+    """Yield (name, module) for every module that declares search units."""
     for name, module in model.named_modules():
         if _is_searchable(module):
             yield name, cast(Searchable, module)
@@ -210,8 +212,8 @@ def named_searchables(model: nn.Module) -> Iterator[tuple[str, Searchable]]:
 def named_search_units(model: nn.Module) -> dict[str, SearchUnit]:
     """Return all search units of a model, by '<module name>.<unit name>'.
 
-    They are recomputed at every call, never stored: a deep copy has its own,
-    and modules may be replaced under you.
+    They are recomputed at every call and never stored: a deep copy has its
+    own, and modules may be replaced at any time.
     """
     return {
         join(prefix, name): unit

@@ -1,4 +1,4 @@
-"""Figure 4: every searching block in its place, as a pie of its elements."""
+"""Fig. 4 of the paper: every searching block as a pie of its elements."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -21,19 +21,19 @@ from .style import (
 )
 
 SCALE = 0.62  # inches between two branches
-LEAST = 15.0  # degrees of a sector
+LEAST = 15.0  # smallest angle of a sector, in degrees
 MOST_FRAMES = 60
 TITLE, LEGEND = 0.8, 0.6  # room above a network, and below the last one
 
 
 class Network(NamedTuple):
-    """An architecture, and what is written above it.
+    """An architecture, and the text above its drawing.
 
     Attributes:
-        name: Of the run or file.
-        supernet: What every unit is: its part, its kind and the number of
-            its elements before the search.
-        units: {unit name: elements} after it.
+        name: Name of the run or file.
+        supernet: Facts about every unit: its part, its kind and the number
+            of its elements before the search.
+        units: {unit name: elements} after the search.
         costs: Amounts by the names of costs, as far as they are known.
     """
 
@@ -44,7 +44,7 @@ class Network(NamedTuple):
 
     @property
     def title(self) -> str:
-        """The name, and below it the cost."""
+        """Return the name and, below it, the costs."""
         costs = ', '.join(
             f'{amount_of(name, amount)} {noun_of(name)}'
             for name, amount in self.costs.items()
@@ -53,7 +53,7 @@ class Network(NamedTuple):
 
     @property
     def parts(self) -> dict[str, list[str]]:
-        """The units of every part that has some."""
+        """Return the units of every part that has some."""
         found: dict[str, list[str]] = {}
         for unit, facts in self.supernet.items():
             found.setdefault(facts['part'], []).append(unit)
@@ -67,7 +67,7 @@ def draw_architectures(networks: Sequence[Network]) -> Figure:
     drawn too, smaller, between the branches that they join.
     """
     layouts = [lay_out(network.parts) for network in networks]
-    # A page finds a block by its name, which has to be there once.
+    # A page finds a block by its name, which has to be unique in it.
     named = len(networks) == 1
     sizes = [_size(layout) for layout in layouts]
     width = max(width for width, _ in sizes)
@@ -84,12 +84,12 @@ def draw_architectures(networks: Sequence[Network]) -> Figure:
 
 
 def animate_search(record: Mapping[str, Any], name: str, out: str) -> None:
-    """Write the descent of a search as an animated GIF.
+    """Write the shrinking of a network as an animated GIF.
 
     Args:
-        record: Of the search.
-        name: Of the run.
-        out: The file to write.
+        record: Record of the search.
+        name: Name of the run.
+        out: GIF file to write.
     """
     last = len(record['history']) - 1
     step = last // MOST_FRAMES + 1
@@ -105,7 +105,7 @@ def animate_search(record: Mapping[str, Any], name: str, out: str) -> None:
         _draw(axes, networks[min(frame, len(networks) - 1)], layout)
         return []
 
-    # The end stays for a while.
+    # The last network stays for six more frames.
     animation = FuncAnimation(figure, draw, frames=len(networks) + 6)
     animation.save(out, PillowWriter(fps=3), dpi=80)
 
@@ -118,7 +118,7 @@ def network_at(record: Mapping[str, Any], index: int, name: str) -> Network:
 def network_of(
     record: Mapping[str, Any], entry: Mapping[str, Any], name: str
 ) -> Network:
-    """Return the network of an entry of a record, a shrink or a rung."""
+    """Return the network of an entry in a record, a shrink or a milestone."""
     return Network(
         f'{name}, iteration {entry["iter"]}',
         record['supernet'],
@@ -128,7 +128,7 @@ def network_of(
 
 
 def block_text(network: Network, block: str) -> str:
-    """What is left of a block, in a line."""
+    """Return one line about what is left of a block."""
     parts = []
     for unit in network.parts[block]:
         facts = network.supernet[unit]
@@ -169,7 +169,8 @@ def _draw_pie(
 ) -> Circle:
     """Draw a sector per kind of unit, clockwise from the top; return the edge.
 
-    A single element of hundreds is drawn wider than it is, to be seen.
+    A sector has at least LEAST degrees, so that a single element among
+    hundreds can be seen.
     """
     centre, radius = (place.x, place.y), place.radius
     facts = {unit: network.supernet[unit] for unit in network.parts[block]}

@@ -12,17 +12,17 @@ from ..search.record import architecture_at, by_kind
 from .style import BLUE, ORANGE, colour_of, drawn, label_of
 
 Record = Mapping[str, Any]
-# What people compare, where a framework reports something else first.
+# The metrics usually compared, of frameworks that report others first.
 COMPARED = ('mIoU', 'Overall_3D_AP40_moderate')
-MOST = 1e100  # with more, an axis overflows
-LINES = ('-', '--', '-.', ':')  # of costs
+MOST = 1e100  # larger values overflow an axis
+LINES = ('-', '--', '-.', ':')  # styles of the costs' lines
 
 
 def main_metric(records: Sequence[Record], metric: str | None = None) -> str:
-    """The metric to plot: the one that is asked for, or the usual one.
+    """Return the metric to plot: the given one, or by default the usual one.
 
     Raises:
-        ValueError: If there is none of that name; says which there are.
+        ValueError: If no metric has that name; the message lists them.
     """
     found: dict[str, None] = {}
     for record in records:
@@ -44,7 +44,7 @@ def main_metric(records: Sequence[Record], metric: str | None = None) -> str:
 
 
 def short_name(metric: str) -> str:
-    """A metric without the groups that frameworks put before it."""
+    """Return a metric's name without the groups that frameworks prepend."""
     return metric.rsplit('/', 1)[-1]
 
 
@@ -52,8 +52,8 @@ def plot_search(record: Record, metric: str | None = None) -> Figure:
     """Plot cost, metric, alive elements and rho over iterations.
 
     Args:
-        record: Of the search.
-        metric: See :func:`main_metric`.
+        record: Record of the search.
+        metric: Name of the metric; None for the usual one.
 
     Raises:
         ValueError: If there is no such metric.
@@ -69,11 +69,11 @@ def plot_search(record: Record, metric: str | None = None) -> Figure:
 def search_panels(
     record: Record, metric: str | None = None
 ) -> list[Callable[[Axes], None]]:
-    """What draws each curve of a search into axes of its own.
+    """Return functions that each draw one plot of a search into given axes.
 
     Args:
-        record: Of the search.
-        metric: See :func:`main_metric`.
+        record: Record of the search.
+        metric: Name of the metric; None for the usual one.
 
     Raises:
         ValueError: If there is no such metric.
@@ -90,9 +90,9 @@ def search_panels(
 
 
 def run_panels(record: Record) -> list[Callable[[Axes], None]]:
-    """Plot what a run tells beside its search: its loss, and its speed.
+    """Return functions that each draw the loss or the speed of a run.
 
-    None of them where its record does not know.
+    Those that the record does not have are left out.
     """
     curves = record.get('curves') or {}
     labels = dict(
@@ -123,7 +123,7 @@ def _panel(plot: Callable[..., None], record: Record, axes: Axes) -> None:
 def _steps(
     record: Record, values: Sequence[float]
 ) -> tuple[list[int], list[float]]:
-    """What holds from one shrink to the next, until the end of the run."""
+    """Return x and y of steps from shrink to shrink, to the end of the run."""
     steps = [entry['iter'] for entry in record['history']]
     return [*steps, record['max_iters']], [*values, values[-1]]
 
@@ -181,7 +181,7 @@ def annotate(
     offset: tuple[float, float],
     **style: Any,
 ) -> None:
-    """Write a small text beside a point, ``offset`` in points away."""
+    """Write small text beside a point, at an offset in typographic points."""
     axes.annotate(
         drawn(text),
         point,
@@ -214,7 +214,7 @@ def _plot_alive(axes: Axes, record: Record) -> None:
 def _plot_rho(axes: Axes, record: Record) -> None:
     values = [entry['rho'] for entry in record['history']]
     steps = [entry['iter'] for entry in record['history']]
-    end = max(record['end'], steps[-1])  # of the penalty
+    end = max(record['end'], steps[-1])  # end of the penalty
     axes.step(
         [*steps, end], [*values, values[-1]], where='post', color='#404040'
     )

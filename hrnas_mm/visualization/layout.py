@@ -1,10 +1,10 @@
-"""Where the searching blocks of a network are drawn: as in Fig. 3 and 4."""
+"""Places of the searching blocks in a drawing, as in Figs. 3 and 4."""
 
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-# Distances are in units of the distance of two branches.
+# Distances are in units of the distance between two branches.
 FUSION, STEP, ROW_LENGTH = 1.5, 0.75, 12
 LARGE, SMALL = 0.3, 0.14  # radius of a block in a branch, and between two
 
@@ -18,7 +18,7 @@ _NECK = re.compile(r'(?:.*\.)?(?P<kind>widen|down)\.(?P<index>\d+)$')
 
 
 class Place(NamedTuple):
-    """Of a block: its centre, y downwards, and its radius."""
+    """Centre (x, y) of a block, y pointing down, and its radius."""
 
     x: float
     y: float
@@ -32,8 +32,8 @@ class Layout(NamedTuple):
     """A drawing without its pies.
 
     Attributes:
-        places: Of the blocks.
-        lines: What connects them.
+        places: Places of the blocks, by name.
+        lines: Lines that connect the blocks.
     """
 
     places: dict[str, Place]
@@ -43,8 +43,8 @@ class Layout(NamedTuple):
 def lay_out(blocks: Iterable[str]) -> Layout:
     """Place blocks by their names.
 
-    Those of a supernet and its neck are where the paper has them; those of
-    any other network are in one chain.
+    Those of a supernet and its neck are placed as in the paper; those of any
+    other network form one chain, in rows.
     """
     blocks = list(blocks)
     found = {name: match for name in blocks if (match := _STAGE.match(name))}
@@ -95,7 +95,7 @@ def _place_stage(
 
 
 def _grows(blocks: dict[str, re.Match]) -> bool:
-    """Whether a branch is new that has no blocks of its own."""
+    """Return whether there is a new branch without blocks of its own."""
     rows = {int(m['branch']) for m in blocks.values() if m['branch']}
     fused = {int(m['target']) for m in blocks.values() if m['target']}
     return any(m['grow'] for m in blocks.values()) and rows <= fused
@@ -115,7 +115,7 @@ def _place_on(
 def _place_rest(
     layout: Layout, names: list[str], rows: range, end: float
 ) -> None:
-    """Place what comes after the stages: a neck, or the joined branches."""
+    """Place the blocks after the stages: a neck, or the joined branches."""
     widened, joined = end + 1, end + 2
     x, ends = end, [(end, float(y)) for y in rows]
     for name in names:

@@ -1,4 +1,4 @@
-"""One page for a run: what was searched, how, and what came out."""
+"""The report of a run: what was searched, how, and with which results."""
 
 import base64
 import io
@@ -26,12 +26,12 @@ from .architecture import (
 )
 from .curves import main_metric, run_panels, search_panels, short_name
 
-_METADATA = ('Creator', 'Date', 'Format', 'Type')  # of an SVG, left out
+_METADATA = ('Creator', 'Date', 'Format', 'Type')  # left out of an SVG
 TEMPLATE = Path(__file__).with_name('page.html.j2')
 
 
 class Number(NamedTuple):
-    """One of the figures at the top of the page."""
+    """A number, with its label, at the top of the page."""
 
     value: str
     label: str
@@ -41,8 +41,8 @@ def write_report(page: str, work_dir: str) -> None:
     """Write a self-contained HTML page about a search.
 
     Args:
-        page: The file.
-        work_dir: Of the run; has its record and ``searched``.
+        page: HTML file to write.
+        work_dir: Folder of the run, with its record and ``searched``.
 
     Raises:
         ValueError: If the work_dir has no search.
@@ -61,7 +61,7 @@ def write_report(page: str, work_dir: str) -> None:
     blocks = {
         f'block:{block}': block_text(network, block) for block in network.parts
     }
-    # What stands in a page may not end the script that it stands in.
+    # Text in the page is escaped: it must not end the script that it is in.
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     environment.filters['breakable'] = _breakable
     html = environment.from_string(TEMPLATE.read_text()).render(
@@ -88,7 +88,7 @@ def write_report(page: str, work_dir: str) -> None:
 
 
 def _breakable(name: str) -> Markup:
-    """Let a long name break behind its signs, not inside its words."""
+    """Make a long name break after punctuation, not inside its words."""
     parts = re.split(r'(?<=[_\-/.])', name)
     return Markup('<wbr>').join(parts)
 
@@ -123,7 +123,7 @@ def _numbers(record: Mapping[str, Any]) -> list[Number]:
 
 
 def _pictures(folder: str) -> list[str]:
-    """Return the pictures in a folder, as they stand in a page."""
+    """Return the JPEG pictures in a folder, in base64."""
     return [
         base64.b64encode(path.read_bytes()).decode()
         for path in sorted(Path(folder).glob('*.jpg'))
@@ -131,7 +131,7 @@ def _pictures(folder: str) -> list[str]:
 
 
 def _short_path(path: str) -> str:
-    """Write a path from here, if that is where it begins."""
+    """Return a path relative to the current folder, if it is inside that."""
     relative = osp.relpath(path)
     return path if relative.startswith('..') else relative
 
@@ -148,7 +148,7 @@ def _alone(plot: Callable[[Axes], None]) -> Figure:
 
 
 def _svg(figure: Figure) -> str:
-    """The figure as an element of a page, scaled by its width."""
+    """Return a figure as an SVG element whose width the page determines."""
     settings: Any = {'svg.fonttype': 'none', 'svg.hashsalt': 'hrnas_mm'}
     file = io.StringIO()
     with matplotlib.rc_context(settings):

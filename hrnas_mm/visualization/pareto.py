@@ -1,4 +1,4 @@
-"""Metric against cost: several searches, and the networks on their way."""
+"""Metric against cost, for several searches and their milestones."""
 
 from collections.abc import Mapping
 
@@ -27,9 +27,9 @@ def plot_pareto(
     """Plot a metric against the cost: a line per run, a point per network.
 
     Args:
-        records: Of searches, by the name of the run.
-        metric: See :func:`main_metric`.
-        cost: The name of a cost; None for what the first run counted.
+        records: Records of searches, by the name of the run.
+        metric: Name of the metric; None for the usual one.
+        cost: Name of the cost; None for the target's cost in the first run.
 
     Raises:
         ValueError: If there is no such metric or cost, or no network that has
@@ -80,7 +80,7 @@ def plot_pareto(
 def pareto_points(
     record: Record, metric: str, cost: str
 ) -> list[tuple[float, float, str]]:
-    """Cost, metric and name of a run's networks, the cheapest first."""
+    """Return cost, metric and name of a run's networks, cheapest first."""
     networks = list(record['rungs'])
     last = record['history'][-1]
     for evaluation in record['evaluations'][-1:]:

@@ -1,4 +1,4 @@
-"""Colours that colour-blind readers can tell apart, and names."""
+"""Colours that colour-blind readers can tell apart, and labels."""
 
 # Source: Okabe and Ito, Color Universal Design, 2008.
 COLOURS = dict(
@@ -16,20 +16,20 @@ BLUE, ORANGE = '#0072B2', '#D55E00'
 
 
 def colour_of(kind: str) -> str:
-    """The colour of a kind of unit: k3, k5, ..., tokens."""
+    """Return the colour of a kind of unit: k3, k5, ..., tokens."""
     return COLOURS.get(kind, OTHER)
 
 
 def label_of(kind: str) -> str:
-    """Write k3 as 3x3."""
+    """Return the label of a kind of unit: 3x3 for k3."""
     size = kind[1:]
     return f'{size}x{size}' if size.isdigit() else kind
 
 
 def drawn(text: str) -> str:
-    """Return a name as matplotlib draws it as it is.
+    """Return a text in the form that matplotlib draws literally.
 
-    Dollars would begin a formula, and what is no text in UTF-8, as in names
-    of files, has no letters.
+    A dollar sign would begin a formula, and characters that are not valid in
+    UTF-8, such as in names of files, have no glyphs.
     """
     return text.encode(errors='replace').decode().replace('$', r'\$')

@@ -89,7 +89,7 @@ def test_missing_folder(tmp_path, path):
     [
         ('mmpose::x.py', 'mmpose', "'hrnas_mm.pose.' && pip .* mmpose=="),
         ('mmpretrain::x.py', 'mmpretrain', r"'hrnas_mm\[cls\]'"),
-        ('mmdet::x.py', 'mmdet', 'pip install mmdet=='),
+        ('mmdet::x.py', 'mmdet', r'hrnas_mm\[det\]'),
         ('scope', 'mmdet3d', r"'hrnas_mm\[det3d\]'"),
         ('base', 'mmseg', r"'hrnas_mm\[seg\]'"),
     ],

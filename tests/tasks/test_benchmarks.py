@@ -117,6 +117,20 @@ BENCHMARKS = dict(
         hook=1,
         target=0.3,
     ),
+    # No benchmark of the paper.
+    boxes=Benchmark(
+        'mmdet/fcos_hrnas-demo_1xb8-12e_coco-person-192x256.py',
+        'coco',
+        (
+            'model.neck.in_channels=12,24',
+            'model.neck.start_level=0',
+            'model.bbox_head.strides=4,8,16',
+        ),
+        by_epoch=True,
+        metric='coco/bbox_mAP',
+        hook=2,
+        target=0.3,
+    ),
     # Not a benchmark of its own: Transformers in somebody else's network.
     mobilenet=Benchmark(
         'mmpretrain/mobilenet-v2-transformer_8xb32_in1k.py',
@@ -301,6 +315,15 @@ def use_mmdet3d(data, config, checkpoint):
     points = next(data.glob('training/velodyne_reduced/*.bin'))
     result, _ = inference_detector(model, str(points))
     assert result.pred_instances_3d.bboxes_3d.tensor.shape[1] == 7
+
+
+def use_mmdet(data, config, checkpoint):
+    from mmdet.apis import inference_detector, init_detector
+
+    model = init_detector(config, checkpoint, device='cpu')
+    image = str(next(data.glob('val2017/*.jpg')))
+    result = inference_detector(model, image)
+    assert result.pred_instances.bboxes.shape[1] == 4
 
 
 def use_mmpretrain(data, config, checkpoint):

@@ -1,4 +1,4 @@
-"""Small, learnable, generated data in the layouts of five benchmarks."""
+"""Small, learnable, generated data sets in the layouts of five benchmarks."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,9 +13,9 @@ class Layout(NamedTuple):
     """How a benchmark's data is made.
 
     Attributes:
-        make: ``make(out, {split: count}, (width, height), seed)``.
+        make: Function ``make(out, {split: count}, (width, height), seed)``.
         train, val: Default numbers of images or frames.
-        size: Default width and height; None where they are fixed.
+        size: Default width and height in pixels; None where they are fixed.
     """
 
     make: Callable[..., None]

@@ -1,15 +1,15 @@
-"""What pictures and their labels are painted on."""
+"""The canvas on which images and their labels are painted."""
 
 import cv2
 import numpy as np
 
 
 class Canvas:
-    """An image and its labels, all 0, painted together.
+    """An image and its label map, painted together; both begin as 0.
 
     Args:
-        height, width: In pixels.
-        rng: Draws everything that varies.
+        height, width: Size in pixels.
+        rng: Random generator for everything that varies.
     """
 
     def __init__(
@@ -20,7 +20,7 @@ class Canvas:
         self.label = np.zeros((height, width), np.uint8)
 
     def colour(self, base: tuple[int, int, int], spread: int = 25):
-        """A BGR colour around ``base``."""
+        """Return a random BGR colour around ``base``."""
         drawn = np.array(base) + self.rng.integers(-spread, spread + 1, 3)
         return tuple(int(v) for v in drawn.clip(0, 255))
 
@@ -41,7 +41,10 @@ class Canvas:
         cv2.circle(self.label, centre, radius, label, -1)
 
     def photograph(self) -> np.ndarray:
-        """Light, blur and noise: colour alone does not tell a class."""
+        """Return the image with random light, blur and noise.
+
+        So colour alone does not tell a class.
+        """
         rng = self.rng
         image = self.image.astype(np.float32)
         image *= rng.uniform(0.6, 1.2)

@@ -1,4 +1,4 @@
-"""People of sticks, in the layout of COCO's keypoints."""
+"""Stick figures of people, in the layout of COCO's keypoints."""
 
 import json
 import os
@@ -46,7 +46,7 @@ DETECTIONS = 'COCO_val2017_detections_AP_H_56_person.json'
 def make_coco(
     out: str, counts: dict, size: tuple[int, int], seed: int
 ) -> None:
-    """Write images, person_keypoints and detector boxes of the val split."""
+    """Write images, keypoints, instances and detector boxes for val."""
     rng = np.random.default_rng(seed)
     os.makedirs(osp.join(out, 'annotations'), exist_ok=True)
     os.makedirs(osp.join(out, 'person_detection_results'), exist_ok=True)
@@ -54,8 +54,9 @@ def make_coco(
         folder = osp.join(out, f'{split}2017')
         os.makedirs(folder, exist_ok=True)
         content = _split(folder, count, size, rng)
-        name = f'person_keypoints_{split}2017.json'
-        _dump(osp.join(out, 'annotations', name), content)
+        for kind in ('person_keypoints', 'instances'):
+            name = f'{kind}_{split}2017.json'
+            _dump(osp.join(out, 'annotations', name), content)
         if split == 'val':
             _dump(
                 osp.join(out, 'person_detection_results', DETECTIONS),
@@ -98,7 +99,7 @@ def _split(folder: str, count: int, size, rng) -> dict[str, Any]:
 
 
 def _annotation(person: np.ndarray, size) -> dict[str, Any]:
-    """COCO's entry of a person, whose joints outside are not labelled."""
+    """Return COCO's entry of a person; joints outside are not labelled."""
     inside = (person >= 0).all(1) & (person < size).all(1)
     keypoints = np.zeros((len(person), 3))
     keypoints[inside, :2] = person[inside]
@@ -119,7 +120,10 @@ def _annotation(person: np.ndarray, size) -> dict[str, Any]:
 
 
 def _detections(content: dict, size, rng) -> list[dict]:
-    """What a good detector finds: jittered boxes, and a few that are wrong."""
+    """Return what a good detector finds: jittered boxes, and some wrong ones.
+
+    Each image has one wrong box, with a low score.
+    """
     found = []
     for annotation in content['annotations']:
         x, y, w, h = annotation['bbox']
@@ -156,7 +160,7 @@ def people_scene(width: int, height: int, rng: np.random.Generator):
 
 
 def pose(x: float, height: int, rng: np.random.Generator) -> np.ndarray:
-    """The joints (17, 2) of a person who stands around ``x``."""
+    """Return the joints (17, 2) of a person who stands around ``x``."""
     tall = height * rng.uniform(0.55, 0.95)
     top = height * rng.uniform(0.02, 0.98) - tall / 2
     top = np.clip(top, 0, height - tall * 0.9)
@@ -183,7 +187,7 @@ def pose(x: float, height: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _limb(angle: float, length: float) -> np.ndarray:
-    """From one joint to the next; at 0 it hangs down."""
+    """Return the vector from a joint to the next; angle 0 points down."""
     return length * np.array((np.sin(angle), np.cos(angle)))
 
 

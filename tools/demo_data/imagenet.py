@@ -29,7 +29,8 @@ def make_imagenet(
 ) -> None:
     """Write {train,val}/<class>/*.JPEG and meta/{train,val}.txt.
 
-    With fewer than its 1000 folders mmpretrain's ImageNet needs the latter.
+    mmpretrain's ImageNet needs the files in meta if there are fewer than its
+    1000 folders.
     """
     rng = np.random.default_rng(seed)
     os.makedirs(osp.join(out, 'meta'), exist_ok=True)
@@ -50,10 +51,10 @@ def make_imagenet(
 def shape_scene(
     label: int, width: int, height: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """A BGR image of one shape on clutter.
+    """Return a BGR image of one shape on clutter.
 
     A class is one of five shapes, filled or as an outline; colour, size,
-    place and tilt tell nothing.
+    place and tilt do not depend on it.
     """
     canvas = Canvas(height, width, rng)
     canvas.image[:] = canvas.colour((128, 128, 128), 60)
@@ -76,7 +77,7 @@ def shape_scene(
 
 
 def outline(shape: str, tilt: float) -> np.ndarray:
-    """The corners (x, y) of a shape inside the unit circle."""
+    """Return the corners (x, y) of a shape inside the unit circle."""
     corners = dict(triangle=3, square=4, star=10, bar=4, disc=40)[shape]
     turns = np.arange(corners) * 2 * np.pi / corners
     if shape == 'bar':

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-# Length, width, height in metres; typical sizes, as anchors have them.
+# Length, width, height in metres; typical sizes, as used for anchors.
 SIZES = dict(
     Car=(3.9, 1.6, 1.56),
     Pedestrian=(0.8, 0.6, 1.73),
@@ -19,7 +19,7 @@ SIZES = dict(
 COLOURS = dict(
     Car=(200, 120, 60), Pedestrian=(60, 60, 220), Cyclist=(60, 200, 60)
 )
-GROUND = -1.73  # below the lidar
+GROUND = -1.73  # height relative to the lidar, in metres
 IMAGE = (1242, 375)
 CAMERA = np.array(
     [
@@ -43,19 +43,22 @@ class Box(NamedTuple):
     yaw: float
 
     def to_world(self, points: np.ndarray) -> np.ndarray:
-        """From the box's own axes, origin at its bottom, to the lidar's."""
+        """Transform points from the box's axes to those of the lidar.
+
+        The origin of the box's axes is the centre of its bottom.
+        """
         c, s = np.cos(self.yaw), np.sin(self.yaw)
         turned = points @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
         return turned + (self.x, self.y, GROUND)
 
     def corners(self) -> np.ndarray:
-        """The eight corners, (8, 3)."""
+        """Return the eight corners, (8, 3)."""
         signs = np.array(np.meshgrid((-1, 1), (-1, 1), (0, 2))).reshape(3, 8)
         return self.to_world(signs.T * self.size / 2)
 
 
 def make_kitti(out: str, counts: dict, size: None, seed: int) -> None:
-    """Write the raw frames, then what mmdet3d's create_data makes of them."""
+    """Write the raw frames, and run mmdet3d's create_data on them."""
     if find_spec('mmdet3d') is None:
         sys.exit(
             "kitti needs mmdet3d: pip install 'hrnas_mm[det3d]' && "
@@ -117,7 +120,7 @@ def _write_frame(folder: str, name: str, rng: np.random.Generator) -> None:
     with open(paths['calib'], 'w') as file:
         file.write(_calibration())
     if folder.endswith('testing'):
-        return  # KITTI keeps those labels
+        return  # KITTI does not publish those labels
     with open(paths['label_2'], 'w') as file:
         file.writelines(map(_label, boxes))
         file.write('DontCare -1 -1 -10 0 0 20 20 -1 -1 -1 ')
@@ -125,7 +128,7 @@ def _write_frame(folder: str, name: str, rng: np.random.Generator) -> None:
 
 
 def scene(rng: np.random.Generator) -> list[Box]:
-    """Objects that the camera sees, none in another."""
+    """Return objects that the camera sees and that do not overlap."""
     boxes: list[Box] = []
     for name in rng.permutation(['Car'] * 4 + ['Pedestrian', 'Cyclist'] * 2):
         far = rng.uniform(6, 28)
@@ -138,7 +141,7 @@ def scene(rng: np.random.Generator) -> list[Box]:
 
 
 def points(boxes: list[Box], rng: np.random.Generator) -> np.ndarray:
-    """Points (N, 4) of the ground and of the sides that the lidar sees."""
+    """Return points (N, 4) of the ground and of sides that the lidar sees."""
     far = 6 / rng.uniform(0.1, 1, 12000)
     side = far * rng.uniform(-0.9, 0.9, len(far))
     ground = np.stack([far, side, np.full_like(far, GROUND)], 1)
@@ -154,7 +157,7 @@ def points(boxes: list[Box], rng: np.random.Generator) -> np.ndarray:
 
 
 def _surface(box: Box, rng: np.random.Generator) -> np.ndarray:
-    """Points on the sides that face the lidar, fewer with the distance."""
+    """Return points on sides that face the lidar, fewer with the distance."""
     length, width, height = box.size
     found = []
     for axis, sign in ((0, 1), (0, -1), (1, 1), (1, -1)):
@@ -177,7 +180,7 @@ def _surface(box: Box, rng: np.random.Generator) -> np.ndarray:
 
 
 def _project(box: Box) -> np.ndarray:
-    """The box's corners in the picture, (8, 2)."""
+    """Return the box's corners in pixels of the image, (8, 2)."""
     corners = np.concatenate([box.corners(), np.ones((8, 1))], 1)
     camera = np.concatenate([corners @ TO_CAMERA.T, np.ones((8, 1))], 1)
     image = camera @ CAMERA.T
@@ -210,7 +213,10 @@ def _picture(boxes: list[Box]) -> np.ndarray:
 
 
 def _calibration() -> str:
-    """All cameras are the left colour one; nothing is turned."""
+    """Return calibration for four equal cameras, without any rotations.
+
+    All of them are KITTI's left colour camera.
+    """
     rows = {f'P{i}': CAMERA for i in range(4)}
     rows['R0_rect'] = np.eye(3)
     rows['Tr_velo_to_cam'] = TO_CAMERA

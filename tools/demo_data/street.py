@@ -10,7 +10,7 @@ from .canvas import Canvas
 
 ROAD, SIDEWALK, BUILDING, POLE, SIGN = 0, 1, 2, 5, 7
 VEGETATION, SKY, PERSON, CAR = 8, 10, 11, 13
-# The same things in ADE20K, where 0 is none of its 150 classes.
+# The same classes in ADE20K, where 0 is none of its 150 classes.
 ADE20K = {
     ROAD: 7,
     SIDEWALK: 12,

@@ -1,11 +1,11 @@
-"""What can be wrong in the arguments of a supernet."""
+"""Checks of the arguments of a supernet."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 
 def check_stem(channels: Sequence[int], strides: Sequence[int]) -> None:
-    """Raise ValueError unless there is one stride, 1 or 2, per conv."""
+    """Raise ValueError unless each convolution has one stride, 1 or 2."""
     if not channels or len(channels) != len(strides):
         raise ValueError(
             'stem_channels and stem_strides must have the same '
@@ -17,7 +17,11 @@ def check_stem(channels: Sequence[int], strides: Sequence[int]) -> None:
 
 
 def check_stages(stages: Sequence[Mapping[str, Any]]) -> None:
-    """Raise ValueError unless branches match and grow by at most one."""
+    """Raise ValueError unless the stages are complete and fit together.
+
+    Each stage needs a depth and a width for every branch, and as many
+    branches as the stage before it or one more.
+    """
     if not stages:
         raise ValueError('stages must not be empty')
     before = 1
@@ -53,7 +57,7 @@ def check_outputs(
     multi_branch: bool,
     branches: int,
 ) -> tuple[int, ...]:
-    """Return the branches to put out, or raise ValueError."""
+    """Return the indices of the branches to return, or raise ValueError."""
     if not multi_branch:
         if out_indices is not None or not multiscale_output:
             raise ValueError(
@@ -89,7 +93,7 @@ def check_outputs(
 
 
 def check_frozen(frozen_stages: int, num_stages: int) -> None:
-    """Raise ValueError unless so many stages can be frozen."""
+    """Raise ValueError unless that many stages can be frozen."""
     if not -1 <= frozen_stages <= num_stages:
         raise ValueError(
             f'frozen_stages must be -1 to {num_stages}, got {frozen_stages}'

@@ -34,47 +34,51 @@ STAGES = (
 
 @register_in(MODELS)
 class HRNASSupernet(BaseModule):
-    """HR-NAS' supernet: searched, resumed, retrained and deployed as one.
+    """HR-NAS' supernet, to be searched, resumed, retrained and deployed.
 
     Source: HR-NAS, Sec. 3.2 and 4.1. With the default stages it has 60
     searching blocks, 61 with ``fuse_channels``.
 
     Args:
-        in_channels: Of the input.
-        stem_channels: Of the 3x3 convolutions at the start.
-        stem_strides: Theirs; (2, 2) starts at 1/4 of the input size.
-        stages: One ``dict(num_blocks=..., num_channels=...)`` each, both
+        in_channels: Channels of the input.
+        stem_channels: Output channels of the 3x3 convolutions of the stem.
+        stem_strides: Strides of these convolutions; with (2, 2) the first
+            branch has 1/4 of the input size.
+        stages: One ``dict(num_blocks=..., num_channels=...)`` per stage, both
             lists with one entry per branch, highest resolution first.
-        kernel_sizes: Of the MixConv paths, odd.
-        expand_ratio: r, mid channels of a path per input channel.
-        num_tokens: Tokens of each block's Transformer; 0 for none.
-        token_size: s, tokens are s * s pixels.
-        transformer: More arguments of
+        kernel_sizes: Odd kernel sizes of the MixConv paths.
+        expand_ratio: Ratio r of a path's mid channels to input channels.
+        num_tokens: Number of tokens of each block's Transformer; 0 for none.
+        token_size: Side s of the tokens, which are s * s pixels.
+        transformer: Further arguments of
             :class:`~hrnas_mm.modules.LightweightTransformer`.
-        out_indices: Branches of the last stage to return, ascending; None
-            for all. What only the others need is not built.
-        multi_branch: False for a chain: each stage is its branch of the lowest
-            resolution alone, made from that of the stage before (Table 6).
-        fuse_channels: Return one map instead: all branches resized to the
-            highest resolution, concatenated and put through one more
-            searching block with so many output channels.
-        arch: A searched architecture: ``{unit name: count}``, a JSON file or
-            a checkpoint.
+        out_indices: Indices of the branches of the last stage to return,
+            ascending; None for all. What only the others need is not built.
+        multi_branch: Whether branches run in parallel. False gives a chain:
+            each stage is only its branch of the lowest resolution, made from
+            that of the stage before (Table 6).
+        fuse_channels: If given, one map is returned: all branches are resized
+            to the highest resolution, concatenated and passed through one
+            more searching block with this number of output channels.
+        arch: Searched architecture: ``{unit name: count}``, a JSON file or a
+            checkpoint.
         extra: HRNet's description of its stages, in place of ``stages``. The
-            branches get the widths of its stage4, the depth stays HR-NAS';
-            weights of an HRNet that come with it are not loaded.
-        conv_cfg: None or Conv2d; here because HRNet has it.
-        norm_cfg: BN or SyncBN.
-        with_cp: Recompute the blocks' activations in the backward pass.
-        norm_eval: Keep normalisation in eval mode while training.
-        frozen_stages: Freeze the stem (0) and so many stages; -1 for none.
-        zero_init_residual: Start with blocks that are their shortcuts.
-        multiscale_output: False for the first branch alone.
-        pretrained: Deprecated in favour of ``init_cfg``.
+            branches get the widths of its stage4, the depth stays that of
+            HR-NAS; weights of an HRNet that come with it are not loaded.
+        conv_cfg: None or Conv2d; accepted because HRNet has this argument.
+        norm_cfg: Config of the batch norms, BN or SyncBN.
+        with_cp: Whether to recompute the blocks' activations in the backward
+            pass.
+        norm_eval: Whether batch norms stay in eval mode during training.
+        frozen_stages: Number of stages to freeze in addition to the stem; 0
+            for the stem only, -1 to freeze nothing.
+        zero_init_residual: Whether each block starts as its shortcut.
+        multiscale_output: Whether to return all branches, or the first only.
+        pretrained: Path of weights; deprecated in favour of ``init_cfg``.
 
     Shape:
         (B, in_channels, H, W) -> tuple of (B, C_i, H_i, W_i), or of one
-        (B, fuse_channels, H_0, W_0); ceil(H / 4) and so on, any H and W
+        (B, fuse_channels, H_0, W_0); H_0 = ceil(H / 4) and so on, any H and W
 
     Raises:
         ValueError: If an argument, or a combination of them, is wrong.
@@ -169,7 +173,7 @@ class HRNASSupernet(BaseModule):
                 f'{x.shape[1]} channels'
             )
         if x.device.type == 'cpu':
-            # Faster there, 1.5 times and more; the function is the same.
+            # At least 1.5 times as fast on a CPU; the function is the same.
             x = x.contiguous(memory_format=torch.channels_last)
         branches = {0: self.stem(x)}
         for stage in self.stages:
@@ -182,7 +186,11 @@ class HRNASSupernet(BaseModule):
         return (self.fuse(torch.cat(joined, dim=1)),)
 
     def train(self, mode: bool = True) -> 'HRNASSupernet':
-        """As usual, but frozen stages and ``norm_eval`` stay in eval mode."""
+        """Set the mode.
+
+        Frozen stages stay in eval mode, and with ``norm_eval`` all batch
+        norms do.
+        """
         super().train(mode)
         if mode:
             self._freeze()
@@ -200,7 +208,7 @@ class HRNASSupernet(BaseModule):
 
 
 def zero_residuals_(model: nn.Module) -> None:
-    """Let every searching block start as its shortcut."""
+    """Make every searching block start as its shortcut."""
     for module in model.modules():
         if isinstance(module, SearchingBlock):
             for part in (module.mixconv, module.transformer):

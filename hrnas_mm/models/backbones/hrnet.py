@@ -1,4 +1,4 @@
-"""HRNet's arguments, for configs in which only ``type`` is replaced."""
+"""HRNet's arguments, for HRNet configs in which only ``type`` is replaced."""
 
 import logging
 import os.path as osp
@@ -11,15 +11,16 @@ Stages = Sequence[Mapping[str, Any]]
 
 
 def stages_of_hrnet(extra: Mapping[str, Any], stages: Stages) -> Stages:
-    """Give the branches the widths that HRNet's ``extra`` says.
+    """Return the stages with the widths from HRNet's ``extra``.
 
     Args:
-        extra: ``stage4.num_channels`` has one width per branch.
-        stages: Have the depth, and the one branch of the first stage, which
-            is another thing in HRNet: it stays as wide as it is.
+        extra: HRNet's ``extra``; its ``stage4.num_channels`` has one width per
+            branch.
+        stages: Stages that set the depth. The one branch of the first stage
+            keeps its width, as HRNet's first stage is something else.
 
     Raises:
-        ValueError: If there are not as many branches.
+        ValueError: If the numbers of branches differ.
     """
     branches = len(stages[-1]['num_channels'])
     widths = tuple(extra.get('stage4', {}).get('num_channels', ()))
@@ -39,9 +40,9 @@ def stages_of_hrnet(extra: Mapping[str, Any], stages: Stages) -> Stages:
 
 
 def weights_of_hrnet(init_cfg: Any) -> Any:
-    """Leave out the weights that come with an HRNet's ``extra``.
+    """Drop the weights of an HRNet that come with its ``extra``.
 
-    A file on this machine is kept: it may be a supernet's.
+    A local file is kept, because it may hold weights of a supernet.
     """
     if not isinstance(init_cfg, Mapping) or init_cfg['type'] != 'Pretrained':
         return init_cfg
@@ -58,7 +59,7 @@ def weights_of_hrnet(init_cfg: Any) -> Any:
 
 
 def check_conv_cfg(conv_cfg: Mapping[str, Any] | None) -> None:
-    """Raise ValueError unless convolutions are what can be shrunk."""
+    """Raise ValueError unless the convolutions can be shrunk."""
     if conv_cfg is not None and conv_cfg.get('type') not in ('Conv2d', 'Conv'):
         raise ValueError(
             f'conv_cfg must be None or Conv2d, got {dict(conv_cfg)}: only '

@@ -1,4 +1,4 @@
-"""The stages of a supernet: fusion, then branches side by side."""
+"""The stages of a supernet: fusion, then parallel branches."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ class Stage(nn.Module):
     """A fusion module and the parallel module after it.
 
     Args:
-        outputs: The branches to put out; the others are not built.
+        outputs: Indices of the branches to return; the others are not built.
         reach: See :class:`~hrnas_mm.modules.FusionModule`.
 
     Shape:
@@ -63,11 +63,11 @@ def build_stages(
     block: Block,
     act_layer: ActLayer,
 ) -> nn.ModuleList:
-    """All stages, without the branches that lead to no output.
+    """Build all stages, without the branches that no output depends on.
 
     Args:
-        channels: Of the stem.
-        out_indices: The branches that the last stage puts out.
+        channels: Output channels of the stem.
+        out_indices: Indices of the branches that the last stage returns.
         reach: See :class:`~hrnas_mm.modules.FusionModule`.
     """
     widths = [(channels,), *(stage['num_channels'] for stage in stages)]

@@ -1,4 +1,4 @@
-"""The plug-and-play Transformer inside other people's networks, Table 8."""
+"""The plug-and-play Transformer inside other backbones, Table 8."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,20 +27,22 @@ def with_transformers(
 ) -> nn.Module:
     """Add a LightweightTransformer to every block of a backbone.
 
-    block(x) becomes block(x) + Transformer(x). The backbone stays what it is,
-    with the names of its weights, so that pre-trained ones load; the tokens
+    block(x) becomes block(x) + Transformer(x). The backbone keeps its class
+    and the names of its weights, so that pre-trained ones load; the tokens
     are search units.
 
     Source: HR-NAS, Sec. 4.3 and Table 8.
 
     Args:
-        backbone: Config of any backbone, MobileNetV2 or ShuffleNetV2 say.
-        block: The class name of its blocks; they map one tensor to one.
+        backbone: Config of any backbone, for example MobileNetV2 or
+            ShuffleNetV2.
+        block: Class name of its blocks, which map one tensor to one tensor.
         num_tokens, token_size, transformer: See
             :class:`~hrnas_mm.models.HRNASSupernet`.
-        norm_cfg: Of the Transformers; BN or SyncBN.
+        norm_cfg: Config of the Transformers' batch norms, BN or SyncBN.
         arch: See :class:`~hrnas_mm.models.HRNASSupernet`.
-        pretrained: Weights of the backbone, where ``init_cfg`` gives none.
+        pretrained: Path of weights of the backbone, used if it has no
+            ``init_cfg``.
 
     Raises:
         ValueError: If the backbone has no such block.
@@ -75,7 +77,7 @@ def _add(block: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> Tensor:
 
 
 def _sizes(model: nn.Module, blocks: list[nn.Module]) -> list[dict[str, Any]]:
-    """Channels and stride of each block, as a small image shows them."""
+    """Find the channels and the stride of each block with a small image."""
     found: dict[nn.Module, dict[str, Any]] = {}
 
     def record(

@@ -1,4 +1,4 @@
-"""All branches joined for classification, searchable like the backbone."""
+"""A neck that joins all branches for classification and can be searched."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,16 +22,16 @@ from ..blocks import (
 class HRNASFuseScales(BaseModule):
     """HR-NAS' neck for classification, in place of HRNet's HRFuseScales.
 
-    A searching block widens each branch; from the highest resolution down, a
-    stride-2 block brings the sum so far to the next branch, which is added;
-    a 1x1 convolution ends it.
+    A searching block widens each branch. From the highest resolution down, a
+    stride-2 block brings the sum so far to the resolution of the next branch,
+    which is added to it. A 1x1 convolution comes last.
 
-    Source: HR-NAS' released code; the paper leaves it open.
+    Source: HR-NAS' released code; the paper does not specify it.
 
     Args:
-        in_channels: Of the branches, highest resolution first.
-        mid_channels: What they are widened to, one each.
-        out_channels: Of the last convolution.
+        in_channels: Channels of the branches, highest resolution first.
+        mid_channels: Channels of the widened branches, one entry per branch.
+        out_channels: Output channels of the last convolution.
         kernel_sizes, expand_ratio, num_tokens, token_size, transformer,
             arch, norm_cfg, act_cfg, with_cp: See
             :class:`~hrnas_mm.models.HRNASSupernet`.
@@ -41,7 +41,7 @@ class HRNASFuseScales(BaseModule):
         of the lowest resolution
 
     Raises:
-        ValueError: If there is not one of ``mid_channels`` per branch.
+        ValueError: If ``mid_channels`` does not have one entry per branch.
     """
 
     def __init__(

@@ -88,7 +88,7 @@ train_dataloader = dict(
     batch_sampler=dict(type='AspectRatioBatchSampler'),
     dataset=dict(
         **dataset,
-        ann_file='annotations/person_keypoints_train2017.json',
+        ann_file='annotations/instances_train2017.json',
         data_prefix=dict(img='train2017/'),
         filter_cfg=dict(filter_empty_gt=True),
         pipeline=train_pipeline,
@@ -101,7 +101,7 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         **dataset,
-        ann_file='annotations/person_keypoints_val2017.json',
+        ann_file='annotations/instances_val2017.json',
         data_prefix=dict(img='val2017/'),
         test_mode=True,
         pipeline=test_pipeline,
@@ -110,7 +110,7 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(
     type='CocoMetric',
-    ann_file=data_root + 'annotations/person_keypoints_val2017.json',
+    ann_file=data_root + 'annotations/instances_val2017.json',
     metric='bbox',
 )
 test_evaluator = val_evaluator
@@ -124,11 +124,11 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=50, by_epoch=False),
     dict(type='CosineAnnealingLR', eta_min=1e-5, begin=50, by_epoch=False),
 ]
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=24, val_interval=6)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=12, val_interval=3)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(
-    logger=dict(interval=10), checkpoint=dict(interval=6, max_keep_ckpts=2)
+    logger=dict(interval=10), checkpoint=dict(interval=3, max_keep_ckpts=2)
 )
 custom_hooks = [
     dict(type='SyncBuffersHook'),
