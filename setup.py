@@ -61,8 +61,15 @@ setup(
     extras_require={
         task.replace('/', '-'): requirements(task)
         for task in (
-            'seg', 'det', 'pose', 'det3d', 'cls', 'deploy',
-            'onedl/seg', 'onedl/det', 'onedl/cls',
+            'seg',
+            'det',
+            'pose',
+            'det3d',
+            'cls',
+            'deploy',
+            'onedl/seg',
+            'onedl/det',
+            'onedl/cls',
         )
     },  # fmt: skip
 )

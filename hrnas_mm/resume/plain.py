@@ -3,7 +3,8 @@
 torch >= 2.6 loads with ``weights_only=True``, but mmengine pickles
 HistoryBuffer objects, and then cannot load its own checkpoints.
 
-Upstream: open-mmlab/mmengine#1655. Can be removed when mmengine saves plain types.
+Upstream: open-mmlab/mmengine#1655. Can be removed when mmengine saves plain
+types.
 """
 
 import logging
