@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from kitti import CLASSES, frames
 
 from hrnas_mm.compat_mmdet3d import (
     mend_mmdet3d_,
@@ -70,50 +71,12 @@ def special_pairs():
     return boxes, queries
 
 
-def frame(rng, scores):
-    """One frame of KITTI's annotations: cars, a pedestrian, a cyclist."""
-    names = np.array(['Car', 'Car', 'Pedestrian', 'Cyclist', 'Car'])
-    count = len(names)
-    left = rng.uniform(0, 900, (count, 2)) * [1, 0.2]
-    where = rng.uniform([-10, 1, 8], [10, 2, 40], (count, 3))
-    sizes = np.array([[3.9, 1.5, 1.6]] * 2 + [[0.8, 1.7, 0.6]])
-    sizes = np.concatenate([sizes, [[1.8, 1.7, 0.6]], [[3.9, 1.5, 1.6]]])
-    annotation = dict(
-        name=names,
-        truncated=np.zeros(count),
-        occluded=np.zeros(count, int),
-        alpha=rng.uniform(-3, 3, count),
-        bbox=np.concatenate([left, left + rng.uniform(45, 90, (count, 2))], 1),
-        dimensions=sizes,
-        location=where,
-        rotation_y=rng.uniform(-3, 3, count),
-        difficulty=np.zeros(count, int),
-    )
-    return annotation | (
-        dict(score=rng.uniform(0, 1, count)) if scores else {}
-    )
-
-
-def frames(rng):
-    truth = [frame(rng, scores=False) for _ in range(4)]
-    found = []
-    for annotation in truth:
-        guess = {k: np.copy(v) for k, v in annotation.items()}
-        for key, spread in (('location', 0.1), ('rotation_y', 0.1)):
-            guess[key] += rng.normal(0, spread, guess[key].shape)
-        guess['bbox'] += rng.normal(0, 2, guess['bbox'].shape)
-        wrong = frame(rng, scores=True)
-        guess['score'] = rng.uniform(0, 1, len(guess['name']))
-        found.append({k: np.concatenate([guess[k], wrong[k]]) for k in guess})
-    return truth, found
-
-
 @pytest.fixture(scope='module')
 def case(tmp_path_factory):
     """The inputs, and what the simulated GPU makes of them."""
     rng = np.random.default_rng(0)
     pairs = [(random_boxes(rng, 9), random_boxes(rng, 7)), special_pairs()]
-    inputs = (pairs, frames(rng), ['Pedestrian', 'Cyclist', 'Car'])
+    inputs = (pairs, frames(rng), CLASSES)
     folder = tmp_path_factory.mktemp('simulator')
     (folder / 'in.pkl').write_bytes(pickle.dumps(inputs))
     subprocess.run(

@@ -29,7 +29,8 @@ PLAIN_LOOP = CONFIGS.pop('shrink.py')
 
 def test_its_configs_are_found():
     assert set(CONFIGS) == {
-        'my_config.py', 'pose.py', 'detection.py', 'lidar.py', 'mobilenet.py',
+        'search.py', 'my_config.py', 'pose.py', 'detection.py', 'lidar.py',
+        'mobilenet.py',
     }  # fmt: skip
 
 

@@ -3,8 +3,9 @@
     python tools/benchmark.py CONFIG[:CHECKPOINT] ... --shape 512 1024
 
 Models take turns, so that a machine that slows down slows all of them down.
-Only the dense part is timed, without preprocessing and post-processing.
-Other people's configs work too: mmseg::ddrnet/ddrnet_23-slim_....py.
+Only the dense part (backbone, neck and head) is timed, without preprocessing
+and post-processing. Configs of the frameworks work too, for example
+mmseg::ddrnet/ddrnet_23-slim_....py.
 """
 
 import argparse
@@ -78,19 +79,31 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        'models', nargs='+', metavar='CONFIG[:CHECKPOINT]', help='to compare'
+        'models',
+        nargs='+',
+        metavar='CONFIG[:CHECKPOINT]',
+        help='configs to compare, each with or without a checkpoint',
     )
     add_shape_argument(parser)
-    parser.add_argument('--batch', type=int, default=1, help='images')
-    parser.add_argument('--rounds', type=int, default=20, help='timed turns')
+    parser.add_argument(
+        '--batch', type=int, default=1, help='number of images per batch'
+    )
+    parser.add_argument(
+        '--rounds', type=int, default=20, help='number of timed turns'
+    )
     parser.add_argument(
         '--backends',
         nargs='+',
         choices=list(BACKENDS),
         default=['eager', 'channels_last', 'onnxruntime'],
-        help='default: all but compile, which takes minutes to begin',
+        help='backends to time; default: all except compile, which takes '
+        'minutes to start',
     )
-    parser.add_argument('--threads', type=int, help="default: torch's")
+    parser.add_argument(
+        '--threads',
+        type=int,
+        help='number of CPU threads; default: that of torch',
+    )
     parser.add_argument(
         '--device', default='cuda' if torch.cuda.is_available() else 'cpu'
     )

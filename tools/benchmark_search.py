@@ -2,9 +2,10 @@
 
     python tools/benchmark_search.py CONFIG --shape 512 1024
 
-Trains the model of the config on random images, and times the training steps
-and what the hook does in an iteration without a shrink: the penalty as a loss
-with its gradient, the penalty as a proximal step, and the checks.
+Trains the model of the config on random images. Times the training steps and
+what ProgressiveShrinkHook does in an iteration without a shrink: the
+penalty as a loss with its gradient, the penalty as a proximal step, and the
+checks.
 """
 
 import argparse
@@ -39,8 +40,12 @@ def parse_args() -> argparse.Namespace:
     )
     add_config_arguments(parser)
     add_shape_argument(parser)
-    parser.add_argument('--batch', type=int, default=1, help='images')
-    parser.add_argument('--rounds', type=int, default=5, help='timed steps')
+    parser.add_argument(
+        '--batch', type=int, default=1, help='number of images per batch'
+    )
+    parser.add_argument(
+        '--rounds', type=int, default=5, help='number of timed steps'
+    )
     parser.add_argument(
         '--device', default='cuda' if torch.cuda.is_available() else 'cpu'
     )

@@ -3,9 +3,10 @@
     python tools/convert_official.py CONFIG checkpoint.json architecture.json
     python tools/convert_official.py CONFIG weights.pth model.pth
 
-CONFIG is a config of ours with the supernet that the network was searched in.
-The list of blocks in the authors' checkpoint.json becomes an architecture for
-``arch=...``; their weights become a checkpoint that CONFIG loads as it is.
+CONFIG is a config of this project with the supernet that the network was
+searched in. The list of blocks in the authors' checkpoint.json becomes an
+architecture for ``arch=...``; their weights become a checkpoint that CONFIG
+loads as it is.
 """
 
 import argparse
@@ -45,8 +46,13 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_config_arguments(parser)
-    parser.add_argument('source', help='checkpoint.json, or weights')
-    parser.add_argument('out', help='the .json or .pth to write')
+    parser.add_argument(
+        'source',
+        help="the authors' checkpoint.json, or a file of their weights",
+    )
+    parser.add_argument(
+        'out', help='architecture (.json) or checkpoint (.pth) to write'
+    )
     add_shape_argument(parser)
     add_force(parser)
     return parser.parse_args()

@@ -3,7 +3,7 @@
     python tools/export_architecture.py CHECKPOINT OUT.json
     backbone=dict(type='HRNASSupernet', arch='OUT.json', ...)
 
-A checkpoint of a search contains its architecture, whichever weights it has.
+A checkpoint of a search contains its architecture, whichever weights it holds.
 For any other checkpoint, for example of a retrained network, give the config
 with ``--config``.
 """
@@ -32,10 +32,15 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('checkpoint', help='of a run, or its model.pth')
-    parser.add_argument('out', help='the JSON file to write')
     parser.add_argument(
-        '--config', help='for a checkpoint that does not say it itself'
+        'checkpoint',
+        help='checkpoint of a run, or the model.pth of a searched network',
+    )
+    parser.add_argument('out', help='JSON file to write')
+    parser.add_argument(
+        '--config',
+        help='config of the network, for a checkpoint that does not contain '
+        'its architecture',
     )
     add_force(parser)
     return parser.parse_args()

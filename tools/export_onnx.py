@@ -2,10 +2,10 @@
 
     python tools/export_onnx.py CONFIG CHECKPOINT OUT.onnx --shape 512 1024
 
-Of a detector only the dense part is exported; for PointPillars this is the
-part from the pseudo-image to the outputs of the heads. The input is an image
-as normalised by the data_preprocessor; the outputs are the heads' maps or
-scores, before any post-processing.
+Of a detector, only the dense part (backbone, neck and head) is exported; for
+PointPillars, this is the part from the pseudo-image to the outputs of the
+heads. The input is an image as normalised by the data_preprocessor. The
+outputs are the maps or scores of the heads, before any post-processing.
 """
 
 import argparse
@@ -36,17 +36,22 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_config_arguments(parser)
-    parser.add_argument('checkpoint', help='weights, of a shrunk network say')
-    parser.add_argument('out', help='the ONNX file to write')
+    parser.add_argument(
+        'checkpoint',
+        help='checkpoint to load, for example of a shrunk network',
+    )
+    parser.add_argument('out', help='ONNX file to write')
     add_shape_argument(parser)
     parser.add_argument(
-        '--dynamic-batch', action='store_true', help='any batch size'
+        '--dynamic-batch',
+        action='store_true',
+        help='export a file that accepts any batch size',
     )
     parser.add_argument(
         '--opset',
         type=int,
         default=OPSETS[0],
-        help=f'{OPSETS[0]} (default) to {OPSETS[-1]}',
+        help=f'opset of ONNX, {OPSETS[0]} (default) to {OPSETS[-1]}',
     )
     add_force(parser)
     return parser.parse_args()

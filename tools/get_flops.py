@@ -1,4 +1,4 @@
-"""Count multiply-adds and parameters, stage by stage."""
+"""Count the multiply-adds and parameters of a model, stage by stage."""
 
 import argparse
 import json
@@ -30,10 +30,14 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)
     parser.add_argument(
-        'checkpoint', nargs='?', help='weights, of a shrunk network say'
+        'checkpoint',
+        nargs='?',
+        help='checkpoint to load, for example of a shrunk network',
     )
     add_shape_argument(parser)
-    parser.add_argument('--json', action='store_true', help='print JSON')
+    parser.add_argument(
+        '--json', action='store_true', help='print JSON instead of a table'
+    )
     return parser.parse_args()
 
 

@@ -1,10 +1,11 @@
 """Write a small generated data set in the layout of a benchmark.
 
-Configs of the benchmark run on it if only ``data_root`` is replaced.
+The configs of the benchmark run on it if their ``data_root`` is replaced.
 
-cityscapes, ade20k: street scenes; coco: stick figures, with keypoints and
-detector boxes; kitti: lidar points of cars, pedestrians and cyclists;
-imagenet: shapes of ten classes.
+cityscapes, ade20k: street scenes with label maps
+coco: stick figures with keypoints and detector boxes
+kitti: lidar points of cars, pedestrians and cyclists
+imagenet: shapes of ten classes
 """
 
 import argparse
@@ -19,9 +20,15 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('layout', choices=list(LAYOUTS))
-    parser.add_argument('out', help='the data_root to write')
-    parser.add_argument('--train', type=int, help='images or frames')
-    parser.add_argument('--val', type=int, help='images or frames')
+    parser.add_argument(
+        'out', help='folder to write, the data_root of configs'
+    )
+    parser.add_argument(
+        '--train', type=int, help='number of training images or frames'
+    )
+    parser.add_argument(
+        '--val', type=int, help='number of validation images or frames'
+    )
     parser.add_argument(
         '--size', type=int, nargs=2, metavar=('WIDTH', 'HEIGHT')
     )

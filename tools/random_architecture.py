@@ -1,6 +1,6 @@
 """Draw a random network within a budget, as a baseline to train (Table 2).
 
-Writes a config of that network, without a search:
+Writes a config that trains this network without a search:
 
     python tools/random_architecture.py CONFIG OUT.py --target 0.1 --seed 0
     python tools/train.py OUT.py
@@ -15,7 +15,9 @@ from hrnas_mm.search import random_architecture
 def main() -> None:
     """Draw the network, write its config, and print what it costs."""
     parser = baseline_parser(__doc__)
-    parser.add_argument('--seed', type=int, default=0, help='of the draw')
+    parser.add_argument(
+        '--seed', type=int, default=0, help='seed of the random architecture'
+    )
     args = parser.parse_args()
     draw = partial(random_architecture, seed=args.seed)
     write_baseline(args, f'random-{args.seed}', draw)

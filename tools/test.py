@@ -1,6 +1,6 @@
 """Evaluate a checkpoint with a config of any supported framework.
 
-These are mmseg, mmpose, mmdet, mmdet3d and mmpretrain.
+The supported frameworks are mmseg, mmpose, mmdet, mmdet3d and mmpretrain.
 """
 
 import argparse
@@ -15,8 +15,12 @@ def parse_args() -> argparse.Namespace:
     """Read the command line; the arguments are those of the frameworks."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_runner_arguments(parser)
-    parser.add_argument('checkpoint', help='checkpoint, shrunk or not')
-    parser.add_argument('--work-dir', help='where logs and metrics go')
+    parser.add_argument(
+        'checkpoint', help='checkpoint to evaluate, of a shrunk network or not'
+    )
+    parser.add_argument(
+        '--work-dir', help='folder to which logs and metrics are written'
+    )
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args

@@ -1,6 +1,6 @@
 """Train or search with a config of any supported framework.
 
-These are mmseg, mmpose, mmdet, mmdet3d and mmpretrain.
+The supported frameworks are mmseg, mmpose, mmdet, mmdet3d and mmpretrain.
 """
 
 import argparse
@@ -20,7 +20,9 @@ def parse_args() -> argparse.Namespace:
     """Read the command line; the arguments are those of the frameworks."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_runner_arguments(parser)
-    parser.add_argument('--work-dir', help='where logs and models go')
+    parser.add_argument(
+        '--work-dir', help='folder to which logs and models are written'
+    )
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -29,15 +31,19 @@ def parse_args() -> argparse.Namespace:
         'in the work dir',
     )
     parser.add_argument(
-        '--amp', action='store_true', help='automatic mixed precision'
+        '--amp',
+        action='store_true',
+        help='train with automatic mixed precision',
     )
     parser.add_argument(
-        '--no-validate', action='store_true', help='do not evaluate'
+        '--no-validate',
+        action='store_true',
+        help='do not evaluate during training',
     )
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help='scale the learning rate with the batch size',
+        help='scale the learning rate in proportion to the total batch size',
     )
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))

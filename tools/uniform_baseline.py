@@ -1,6 +1,6 @@
 """Shrink a supernet to a budget by a uniform width multiplier, as a baseline.
 
-Writes a config of that network, without a search:
+Writes a config that trains this network without a search:
 
     python tools/uniform_baseline.py CONFIG OUT.py --target 0.1
     python tools/train.py OUT.py

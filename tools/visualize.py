@@ -1,11 +1,12 @@
 """Draw searches: architectures, curves, metric against cost, reports.
 
-architecture: Fig. 4 of the paper, every searching block as a pie. The source
-is the work_dir of a search, an architecture.json or a checkpoint; several
-networks are drawn one below the other. With an output that ends in .gif, the
+architecture: Fig. 4 of the paper, with every searching block as a pie. The
+source is the work_dir of a search, an architecture.json or a checkpoint;
+several networks are drawn one below the other. If the output ends in .gif, the
 picture is an animation of one search, from its work_dir.
 
-search: cost, metric, alive elements and rho over iterations.
+search: cost, metric, alive elements (channels and tokens) and rho, the
+coefficient of the penalty, over the iterations.
 
 pareto: metric against cost, for several runs and their milestones.
 
@@ -47,12 +48,17 @@ def parse_args() -> argparse.Namespace:
             'architecture',
             'source',
             True,
-            'the blocks as pies, Fig. 4; of a work_dir as an animation, if '
-            'the picture is a .gif',
+            'draw every searching block as a pie, Fig. 4 of the paper; from '
+            'a work_dir, an output that ends in .gif is an animation',
         ),
-        ('search', 'work_dir', False, 'the descent over iterations'),
-        ('pareto', 'work_dir', True, 'metric against cost, several runs'),
-        ('report', 'work_dir', False, 'the page of a run once more'),
+        (
+            'search',
+            'work_dir',
+            False,
+            'plot cost, metric, alive elements and rho over the iterations',
+        ),
+        ('pareto', 'work_dir', True, 'plot metric against cost, several runs'),
+        ('report', 'work_dir', False, 'write the report of a run again'),
     ):
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument(
@@ -60,7 +66,7 @@ def parse_args() -> argparse.Namespace:
             nargs='+' if several else 1,
             help='work_dir of a search'
             + (
-                ', architecture.json or checkpoint of one'
+                ', or its architecture.json, or one of its checkpoints'
                 if argument == 'source'
                 else ''
             ),
@@ -68,14 +74,20 @@ def parse_args() -> argparse.Namespace:
         suffix = 'html' if name == 'report' else 'png'
         command.add_argument(
             '--out',
-            help=f'default: {name}.{suffix} in the work_dir, or here for '
-            'several or a file',
+            help=f'file to write; default: {name}.{suffix}, in the work_dir '
+            'if exactly one is given, otherwise in the current folder',
         )
         if name in ('search', 'pareto'):
-            command.add_argument('--metric', help='default: mIoU, AP, ...')
+            command.add_argument(
+                '--metric',
+                help='metric to plot; default: the main one of the task '
+                '(mIoU, AP, ...)',
+            )
         if name == 'pareto':
             command.add_argument(
-                '--cost', help='macs, params, ...; default: as the target'
+                '--cost',
+                help='cost to plot (macs, params, ...); default: that of the '
+                'target',
             )
         command.set_defaults(suffix=suffix)
         add_force(command)

@@ -1,6 +1,7 @@
-# Averaged models, for custom_hooks.
+# EMAHooks that average the weights, for custom_hooks.
 #
-# The released decay 0.9999 is capped by (1 + t) / (10 + t).
+# In the released code, the decay is 0.9999, but at most (1 + t) / (10 + t) at
+# iteration t.
 ema = dict(
     type='EMAHook',
     ema_type='MomentumAnnealingEMA',

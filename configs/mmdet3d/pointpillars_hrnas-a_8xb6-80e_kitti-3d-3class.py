@@ -1,13 +1,14 @@
 # The paper's search on KITTI (Table 5), to the budget of HR-NAS-A: 3.22 G
 # multiply-adds of the 2D network on the pseudo-image of 496x432, heads
-# included. In the paper: 2.13 M parameters, 69.74 AP of moderate cars.
+# included. The paper reports 2.13 M parameters and 69.74 AP of moderate cars.
 #
 #   tools/dist_train.sh configs/mmdet3d/pointpillars_hrnas-a_8xb6-80e_kitti-3d-3class.py 8
 #
-# The released code has no detection; what we chose: one stride-2 convolution
-# in the stem, so that the supernet's first branch is the 248x216 grid of the
-# anchors, and all branches joined there into 90 channels, as for
-# segmentation, in place of SECOND and SECONDFPN.
+# The released code contains no detection, so the network is a choice of this
+# project. One stride-2 convolution in the stem gives the supernet's first
+# branch the resolution of the anchors, a grid of 248x216. There, all branches
+# are joined into 90 channels, as for segmentation, in place of SECOND and
+# SECONDFPN.
 _base_ = (
     'mmdet3d::pointpillars/pointpillars_hv_secfpn_8xb6-160e_kitti-3d-3class.py'
 )
@@ -25,7 +26,7 @@ model = dict(
     bbox_head=dict(in_channels=90, feat_channels=90),
 )
 train_pipeline = _base_.train_pipeline
-train_pipeline[2].use_ground_plane = False  # they are not part of KITTI
+train_pipeline[2].use_ground_plane = False  # not part of KITTI
 train_dataloader = dict(
     dataset=dict(times=1, dataset=dict(pipeline=train_pipeline))
 )

@@ -1,5 +1,5 @@
-# As hrnas-a, to the budget of HR-NAS-B (Table 5): 15.65 G multiply-adds. In the
-# paper: 4.74 M parameters, 78.49 AP of moderate cars.
+# Like hrnas-a, but to the budget of HR-NAS-B (Table 5): 15.65 G multiply-adds.
+# The paper reports 4.74 M parameters and 78.49 AP of moderate cars.
 #
 #   tools/dist_train.sh configs/mmdet3d/pointpillars_hrnas-b_8xb6-80e_kitti-3d-3class.py 8
 _base_ = 'pointpillars_hrnas-a_8xb6-80e_kitti-3d-3class.py'

@@ -1,5 +1,5 @@
-# The demo of 3D detection: a search on generated lidar frames, minutes on two
-# CPU cores. A small supernet, up to 30 m.
+# The demo of 3D detection: a search on generated lidar frames that takes
+# minutes on two CPU cores. The supernet is small, and the range is up to 30 m.
 #
 #   make demo-det3d
 _base_ = [
@@ -50,7 +50,7 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'kitti_infos_val.pkl')
 test_evaluator = val_evaluator
-epochs = 12  # 2 to learn, 6 to shrink, 4 on the fixed network
+epochs = 12  # 2 without shrinking, 6 with it, 4 fixed
 param_scheduler = dict(total_steps=epochs)
 train_cfg = dict(max_epochs=epochs, val_interval=4)
 default_hooks = dict(

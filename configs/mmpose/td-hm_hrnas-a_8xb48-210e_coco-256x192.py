@@ -1,7 +1,7 @@
 # The paper's search on COCO keypoints (Table 4), to the budget of HR-NAS-A:
-# 0.25 G of the supernet's 6.3 G multiply-adds, of which 5.80 G are
-# convolutions. In the paper, with a fixed rho of 1e-6: 1.7 M parameters, 67.7
-# AP with detector boxes.
+# 0.25 G multiply-adds. The supernet has 6.3 G, 5.80 G of them in convolutions.
+# The paper reports 1.7 M parameters and 67.7 AP with detector boxes, with a
+# fixed rho of 1e-6.
 #
 #   tools/dist_train.sh configs/mmpose/td-hm_hrnas-a_8xb48-210e_coco-256x192.py 8
 _base_ = [
@@ -18,7 +18,7 @@ model = dict(
         fuse_channels=90,
         norm_cfg=dict(type='SyncBN', momentum=0.1, eps=1e-5),
     ),
-    # The released loss halves the squared error.
+    # As in the released code, where the loss is half of the squared error.
     head=dict(in_channels=90, loss=dict(loss_weight=0.5)),
 )
 train_dataloader = dict(batch_size=48)
@@ -31,8 +31,8 @@ auto_scale_lr = dict(base_batch_size=384)
 custom_hooks = [
     dict(type='SyncBuffersHook'),
     _base_.ema,
-    # The released code shrinks every 30 epochs; for a target that is too
-    # seldom: 4 shrinks from the supernet to 4 % of it.
+    # The released code shrinks every 30 epochs. This is too rare for a search
+    # to a target: 4 shrinks would have to lead from the supernet to 4 % of it.
     dict(
         type='ProgressiveShrinkHook',
         target='0.25G',

@@ -1,6 +1,6 @@
 # The paper's search on COCO keypoints (Table 4), to the budget of HR-NAS-A at
-# 384x288: 0.35 G of the supernet's 13.5 G multiply-adds. In the paper: 1.1 M
-# parameters, 65.7 AP with detector boxes.
+# 384x288: 0.35 G multiply-adds. The supernet has 13.5 G. The paper reports
+# 1.1 M parameters and 65.7 AP with detector boxes.
 #
 #   tools/dist_train.sh configs/mmpose/td-hm_hrnas-a_8xb48-210e_coco-384x288.py 8
 _base_ = 'td-hm_hrnas-a_8xb48-210e_coco-256x192.py'

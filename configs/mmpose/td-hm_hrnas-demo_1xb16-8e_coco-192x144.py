@@ -1,4 +1,5 @@
-# The demo of keypoints: a search on generated people, minutes on two CPU cores.
+# The demo of keypoints: a search on generated people that takes minutes on two
+# CPU cores.
 #
 #   make demo-pose
 _base_ = [
@@ -14,7 +15,8 @@ model = dict(
         **_base_.small,
         fuse_channels=32,
     ),
-    # From scratch in minutes: a few pixels of every heatmap have to count.
+    # A short run from scratch needs a large loss weight, because only a few
+    # pixels of every heatmap differ from 0.
     head=dict(in_channels=32, loss=dict(loss_weight=500.0), decoder=codec),
     test_cfg=dict(flip_test=False),
 )

@@ -1,7 +1,7 @@
-# The paper's search on ImageNet (Table 1), to the budget of HR-NAS-A: 267 M of
-# the supernet's 2.95 G multiply-adds at 224x224, of which 2.42 G are
-# convolutions. In the paper, with a fixed rho of 1.8e-4: 5.5 M parameters, 75.7
-# top-1.
+# The paper's search on ImageNet (Table 1), to the budget of HR-NAS-A: 267 M
+# multiply-adds at 224x224. The supernet has 2.95 G, 2.42 G of them in
+# convolutions. The paper reports 5.5 M parameters and 75.7 top-1, with a fixed
+# rho of 1.8e-4.
 #
 #   tools/dist_train.sh configs/mmpretrain/hrnas-a_8xb64-350e_in1k.py 8
 _base_ = [
@@ -14,7 +14,7 @@ data_root = 'data/imagenet'
 iters_per_epoch = 2503  # 1281167 images / 512
 optim_wrapper = dict(
     type='OptimWrapper',
-    # 0.016 at batch 256, here 512.
+    # The learning rate is 0.016 at batch 256; the batch is 512 here.
     optimizer=dict(
         type='RMSprop',
         lr=0.032,

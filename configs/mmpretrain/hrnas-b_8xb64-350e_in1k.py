@@ -1,5 +1,5 @@
-# As hrnas-a, to the budget of HR-NAS-B (Table 1): 325 M multiply-adds. In the
-# paper: 6.4 M parameters, 76.5 top-1.
+# Like hrnas-a, but to the budget of HR-NAS-B (Table 1): 325 M multiply-adds.
+# The paper reports 6.4 M parameters and 76.5 top-1.
 #
 #   tools/dist_train.sh configs/mmpretrain/hrnas-b_8xb64-350e_in1k.py 8
 _base_ = 'hrnas-a_8xb64-350e_in1k.py'

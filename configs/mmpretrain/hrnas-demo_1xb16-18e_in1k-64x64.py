@@ -1,5 +1,5 @@
-# The demo of classification: a search on generated shapes of ten classes,
-# minutes on two CPU cores.
+# The demo of classification: a search on generated shapes of ten classes
+# that takes minutes on two CPU cores.
 #
 #   make demo-cls
 _base_ = [
@@ -56,7 +56,7 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=30, by_epoch=False),
     dict(type='CosineAnnealingLR', eta_min=1e-5, begin=30, by_epoch=False),
 ]
-# 4 epochs to learn, 9 to shrink, 5 on the fixed network.
+# 4 epochs without shrinking, 9 with it, 5 on the fixed network.
 train_cfg = dict(max_epochs=18, val_interval=3)
 default_hooks = dict(
     logger=dict(interval=10), checkpoint=dict(interval=3, max_keep_ckpts=2)

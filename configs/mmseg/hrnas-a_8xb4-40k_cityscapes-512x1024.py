@@ -1,6 +1,6 @@
 # The paper's search on Cityscapes (Table 2), to the budget of HR-NAS-A: 1.91 G
-# of the supernet's 62.3 G multiply-adds, of which 61.8 G are convolutions. In
-# the paper, with a fixed rho of 1.4e-4: 74.26 mIoU.
+# multiply-adds. The supernet has 62.3 G, 61.8 G of them in convolutions. The
+# paper reports 74.26 mIoU, with a fixed rho of 1.4e-4.
 #
 #   tools/dist_train.sh configs/mmseg/hrnas-a_8xb4-40k_cityscapes-512x1024.py 8
 _base_ = [

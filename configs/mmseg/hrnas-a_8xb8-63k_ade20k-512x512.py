@@ -1,6 +1,6 @@
-# The paper's search on ADE20K (Table 3), to the budget of HR-NAS-A: 1.42 G of
-# the supernet's 36.6 G multiply-adds, of which 36.1 G are convolutions. In the
-# paper, with a fixed rho of 1.4e-4: 2.49 M parameters, 33.22 mIoU.
+# The paper's search on ADE20K (Table 3), to the budget of HR-NAS-A: 1.42 G
+# multiply-adds. The supernet has 36.6 G, 36.1 G of them in convolutions. The
+# paper reports 2.49 M parameters and 33.22 mIoU, with a fixed rho of 1.4e-4.
 #
 #   tools/dist_train.sh configs/mmseg/hrnas-a_8xb8-63k_ade20k-512x512.py 8
 _base_ = [
@@ -32,8 +32,8 @@ default_hooks = dict(checkpoint=dict(interval=25 * iters_per_epoch))
 auto_scale_lr = dict(base_batch_size=64)
 custom_hooks = [
     _base_.ema,
-    # The released code shrinks every 25 epochs; for a target that is too
-    # seldom: 5 shrinks from the supernet to 4 % of it.
+    # The released code shrinks every 25 epochs. This is too rare for a search
+    # to a target: 5 shrinks would have to lead from the supernet to 4 % of it.
     dict(
         type='ProgressiveShrinkHook',
         target='1.42G',

@@ -1,5 +1,5 @@
-# A search on CamVid that a CPU does in less than an hour: from 0.92 G
-# multiply-adds at 192x256 to a tenth of that.
+# A search on CamVid that takes less than an hour on a CPU. It leads from
+# 0.92 G multiply-adds at 192x256 to a tenth of that.
 #
 #   python tools/train.py configs/mmseg/hrnas_1xb8-1200_camvid-192x256.py
 _base_ = [
@@ -28,7 +28,7 @@ model = dict(
         in_channels=48,
         channels=48,
         num_classes=11,
-        # As mmseg's DDRNet does: small objects are few pixels of many.
+        # OHEM as in mmseg's DDRNet, because small objects have few pixels.
         sampler=dict(type='OHEMPixelSampler', thresh=0.9, min_kept=20000),
     ),
 )
@@ -40,7 +40,7 @@ custom_hooks = [
         gamma=9,
         update_buffers=True,
     ),
-    # 150 iterations to learn, 450 to shrink, 600 on the fixed network.
+    # 150 iterations without shrinking, 450 with it, 600 on the fixed network.
     dict(
         type='ProgressiveShrinkHook',
         target=0.1,

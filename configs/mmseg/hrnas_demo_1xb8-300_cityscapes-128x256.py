@@ -1,4 +1,5 @@
-# The demo: a search on generated street scenes, minutes on two CPU cores.
+# The demo of segmentation: a search on generated street scenes that takes
+# minutes on two CPU cores.
 #
 #   make demo
 _base_ = [
@@ -26,7 +27,7 @@ model = dict(
     decode_head=dict(in_channels=24, channels=24),
 )
 
-# 20 iterations to learn, 200 to shrink, 80 on the fixed network.
+# 20 iterations without shrinking, 200 with it, 80 on the fixed network.
 max_iters = 300
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=20, by_epoch=False),

@@ -12,6 +12,7 @@ import own_data
 import pytest
 import torch
 from command_line import checked, finish, start
+from kitti import compile_metric
 
 from hrnas_mm.starter import find
 
@@ -38,9 +39,20 @@ def make_smaller(path):
     path.write_text(text.replace('num_tokens=16', 'num_tokens=2'))
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize(
+    'kind',
+    [
+        pytest.param(kind, marks=pytest.mark.xdist_group('kitti'))
+        if kind == 'lidar_boxes'
+        else kind
+        for kind in KINDS
+    ],
+)
 def test_new_search(tmp_path, kind):
-    pytest.importorskip(KINDS[kind])
+    # Once for all processes that are forked from this one.
+    pytest.importorskip(f'{KINDS[kind]}.apis')
+    if kind == 'lidar_boxes':
+        compile_metric()
     getattr(own_data, kind)(tmp_path / 'data')
     size = ('--size', 64, 64)
     printed = checked(

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from command_line import checked
+from kitti import compile_metric
 from mmengine.registry import DefaultScope
 
 from hrnas_mm.engine import tables
@@ -207,6 +208,8 @@ def search(tmp_path_factory):
 def run_search(tmp_path_factory, benchmark):
     # Once for all processes that are forked from this one.
     import_module(benchmark.config.split('/')[0] + '.apis')
+    if benchmark.layout == 'kitti':
+        compile_metric()
     data = tmp_path_factory.mktemp('data')
     work_dir = tmp_path_factory.mktemp(benchmark.layout)
     checked(

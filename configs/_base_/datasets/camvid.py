@@ -1,4 +1,4 @@
-# CamVid with the 11 classes of the SegNet tutorial; 255 is ignored.
+# CamVid with the 11 classes of the SegNet tutorial; the label 255 is ignored.
 dataset_type = 'BaseSegDataset'
 data_root = 'data/camvid/'
 data_help = (

@@ -1,5 +1,5 @@
-# The paper's classification network: the supernet, all branches brought
-# together at 1/32, and a linear classifier.
+# The paper's classification network: the supernet, a neck that joins all
+# branches at 1/32 of the input resolution, and a linear classifier.
 custom_imports = dict(imports=['hrnas_mm'])
 norm_cfg = dict(type='SyncBN', momentum=0.01, eps=1e-3)
 model = dict(

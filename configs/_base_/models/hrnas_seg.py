@@ -1,7 +1,9 @@
-# The paper's segmentation network: the supernet, all branches joined at 1/4
-# and put through one more searching block, then a 1x1 classifier.
+# The paper's segmentation network: the supernet, whose branches are joined at
+# 1/4 of the input resolution and passed through one more searching block, and
+# a 1x1 classifier.
 custom_imports = dict(imports=['hrnas_mm'])
 norm_cfg = dict(type='SyncBN', momentum=0.01, eps=1e-3)
+channels = 90  # of the joined map: a third of all branches' 270
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(
@@ -12,12 +14,14 @@ model = dict(
         pad_val=0,
         seg_pad_val=255,
     ),
-    backbone=dict(type='HRNASSupernet', fuse_channels=90, norm_cfg=norm_cfg),
+    backbone=dict(
+        type='HRNASSupernet', fuse_channels=channels, norm_cfg=norm_cfg
+    ),
     decode_head=dict(
         type='FCNHead',
-        in_channels=90,
+        in_channels=channels,
         in_index=0,
-        channels=90,
+        channels=channels,
         num_convs=0,
         concat_input=False,
         dropout_ratio=0,

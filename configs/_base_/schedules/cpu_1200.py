@@ -1,9 +1,11 @@
-# A recipe for two CPU cores: 1200 iterations from scratch, poly decay.
+# A recipe for two CPU cores: 1200 iterations from scratch, with
+# polynomial decay of the learning rate.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=4e-3, weight_decay=1e-4),
-    # So few iterations: importance factors get a learning rate of 0.008, and
-    # one without use is gone after about 125 iterations of full penalty.
+    # Because the run is short, importance factors get a learning rate of
+    # 0.008. A useless element is then gone after about 125 iterations of the
+    # full penalty.
     paramwise_cfg=dict(
         custom_keys={
             'depthwise.norm.weight': dict(lr_mult=2),

@@ -1,11 +1,12 @@
-# HR-NAS' schedule for Cityscapes: 430 epochs of 93 iterations, batch 32.
+# The schedule of HR-NAS for Cityscapes: 430 epochs of 93 iterations, batch 32.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(
         type='AdamW',
         lr=0.04,
-        # The large eps matters: with 1e-8 the penalty alone would move a
-        # channel eight times as fast, and this learning rate collapses.
+        # The large eps matters: with 1e-8, the penalty alone would move an
+        # importance factor eight times as fast, and training with this
+        # learning rate collapses.
         eps=1e-3,
         weight_decay=1e-5,
     ),
