@@ -5,6 +5,7 @@ from pathlib import Path
 import mmengine.config.config
 import pytest
 import torch
+import yapf.yapflib.yapf_api
 
 from hrnas_mm.engine import results
 
@@ -28,11 +29,13 @@ def shared_data():
 def _unformatted_configs():
     """Dump configs as they are: yapf takes longer than the tests' runs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            mmengine.config.config,
-            'FormatCode',
-            lambda text, **_: (text, True),
-        )
+        for module in (mmengine.config.config, yapf.yapflib.yapf_api):
+            patch.setattr(
+                module,
+                'FormatCode',
+                lambda text, **_: (text, True),
+                raising=False,
+            )
         yield
 
 

@@ -4,10 +4,10 @@
     python tools/train.py my_search.py
 
 DATA is a folder with label maps beside images (img_dir/{train,val} and
-ann_dir/{train,val}, say), with keypoints or boxes in the format of COCO, with a
-folder per class (train/<class>, val/<class>), or with lidar frames in KITTI's
-layout, after mmdet3d's create_data.py. What was found and what was assumed is
-printed, and stands at the top of the config.
+ann_dir/{train,val}, say), with keypoints or boxes in the format of COCO, with
+a folder per class (train/<class>, val/<class>), or with lidar frames in
+KITTI's layout, after mmdet3d's create_data.py. What was found and what was
+assumed is printed, and stands at the top of the config.
 """
 
 import argparse
