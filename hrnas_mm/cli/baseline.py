@@ -22,18 +22,19 @@ def baseline_parser(description: str | None) -> ArgumentParser:
     parser.add_argument(
         'out',
         nargs='?',
-        help='the config to write; default: in this folder, by the name of '
-        'the config and of the baseline',
+        help='config file to write; default: a file in this folder, named '
+        'after the config and the baseline',
     )
     parser.add_argument(
         '--target',
         required=True,
-        help="a number, a string such as '1.91G' or a ratio of the supernet",
+        help="budget: a number, a string such as '1.91G' or a ratio of the "
+        'supernet',
     )
     parser.add_argument(
         '--cost',
         default=next(iter(COSTS)),
-        help=f'what the target counts: {", ".join(COSTS)}, or a cost of your '
+        help=f'cost that the target counts: {", ".join(COSTS)}, or one of your '
         'own; default: %(default)s',
     )
     add_force(parser)

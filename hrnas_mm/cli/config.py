@@ -74,7 +74,7 @@ def _check_installed(path: str, *frameworks: str) -> None:
 
 def add_config_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of all command lines that read a config."""
-    parser.add_argument('config', help='config file, of the search say')
+    parser.add_argument('config', help='config file, such as that of a search')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -91,8 +91,8 @@ def add_shape_argument(parser: ArgumentParser) -> None:
         type=int,
         nargs='+',
         metavar='N',
-        help='H W or C H W; default: the input_shape of the search, or the '
-        'size of the data_preprocessor',
+        help='shape of the input, H W or C H W; default: the input_shape of '
+        'the search hook, or the size of the data_preprocessor',
     )
 
 

@@ -52,7 +52,7 @@ def is_ours(error: BaseException | None) -> bool:
 def add_force(parser: ArgumentParser) -> None:
     """Add ``--force``, without which no file is overwritten."""
     parser.add_argument(
-        '--force', action='store_true', help='overwrite what is there'
+        '--force', action='store_true', help='overwrite an existing file'
     )
 
 

@@ -25,7 +25,12 @@ def look(root: str) -> Found | None:
     files = {split: file for split, (file, _) in annotated.items()}
     content = {split: found for split, (_, found) in annotated.items()}
     (category, *others) = content['train']['categories']
-    names = category['keypoints']
+    names = category.get('keypoints')
+    if not names:
+        raise ValueError(
+            f'{files["train"]} must have keypoints, the list of their names, '
+            'in its category'
+        )
     if others:
         raise ValueError(
             f'{files["train"]} must have one category with keypoints, got '

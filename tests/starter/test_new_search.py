@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import re
 import shlex
 import signal
@@ -132,6 +133,35 @@ def shorten(root):
     path.write_text(json.dumps(content))
 
 
+def forget_names(root):
+    change_coco(root / 'squares_train2020.json', categories=[dict(id=1)])
+
+
+def misclassify(root):
+    change_coco(root / 'squares_val2020.json', 'category_id', 4)
+
+
+def halve_a_box(root):
+    change_coco(root / 'squares_val2020.json', 'bbox', [1, 2])
+
+
+def flatten_boxes(root):
+    for i in range(20):
+        change_coco(root / 'squares_train2020.json', 'bbox', [1, 2, 3, 0], i)
+
+
+def rename_a_class(root):
+    categories = [dict(id=1, name='square'), dict(id=7, name='ring')]
+    change_coco(root / 'squares_val2020.json', categories=categories)
+
+
+def change_coco(path, field=None, value=None, index=0, **fields):
+    content = json.loads(path.read_text())
+    if field:
+        content['annotations'][index][field] = value
+    path.write_text(json.dumps(content | fields))
+
+
 @pytest.mark.parametrize(
     'kind, change, message',
     [
@@ -141,6 +171,11 @@ def shorten(root):
         ('label_maps', remove_val, 'none to evaluate on'),
         ('class_folders', remove_a_class, "got 'empty' in one of them only"),
         ('keypoints', shorten, 'must have 9 numbers, .* got 8'),
+        ('keypoints', forget_names, 'must have keypoints, the list of'),
+        ('boxes', misclassify, r'must have a category_id of \[1, 7\], got 4'),
+        ('boxes', halve_a_box, r'must have a bbox of 4 numbers.* got \[1, 2'),
+        ('boxes', flatten_boxes, 'must have boxes of at least one pixel'),
+        ('boxes', rename_a_class, "must have the categories of.*'ring'"),
         (
             'nothing',
             lambda root: None,
@@ -153,3 +188,40 @@ def test_what_is_wrong_with_the_data(tmp_path, kind, change, message):
     change(tmp_path)
     with pytest.raises(ValueError, match=message):
         find(str(tmp_path))
+
+
+def write_infos(root, split, *names):
+    """The file of mmdet3d, with a box per name, a metre to the left of it."""
+    categories = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    to_camera = [[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
+    instances = [
+        dict(
+            bbox_label_3d=categories[name],
+            bbox_3d=[-1.0, 2, 10 + 5 * i, 4, 1.5, 2, 0],
+        )
+        for i, name in enumerate(names)
+    ]
+    frame = dict(
+        instances=instances, images=dict(CAM2=dict(lidar2cam=to_camera))
+    )
+    infos = dict(metainfo=dict(categories=categories), data_list=[frame])
+    (root / f'my_infos_{split}.pkl').write_bytes(pickle.dumps(infos))
+
+
+def test_what_a_look_finds_in_lidar_frames(tmp_path):
+    (tmp_path / 'training/velodyne').mkdir(parents=True)
+    with pytest.raises(ValueError, match='create_data.py kitti on it first'):
+        find(str(tmp_path))
+    write_infos(tmp_path, 'train', 'Tram')
+    with pytest.raises(ValueError, match=r'a file \*_infos_val.pkl'):
+        find(str(tmp_path))
+    write_infos(tmp_path, 'val', 'Car')
+    with pytest.raises(ValueError, match="classes that KITTI's evaluation"):
+        find(str(tmp_path))
+    write_infos(tmp_path, 'train', 'Car', 'Tram', 'Car')
+    facts = find(str(tmp_path)).facts
+    assert facts['classes'] == ['Car']
+    assert facts['anchors'] == [[4.0, 2.0, 1.5]]  # length, width, height
+    assert facts['bottoms'] == [-2.0] and facts['overlaps'] == [(0.6, 0.45)]
+    # Whole blocks of 5.12 m around centres at x = 10 and 20, y = 1.
+    assert facts['area'] == [0.0, 0.0, -3.0, 25.6, 5.12, 0.0]
