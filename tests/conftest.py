@@ -1,5 +1,6 @@
 """What all tests share: one thread each, a seed, the real data."""
 
+import os
 from pathlib import Path
 
 import mmengine.config.config
@@ -8,6 +9,10 @@ import torch
 import yapf.yapflib.yapf_api
 
 from hrnas_mm.engine import results
+
+# One thread of a forked process makes torch's thread pool anew; several at
+# once, as autograd's, may find none ("Invalid thread pool!").
+os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 SHARED = Path(__file__).parents[2] / 'shared' / 'data'
 

@@ -34,8 +34,8 @@ def baseline_parser(description: str | None) -> ArgumentParser:
     parser.add_argument(
         '--cost',
         default=next(iter(COSTS)),
-        help=f'cost that the target counts: {", ".join(COSTS)}, or one of your '
-        'own; default: %(default)s',
+        help=f'cost that the target counts: {", ".join(COSTS)}, or one of '
+        'your own; default: %(default)s',
     )
     add_force(parser)
     return parser
