@@ -13,6 +13,10 @@ from hrnas_mm.engine import results
 # One thread of a forked process makes torch's thread pool anew; several at
 # once, as autograd's, may find none ("Invalid thread pool!").
 os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+# The first backward pass of a process starts a thread per GPU, and a process
+# that has some cannot be forked. While Dynamo compiles, a CUDA build of torch
+# counts eight, on any machine; so let it be this one.
+torch.ones(1, requires_grad=True).sum().backward()
 
 SHARED = Path(__file__).parents[2] / 'shared' / 'data'
 

@@ -23,7 +23,7 @@ from .predictions import draw_predictions
 from .search import Search
 from .searched_config import searched_config
 from .surgery import deployed_model
-from .tables import by_stage, comparison, ladder
+from .tables import by_stage, comparison, evaluations, ladder
 
 
 @master_only
@@ -69,7 +69,9 @@ def write_results(
     """
     folder = osp.join(runner.work_dir, 'searched')
     write_network(runner, search, folder)
-    found = [comparison(runner, search), ladder(runner, search)]
+    found = [
+        make(runner, search) for make in (comparison, evaluations, ladder)
+    ]
     tables = [table for table in found if table is not None]
     more = [by_stage(runner, search), class_wise.table()]
     write_search_record(

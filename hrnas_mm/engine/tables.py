@@ -59,7 +59,6 @@ def comparison(runner: Runner, search: Search) -> Table:
             for cost in search.costs
         ),
         ('ms per image', *_times(runner, model, search)),
-        *_metric_rows(runner, search, full),
     ]
     title = f'At {tuple(search.cost_model.input_shape)}'
     return Table(title, ('', 'supernet', 'searched'), rows)
@@ -100,32 +99,36 @@ def _build_supernet(runner: Runner) -> nn.Module | None:
     return build_model(runner.cfg).to(device)
 
 
-def _metric_rows(
-    runner: Runner, search: Search, full: Mapping[str, float]
-) -> list[tuple[str, ...]]:
-    """Return name, first and last value of each metric.
+def evaluations(runner: Runner, search: Search) -> Table | None:
+    """Compare the first and the last evaluation.
 
-    The first value comes with its iteration and, if the network had shrunk
-    by then, with what the network cost.
+    Each is named by its iteration and by what the network cost then: by the
+    first evaluation it may have shrunk already.
     """
-    evaluations = search.history.evaluations
-    if not evaluations or evaluations[-1]['iter'] != runner.iter:
-        return []
-    first, last = evaluations[0], evaluations[-1]
-    cost = search.costs[0]
-    spent = first['costs'].get(cost.name)
-    when = f' (iteration {first["iter"]}'
-    if spent not in (None, full[cost.name]):
-        when += f', {cost.format(spent)} {cost.noun}'
+    found = search.history.evaluations
+    if not found or found[-1]['iter'] != runner.iter:
+        return None
+    first, last = found[0], found[-1]
     before = numbers(first['metrics'])
-    return [
+    rows = [
         (
             name,
-            f'{before[name]:.4g}{when})' if name in before else '-',
+            f'{before[name]:.4g}' if name in before else '-',
             f'{value:.4g}',
         )
         for name, value in _summary(last['metrics']).items()
     ]
+    columns = (_at(search, evaluation) for evaluation in (first, last))
+    return Table('First and last evaluation', ('', *columns), rows)
+
+
+def _at(search: Search, evaluation: Facts) -> str:
+    cost = search.costs[0]
+    name = f'iteration {evaluation["iter"]}'
+    spent = evaluation['costs'].get(cost.name)
+    if spent is None:  # the target counted another cost then
+        return name
+    return f'{name}, {cost.format(spent)} {cost.noun}'
 
 
 def ladder(runner: Runner, search: Search) -> Table | None:

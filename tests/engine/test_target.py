@@ -183,7 +183,7 @@ def test_the_log_tells_the_penalty_while_there_is_one(tmp_path):
     (evaluation, *_) = tiny.search_of(runner).history.evaluations
     macs = evaluation['costs']['macs'] / 1e9
     assert evaluation['iter'] == 6 and macs < WHOLE['macs'] / 1e9
-    assert f'(iteration 6, {macs:.4g} G multiply-adds)' in log
+    assert f'iteration 6, {macs:.4g} G' in ' '.join(log.split())
 
 
 class EndsEarly(Hook):
