@@ -19,7 +19,9 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('layout', choices=list(LAYOUTS))
+    parser.add_argument(
+        'layout', choices=list(LAYOUTS), help='benchmark whose layout to use'
+    )
     parser.add_argument(
         'out', help='folder to write, the data_root of configs'
     )
@@ -30,9 +32,15 @@ def parse_args() -> argparse.Namespace:
         '--val', type=int, help='number of validation images or frames'
     )
     parser.add_argument(
-        '--size', type=int, nargs=2, metavar=('WIDTH', 'HEIGHT')
+        '--size',
+        type=int,
+        nargs=2,
+        metavar=('WIDTH', 'HEIGHT'),
+        help='size of the images in pixels',
     )
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--seed', type=int, default=0, help='seed of the random generator'
+    )
     args = parser.parse_args()
     layout = LAYOUTS[args.layout]
     if args.size and layout.size is None:

@@ -41,7 +41,7 @@ def plain_checkpoint_(checkpoint: dict, logger: logging.Logger) -> None:
     left_out: list[str] = []
     for key, value in checkpoint.items():
         if key != 'state_dict':
-            checkpoint[key] = _pruned(plain(value), key, left_out)
+            checkpoint[key] = _without_objects(plain(value), key, left_out)
     for what in left_out:
         logger.warning(
             f'Checkpoint: {what} is left out: it is neither a tensor nor of '
@@ -49,7 +49,7 @@ def plain_checkpoint_(checkpoint: dict, logger: logging.Logger) -> None:
         )
 
 
-def _pruned(value: Any, path: str, left_out: list[str]) -> Any:
+def _without_objects(value: Any, path: str, left_out: list[str]) -> Any:
     """Return a value without its non-plain items; in lists they become None.
 
     Args:
@@ -59,7 +59,7 @@ def _pruned(value: Any, path: str, left_out: list[str]) -> Any:
     """
     if isinstance(value, dict):
         found = {
-            key: _pruned(item, f'{path}[{key!r}]', left_out)
+            key: _without_objects(item, f'{path}[{key!r}]', left_out)
             for key, item in value.items()
         }
         return {
@@ -69,7 +69,9 @@ def _pruned(value: Any, path: str, left_out: list[str]) -> Any:
         }
     if isinstance(value, (list, tuple)) and not isinstance(value, torch.Size):
         items = enumerate(value)
-        rest = [_pruned(x, f'{path}[{i}]', left_out) for i, x in items]
+        rest = [
+            _without_objects(x, f'{path}[{i}]', left_out) for i, x in items
+        ]
         return tuple(rest) if isinstance(value, tuple) else rest
     if value is None or isinstance(value, _PLAIN):
         return value
