@@ -110,7 +110,7 @@ def evaluations(runner: Runner, search: Search) -> Table | None:
         return None
     first, last = found[0], found[-1]
     before = numbers(first['metrics'])
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             name,
             f'{before[name]:.4g}' if name in before else '-',
