@@ -7,20 +7,16 @@ OpenMMLab; all else needs mmengine and mmcv.
 from importlib.util import find_spec
 
 from .compat_torch import define_torchvision_ops, enlarge_onednn_cache
-from .version import __version__
+from .version import __version__, check_mmengine
 
 define_torchvision_ops()
 enlarge_onednn_cache()
 
 if find_spec('mmengine'):
-    from .compat import (
-        check_mmengine,
-        find_configs_of_forks_,
-        ignore_pkg_resources,
-    )
-
     check_mmengine()
+
     from . import engine, models, resume  # noqa: F401  (they register)
+    from .compat import find_configs_of_forks_, ignore_pkg_resources
 
     ignore_pkg_resources()
     find_configs_of_forks_()

@@ -11,7 +11,6 @@ from importlib import metadata
 from importlib.util import find_spec
 from typing import Any
 
-import mmengine
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
@@ -19,13 +18,10 @@ from mmengine.device import get_device
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook
 from mmengine.runner import CheckpointLoader, Runner
 from mmengine.runner.loops import _InfiniteDataloaderIterator
-from mmengine.utils import digit_version
 from torch import nn
 
 from .files import read_checkpoint
 from .nested import nested_dicts
-
-OLDEST_MMENGINE = '0.10.4'
 
 
 def reseed_loading_(runner: Runner) -> None:
@@ -65,19 +61,6 @@ def ignore_pkg_resources() -> None:
     importlib.metadata instead.
     """
     warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
-
-
-def check_mmengine() -> None:
-    """Raise ImportError if mmengine is older than what is tested.
-
-    setup.py cannot ask for it: OpenMMLab and the OneDL fork distribute
-    mmengine under two names, and which of them is there is the user's choice.
-    """
-    if digit_version(mmengine.__version__) < digit_version(OLDEST_MMENGINE):
-        raise ImportError(
-            f'hrnas_mm needs mmengine {OLDEST_MMENGINE} or newer, got '
-            f'{mmengine.__version__}'
-        )
 
 
 def find_configs_of_forks_() -> None:

@@ -30,7 +30,7 @@ def test_torchvision_comes_after_hrnas_mm():
 
 def test_an_old_mmengine_is_refused(monkeypatch):
     mmengine = pytest.importorskip('mmengine')
-    from hrnas_mm.compat import check_mmengine
+    from hrnas_mm.version import check_mmengine
 
     check_mmengine()
     monkeypatch.setattr(mmengine, '__version__', '0.9.1')

@@ -78,7 +78,7 @@ def test_config_builds(name):
     )
     cfg = read(name)
     if name in STOCK:
-        assert build_model(cfg)
+        build_model(cfg)
         return
     cost, target = cost_model(cfg), search_of(cfg).options.target
     assert cost.supernet

@@ -65,7 +65,7 @@ train_pipeline = [
         ratio_range=(0.75, 1.25),
         keep_ratio=True,
     ),
-    dict(type='RandomCrop', crop_size=scale[::-1], allow_negative_crop=True),
+    dict(type='RandomCrop', crop_size=scale, allow_negative_crop=True),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),
 ]

@@ -12,7 +12,7 @@ from ..resume.rng import forked_rng
 from ..search import trace
 
 LOOKED_AT = 4  # number of samples
-HEADS = ('decode_head', 'head')
+HEADS = ('decode_head', 'head', 'bbox_head')
 
 
 def check_fit(runner: Runner, model: nn.Module) -> None:

@@ -32,7 +32,7 @@ def draw_predictions(runner: Runner) -> None:
         return
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # of boxes that leave the image
+            warnings.filterwarnings('ignore', '.* is out of bounds')
             _draw(runner, draw)
     except Exception as error:
         runner.logger.info(

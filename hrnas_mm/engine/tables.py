@@ -118,6 +118,9 @@ def evaluations(runner: Runner, search: Search) -> Table | None:
         )
         for name, value in _summary(last['metrics']).items()
     ]
+    if first is last:
+        rows = [(name, value) for name, _, value in rows]
+        return Table('Evaluation', ('', _at(search, last)), rows)
     columns = (_at(search, evaluation) for evaluation in (first, last))
     return Table('First and last evaluation', ('', *columns), rows)
 

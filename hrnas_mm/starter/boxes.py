@@ -1,9 +1,10 @@
 """Boxes: annotations in the style of COCO."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
-from .coco import annotations_in, check_splits, image_folder
+from .coco import Annotated, annotated_in
 from .found import Found
 from .images import Sizes
 
@@ -17,86 +18,93 @@ def look(root: str) -> Found | None:
     Raises:
         ValueError: If a split, an image or a class is missing.
     """
-    annotated = annotations_in(root, 'bbox')
+    annotated = annotated_in(root, 'bbox')
     if not annotated:
         return None
-    check_splits(root, annotated)
-    files = {split: file for split, (file, _) in annotated.items()}
-    content = {split: found for split, (_, found) in annotated.items()}
-    classes = _classes(content['train'])
-    for file, found in annotated.values():
-        if _classes(found) != classes:
-            raise ValueError(
-                f'{file} must have the categories of {files["train"]}, '
-                f'{classes}, got {_classes(found)}'
-            )
-        _check_annotations(file, found)
-    folders = {s: image_folder(root, content[s], files[s]) for s in files}
-    images = {
-        split: len({a['image_id'] for a in found['annotations']})
-        for split, found in content.items()
-    }
+    train, val = annotated['train'], annotated['val']
+    classes = _classes(train)
+    if _classes(val) != classes:
+        raise ValueError(
+            f'{val.file} must have the categories of {train.file} in the same '
+            f'order, {classes}, got {_classes(val)}'
+        )
+    boxes = [box for each in annotated.values() for box in _boxes(each)]
     sizes = Sizes.over(
-        (image['height'], image['width'])
-        for image in content['train']['images']
+        (i['height'], i['width']) for i in train.content['images']
     )
-    boxes = Sizes.over(
-        (round(h), round(w)) for _, _, w, h in _boxes(content['train'])
-    )
+    images = {s: _annotated_images(each) for s, each in annotated.items()}
     notes = [
         f'Boxes of {len(classes)} classes: {images["train"]} images with '
-        f'boxes to train on ({files["train"]}) and {images["val"]} to '
-        f'evaluate on ({files["val"]}), {sizes}.',
-        f'Height and width of the boxes, in pixels: {boxes}.',
-        *_oddities(content['train'], classes),
+        f'boxes to train on ({train.file}) and {images["val"]} to evaluate on '
+        f'({val.file}), {sizes}.',
+        'Height and width of the boxes, in pixels: '
+        f'{Sizes.over((round(h), round(w)) for _, _, w, h in boxes)}.',
+        *_oddities(train),
     ]
-    facts = dict(files=files, folders=folders, classes=classes)
+    facts = dict(
+        files={split: each.file for split, each in annotated.items()},
+        folders={split: each.folder for split, each in annotated.items()},
+        classes=classes,
+    )
     return Found('boxes', facts, notes, images['train'], sizes)
 
 
-def _classes(content: dict[str, Any]) -> list[str]:
-    """Return the names of the classes, by their numbers, as mmdet has them."""
-    categories = sorted(content['categories'], key=lambda c: c['id'])
-    return [category['name'] for category in categories]
+def _classes(annotated: Annotated) -> list[str]:
+    """Return the names of the classes, in the order of the file as mmdet."""
+    return [each['name'] for each in annotated.content['categories']]
 
 
-def _boxes(content: dict[str, Any]) -> list[list[float]]:
-    return [a['bbox'] for a in content['annotations'] if _is_box(a)]
+def _annotated_images(annotated: Annotated) -> int:
+    return len({a['image_id'] for a in annotated.content['annotations']})
 
 
-def _is_box(annotation: dict[str, Any]) -> bool:
-    """Return whether mmdet learns from a box: one of at least a pixel."""
-    return min(annotation['bbox'][2:]) >= 1
+def _boxes(annotated: Annotated) -> list[list[float]]:
+    """Return the boxes that mmdet learns from."""
+    content = annotated.content
+    images = {image['id']: image for image in content['images']}
+    found = [
+        a['bbox']
+        for a in content['annotations']
+        if _counts(a, images[a['image_id']])
+    ]
+    if not found:
+        raise ValueError(
+            f'{annotated.file} must have boxes of at least one pixel that lie '
+            'in their images'
+        )
+    return found
 
 
-def _check_annotations(file: str, content: dict[str, Any]) -> None:
-    known = {category['id'] for category in content['categories']}
-    for annotation in content['annotations']:
-        if annotation.get('category_id') not in known:
-            raise ValueError(
-                f'{file}: annotation {annotation.get("id")} must have a '
-                f'category_id of {sorted(known)}, got '
-                f'{annotation.get("category_id")!r}'
-            )
-        if len(annotation.get('bbox') or ()) != 4:
-            raise ValueError(
-                f'{file}: annotation {annotation.get("id")} must have a bbox '
-                'of 4 numbers, left, top, width and height, got '
-                f'{annotation.get("bbox")!r}'
-            )
-    if not _boxes(content):
-        raise ValueError(f'{file} must have boxes of at least one pixel')
+def _counts(annotation: Mapping[str, Any], image: Mapping[str, Any]) -> bool:
+    """Return whether an annotation is a box for mmdet, and not a crowd."""
+    left, top, width, height = annotation['bbox']
+    return (
+        min(width, height) >= 1
+        and annotation['area'] > 0
+        and -width < left < image['width']
+        and -height < top < image['height']
+        and not annotation.get('ignore')
+        and not annotation['iscrowd']
+    )
 
 
-def _oddities(content: dict[str, Any], classes: list[str]) -> list[str]:
+def _oddities(annotated: Annotated) -> list[str]:
     """Return what may surprise, in sentences."""
-    number = Counter(a['category_id'] for a in content['annotations'])
-    ids = sorted(category['id'] for category in content['categories'])
-    unseen = [name for i, name in zip(ids, classes) if not number[i]]
-    empty = sum(not _is_box(a) for a in content['annotations'])
+    content = annotated.content
+    images = {image['id']: image for image in content['images']}
+    number = Counter(
+        a['category_id']
+        for a in content['annotations']
+        if _counts(a, images[a['image_id']])
+    )
+    unseen = [c['name'] for c in content['categories'] if not number[c['id']]]
+    left_out = len(content['annotations']) - number.total()
     notes = []
     if unseen:
         notes.append(f'No box is of the class {", ".join(unseen)}.')
-    if empty:
-        notes.append(f'{empty} boxes below a pixel are left out, by mmdet.')
+    if left_out:
+        notes.append(
+            f'{left_out} boxes are crowds, below a pixel or outside their '
+            'image; mmdet does not learn from these.'
+        )
     return notes

@@ -1,85 +1,181 @@
 """Annotations in the style of COCO: their files, and the images they name."""
 
+import math
 import os
 import os.path as osp
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ..files import read_json
 from .images import SPLITS, image_files, split_of
 
+FIELDS = dict(
+    images=('id', 'file_name', 'height', 'width'),
+    annotations=('id', 'image_id', 'category_id', 'bbox', 'area', 'iscrowd'),
+    categories=('id', 'name'),
+)
 
-def annotations_in(
-    root: str, key: str
-) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Return COCO-style annotations that have a key, and their files.
+
+class Annotated(NamedTuple):
+    """A split's annotations.
+
+    Attributes:
+        file: Annotation file, relative to the folder of the data.
+        content: Content of the file.
+        folder: Folder of the images, relative to the folder of the data.
+    """
+
+    file: str
+    content: dict[str, Any]
+    folder: str
+
+
+def annotated_in(root: str, key: str) -> dict[str, Annotated]:
+    """Return the annotations of train and val that have a key.
 
     Args:
-        root: The folder.
-        key: What each annotation has.
+        root: Folder of the data.
+        key: Field of the annotations in question.
 
     Returns:
-        By split: the file, relative to the folder, and what is in it.
+        The annotations by split; nothing if no file has such annotations.
 
     Raises:
-        ValueError: If such a file is no JSON, or lacks what COCO's have.
+        ValueError: If a file is not as COCO's are, or a split or an image is
+            missing.
     """
-    found: dict[str, tuple[str, dict[str, Any]]] = {}
-    for base, _, names in os.walk(root):
-        for name in sorted(names):
-            path = osp.relpath(osp.join(base, name), root)
-            stem = osp.splitext(name)[0].replace('-', '_')
-            split = next(
-                filter(None, map(split_of, _words(stem))), split_of(path)
-            )
-            if not name.endswith('.json') or split is None or split in found:
-                continue
-            content = read_json(osp.join(root, path))
-            annotations = (
-                content.get('annotations')
-                if isinstance(content, dict)
-                else None
-            )
-            if annotations and key in annotations[0]:
-                _check_fields(path, content)
-                found[split] = path, content
-    return found
-
-
-def _check_fields(file: str, content: dict[str, Any]) -> None:
-    for name in ('images', 'annotations', 'categories'):
-        if not content.get(name):
-            raise ValueError(f'{file} must have {name}, as COCO files have')
-
-
-def _words(stem: str) -> list[str]:
-    """Return the words of a file's name, without the year behind them."""
-    return [word.rstrip('0123456789') for word in stem.split('_')]
-
-
-def check_splits(root: str, annotated: Mapping[str, tuple[str, Any]]) -> None:
-    """Raise ValueError unless there are annotations of every split."""
+    found: dict[str, tuple[int, str, dict[str, Any]]] = {}
+    for path in _json_files(root):
+        split, rank = _split_of_file(path)
+        if split is None or (split in found and found[split][0] <= rank):
+            continue
+        content = read_json(osp.join(root, path))
+        if _has(content, key):
+            found[split] = rank, path, content
+    if not found:
+        return {}
     for split in SPLITS:
-        if split not in annotated:
-            files = ', '.join(file for file, _ in annotated.values())
+        if split not in found:
+            files = ', '.join(path for _, path, _ in found.values())
             raise ValueError(
                 f'{root} has no annotations of a split named {split!r}; '
                 f'found: {files}'
             )
+    for _, path, content in found.values():
+        _check(path, content)
+    return {
+        split: Annotated(path, content, _images(root, split, path, content))
+        for split, (_, path, content) in found.items()
+    }
 
 
-def image_folder(root: str, content: dict[str, Any], file: str) -> str:
-    """Return the folder in which all images of a file are."""
-    wanted = {image['file_name'] for image in content['images']}
-    first = next(iter(wanted))
-    for base, _, _ in os.walk(root):
-        if osp.isfile(osp.join(base, first)):
-            there = set(image_files(base))
-            missing = sorted(osp.normpath(name) for name in wanted)
-            missing = [name for name in missing if name not in there]
-            if missing:
+def _json_files(root: str) -> list[str]:
+    return sorted(
+        osp.relpath(osp.join(base, name), root)
+        for base, _, names in os.walk(root, followlinks=True)
+        for name in names
+        if name.endswith('.json')
+    )
+
+
+def _split_of_file(path: str) -> tuple[str | None, int]:
+    """Return a file's split, by its name or its folder, and a rank.
+
+    Of several files of a split, the one with the lowest rank is meant: a test
+    split stands in for val only where there is no val.
+    """
+    stem = osp.splitext(osp.basename(path))[0].replace('-', '_')
+    words = [word.rstrip('0123456789').lower() for word in stem.split('_')]
+    for part in (*words, *reversed(osp.dirname(path).lower().split(os.sep))):
+        split = split_of(part)
+        if split:
+            return split, SPLITS[split].index(part)
+    return None, 0
+
+
+def _has(content: Any, key: str) -> bool:
+    annotations = (
+        content.get('annotations') if isinstance(content, dict) else None
+    )
+    return isinstance(annotations, list) and any(
+        isinstance(each, dict) and key in each for each in annotations
+    )
+
+
+def _check(file: str, content: Mapping[str, Any]) -> None:
+    """Raise ValueError if frameworks or pycocotools could not use a file."""
+    for kind, fields in FIELDS.items():
+        if not content.get(kind):
+            raise ValueError(f'{file} must have {kind}, as COCO files have')
+        for i, entry in enumerate(content[kind]):
+            for field in fields:
+                if not isinstance(entry, dict) or field not in entry:
+                    raise ValueError(
+                        f'{file}: {kind}[{i}] must have {field}, as COCO '
+                        'files have'
+                    )
+    known = {
+        kind: {entry['id'] for entry in content[kind]}
+        for kind in ('images', 'categories')
+    }
+    ids: set[int] = set()
+    for annotation in content['annotations']:
+        name = f'{file}: annotation {annotation["id"]}'
+        if annotation['id'] in ids or not annotation['id']:
+            raise ValueError(
+                f'{name} must have an id of its own that is not 0, which '
+                'pycocotools takes for none'
+            )
+        ids.add(annotation['id'])
+        for kind, field in (
+            ('images', 'image_id'),
+            ('categories', 'category_id'),
+        ):
+            if annotation[field] not in known[kind]:
                 raise ValueError(
-                    f'{file} names {missing[0]!r}, which is not in {base}'
+                    f'{name} must have the {field} of one of the {kind}, got '
+                    f'{annotation[field]!r}'
                 )
-            return osp.relpath(base, root)
-    raise ValueError(f'{file} names {first!r}, which is nowhere in {root}')
+        if not _is_box(annotation['bbox']):
+            raise ValueError(
+                f'{name} must have a bbox of 4 numbers, left, top, width and '
+                f'height, got {annotation["bbox"]!r}'
+            )
+
+
+def _is_box(box: Any) -> bool:
+    return (
+        isinstance(box, Sequence)
+        and len(box) == 4
+        and all(isinstance(v, (int, float)) and math.isfinite(v) for v in box)
+    )
+
+
+def _images(
+    root: str, split: str, file: str, content: Mapping[str, Any]
+) -> str:
+    """Return the folder in which all images of a file are.
+
+    Of several, one that is named after the split, or the file's own.
+    """
+    wanted = {osp.normpath(image['file_name']) for image in content['images']}
+    own = osp.dirname(file) or '.'
+    absent = {}
+    for base, folders, _ in os.walk(root, followlinks=True):
+        folders.sort()
+        missing = wanted.difference(image_files(base))
+        if missing != wanted:
+            absent[osp.relpath(base, root)] = sorted(missing)
+    if not absent:
+        raise ValueError(
+            f'{file} names {min(wanted)!r}, which is nowhere in {root}'
+        )
+    found = min(
+        absent, key=lambda name: (split_of(name) != split, name != own)
+    )
+    if absent[found]:
+        raise ValueError(
+            f'{file} names {absent[found][0]!r}, which is not in '
+            f'{osp.join(root, found)}'
+        )
+    return found

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .coco import annotations_in, check_splits, image_folder
+from .coco import annotated_in
 from .found import Found
 from .images import Sizes
 
@@ -18,12 +18,11 @@ def look(root: str) -> Found | None:
     Raises:
         ValueError: If a split, an image or a keypoint is missing.
     """
-    annotated = annotations_in(root, 'keypoints')
+    annotated = annotated_in(root, 'keypoints')
     if not annotated:
         return None
-    check_splits(root, annotated)
-    files = {split: file for split, (file, _) in annotated.items()}
-    content = {split: found for split, (_, found) in annotated.items()}
+    files = {split: each.file for split, each in annotated.items()}
+    content = {split: each.content for split, each in annotated.items()}
     (category, *others) = content['train']['categories']
     names = category.get('keypoints')
     if not names:
@@ -36,9 +35,8 @@ def look(root: str) -> Found | None:
             f'{files["train"]} must have one category with keypoints, got '
             f'{1 + len(others)}'
         )
-    for file, found in annotated.values():
-        _check_counts(file, found, len(names))
-    folders = {s: image_folder(root, content[s], files[s]) for s in files}
+    for each in annotated.values():
+        _check_counts(each.file, each.content, len(names))
     persons = {
         split: sum(1 for a in content[split]['annotations'] if usable(a))
         for split in files
@@ -57,10 +55,11 @@ def look(root: str) -> Found | None:
         'image is flipped.',
         'Every keypoint gets the same tolerance in OKS, sigma 0.05, and '
         'evaluation takes the annotated boxes.',
+        'For boxes in place of keypoints: --task boxes.',
     ]
     facts = dict(
         files=files,
-        folders=folders,
+        folders={split: each.folder for split, each in annotated.items()},
         names=names,
         swaps=swaps,
         skeleton=[
@@ -73,11 +72,11 @@ def look(root: str) -> Found | None:
 
 def _check_counts(file: str, content: dict[str, Any], count: int) -> None:
     for annotation in content['annotations']:
-        if len(annotation['keypoints']) != 3 * count:
+        if len(annotation.get('keypoints', ())) != 3 * count:
             raise ValueError(
                 f'{file}: annotation {annotation.get("id")} must have '
                 f'{3 * count} numbers, x, y and visibility of {count} '
-                f'keypoints, got {len(annotation["keypoints"])}'
+                f'keypoints, got {len(annotation.get("keypoints", ()))}'
             )
 
 

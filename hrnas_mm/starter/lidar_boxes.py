@@ -1,6 +1,5 @@
 """Boxes in lidar frames: KITTI's layout, with the files of mmdet3d."""
 
-import math
 import os
 import os.path as osp
 from collections.abc import Iterable
@@ -12,11 +11,17 @@ from mmengine.fileio import load
 from .found import Found
 from .images import SPLITS, Sizes
 
+# KITTI's classes, by the numbers that mmdet3d gives them.
+NUMBERED = (
+    'Pedestrian', 'Cyclist', 'Car', 'Van', 'Truck', 'Person_sitting', 'Tram',
+    'Misc',
+)  # fmt: skip
 # What KITTI's evaluation knows.
 CLASSES = ('Pedestrian', 'Cyclist', 'Car', 'Van', 'Person_sitting')
 POINTS = 'training/velodyne'
 PILLAR = 0.16  # metres, of PointPillars on KITTI
 BLOCK = 32 * PILLAR  # of what the lowest branch sees as one
+MARGIN = 1.0  # metres around the boxes
 VEHICLE = 3.0  # square metres; such boxes have to overlap more
 
 
@@ -29,6 +34,8 @@ class Boxes(NamedTuple):
 
 def look(root: str) -> Found | None:
     """Find lidar frames as KITTI's: *_infos_train.pkl, *_infos_val.pkl.
+
+    The info files are pickles, which mmdet3d reads the same way.
 
     Args:
         root: The folder.
@@ -49,32 +56,28 @@ def look(root: str) -> Found | None:
     for split in SPLITS:
         if split not in files:
             raise ValueError(f'{root} must have a file *_infos_{split}.pkl')
-    infos = {split: load(osp.join(root, files[split])) for split in files}
-    boxes = _boxes_of(infos['train'])
+    frames = {s: _frames(osp.join(root, file)) for s, file in files.items()}
+    points = _points_folder(root, frames['train'][0])
+    boxes = _boxes_of(frames['train'])
     if not boxes:
         raise ValueError(
             f'{files["train"]} must have boxes of the classes that '
             f"KITTI's evaluation knows, {CLASSES}"
         )
-    reduced = f'{POINTS}_reduced'
-    points = reduced if osp.isdir(osp.join(root, reduced)) else POINTS
     area = _area(boxes.values())
     rows, columns = (
-        round((high - low) / PILLAR)
-        for low, high in ((area[1], area[4]), (area[0], area[3]))
+        round((area[axis + 3] - area[axis]) / PILLAR) for axis in (1, 0)
     )
-    frames = {split: len(info['data_list']) for split, info in infos.items()}
-    used = sum(_has_any(frame, infos['train']) for frame in _frames(infos))
     counts = ', '.join(f'{len(b.sizes)} {n}' for n, b in boxes.items())
     notes = [
-        f'Lidar frames: {frames["train"]} to train on ({files["train"]}), '
-        f'{used} of them with boxes, and {frames["val"]} to evaluate on '
-        f'({files["val"]}), points of {points}.',
+        f'Lidar frames: {len(frames["train"])} to train on '
+        f'({files["train"]}) and {len(frames["val"])} to evaluate on '
+        f'({files["val"]}), points in {points}.',
         f'Boxes: {counts}. Their mean sizes and heights are the anchors.',
         f'What is seen: x from {area[0]} to {area[3]} m, y from {area[1]} to '
-        f'{area[4]} m, z from {area[2]} to {area[5]} m, around 99 % of the '
-        f'boxes; {rows}x{columns} pillars of {PILLAR} m, if that is not too '
-        'many.',
+        f'{area[4]} m, z from {area[2]} to {area[5]} m, which has the middle '
+        f'99 % of the boxes along x and y; {rows}x{columns} pillars of '
+        f'{PILLAR} m, if that is not too many.',
     ]
     facts = dict(
         files=files,
@@ -86,7 +89,7 @@ def look(root: str) -> Found | None:
         overlaps=[_overlaps(b) for b in boxes.values()],
     )
     sizes = Sizes.over([(rows, columns)])
-    return Found('lidar_boxes', facts, notes, used, sizes)
+    return Found('lidar_boxes', facts, notes, len(frames['train']), sizes)
 
 
 def _info_files(root: str) -> dict[str, str]:
@@ -98,32 +101,54 @@ def _info_files(root: str) -> dict[str, str]:
     }
 
 
-def _frames(infos: dict[str, Any]) -> list[dict[str, Any]]:
-    return infos['train']['data_list']
+def _frames(path: str) -> list[dict[str, Any]]:
+    """Return the frames of an info file, which has to be KITTI's."""
+    infos = load(path)
+    try:
+        numbers = infos['metainfo']['categories']
+        frames = infos['data_list']
+        for frame in frames:
+            frame['lidar_points']['lidar_path']
+            np.linalg.inv(frame['images']['CAM2']['lidar2cam'])
+            for instance in frame['instances']:
+                assert np.isfinite(instance['bbox_3d'][:6]).all()
+    except (TypeError, KeyError, AssertionError) as error:
+        raise ValueError(
+            f'{path} must be what mmdet3d 1.1 or newer writes of KITTI, got '
+            f'{type(error).__name__}: {error}: run its tools/create_data.py '
+            'kitti again'
+        ) from None
+    for name, number in numbers.items():
+        if number >= 0 and NUMBERED[number : number + 1] != (name,):
+            raise ValueError(
+                f'{path} must number its categories as KITTI, '
+                f'{dict(zip(NUMBERED, range(len(NUMBERED))))}, got '
+                f'{name!r}: {number}'
+            )
+    if not frames:
+        raise ValueError(f'{path} must have at least one frame, got none')
+    return frames
 
 
-def _names(info: dict[str, Any]) -> dict[int, str]:
-    categories = info['metainfo']['categories']
-    return {number: name for name, number in categories.items()}
-
-
-def _has_any(frame: dict[str, Any], info: dict[str, Any]) -> bool:
-    names = _names(info)
-    return any(
-        names.get(instance['bbox_label_3d']) in CLASSES
-        for instance in frame['instances']
+def _points_folder(root: str, frame: dict[str, Any]) -> str:
+    name = frame['lidar_points']['lidar_path']
+    for folder in (f'{POINTS}_reduced', POINTS):
+        if osp.isfile(osp.join(root, folder, name)):
+            return folder
+    raise ValueError(
+        f'{root} must have the points of {name!r} in {POINTS}_reduced or '
+        f'{POINTS}'
     )
 
 
-def _boxes_of(info: dict[str, Any]) -> dict[str, Boxes]:
+def _boxes_of(frames: Iterable[dict[str, Any]]) -> dict[str, Boxes]:
     """Return all boxes of the known classes, as the lidar sees them."""
-    names = _names(info)
     found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
-    for frame in info['data_list']:
-        to_camera = np.array(frame['images']['CAM2']['lidar2cam'])
-        to_lidar = np.linalg.inv(to_camera)
+    for frame in frames:
+        to_lidar = np.linalg.inv(frame['images']['CAM2']['lidar2cam'])
         for instance in frame['instances']:
-            name = names.get(instance['bbox_label_3d'])
+            label = instance['bbox_label_3d']
+            name = NUMBERED[label] if label >= 0 else ''
             if name in CLASSES:
                 x, y, z, length, height, width = instance['bbox_3d'][:6]
                 centre = to_lidar @ (x, y, z, 1)
@@ -137,21 +162,18 @@ def _boxes_of(info: dict[str, Any]) -> dict[str, Boxes]:
 
 
 def _area(boxes: Iterable[Boxes]) -> list[float]:
-    """Return x, y, z of the lower and of the upper corner of what is seen."""
+    """Return x, y, z of the lower and of the upper corner of what is seen.
+
+    The lidar itself, at x = 0, is seen; x and y are whole blocks.
+    """
     centres, sizes = map(np.concatenate, zip(*boxes))
-    (left, right, _), (near, far, _) = (
-        np.percentile(centres, share, axis=0) for share in (0.5, 99.5)
-    )
-    low = math.floor(min(0, left) / BLOCK), math.floor(right / BLOCK)
-    high = math.ceil((near + 1) / BLOCK), math.ceil((far + 1) / BLOCK)
-    corners = [round(edge * BLOCK, 2) for edge in (*low, *high)]
-    bottom, top = centres[:, 2].min(), (centres + sizes)[:, 2].max()
-    return [
-        *corners[:2],
-        float(math.floor(bottom - 0.5)),
-        *corners[2:],
-        float(math.ceil(top + 0.5)),
-    ]
+    low, high = (np.percentile(centres, q, axis=0)[:2] for q in (0.5, 99.5))
+    low[0] = min(MARGIN, low[0])
+    lower = np.floor((low - MARGIN) / BLOCK) * BLOCK
+    upper = np.ceil((high + MARGIN) / BLOCK) * BLOCK
+    bottom = np.floor(centres[:, 2].min() - MARGIN / 2)
+    top = np.ceil((centres + sizes)[:, 2].max() + MARGIN / 2)
+    return np.round([*lower, bottom, *upper, top], 2).tolist()
 
 
 def _mean(values: np.ndarray) -> list[float]:

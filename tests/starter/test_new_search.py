@@ -9,11 +9,13 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import own_data
 import pytest
 import torch
 from command_line import checked, finish, start
 from kitti import compile_metric
+from mmengine.config import Config
 
 from hrnas_mm.starter import find
 
@@ -103,6 +105,20 @@ def test_what_a_look_finds(tmp_path):
     assert find(str(tmp_path)).facts['classes'][2] == 'square'
 
 
+def test_what_a_look_finds_in_boxes(tmp_path):
+    """Both splits have files of the same names; test is not val."""
+    own_data.boxes(tmp_path)
+    found = find(str(tmp_path))
+    assert found.task == 'boxes' and found.images == 20
+    splits = ('train', 'val')
+    assert found.facts == dict(
+        files={s: f'squares_{s}2020.json' for s in splits},
+        folders={s: f'photos/{s}' for s in splits},
+        classes=['disc', 'square'],  # labels are numbered by this order
+    )
+    assert 'No box is of the class disc.' in found.notes
+
+
 def break_labels(root):
     (root / 'classes.txt').write_text('ground\n')
 
@@ -134,11 +150,27 @@ def shorten(root):
 
 
 def forget_names(root):
-    change_coco(root / 'squares_train2020.json', categories=[dict(id=1)])
+    categories = [dict(id=1, name='square')]
+    change_coco(root / 'squares_train2020.json', categories=categories)
 
 
 def misclassify(root):
     change_coco(root / 'squares_val2020.json', 'category_id', 4)
+
+
+def count_from_zero(root):
+    change_coco(root / 'squares_train2020.json', 'id', 0)
+
+
+def forget_the_crowd(root):
+    path = root / 'squares_val2020.json'
+    content = json.loads(path.read_text())
+    del content['annotations'][2]['iscrowd']
+    path.write_text(json.dumps(content))
+
+
+def remove_an_image(root):
+    (root / 'photos/val/5.jpg').unlink()
 
 
 def halve_a_box(root):
@@ -150,8 +182,8 @@ def flatten_boxes(root):
         change_coco(root / 'squares_train2020.json', 'bbox', [1, 2, 3, 0], i)
 
 
-def rename_a_class(root):
-    categories = [dict(id=1, name='square'), dict(id=7, name='ring')]
+def reorder_classes(root):
+    categories = [dict(id=1, name='square'), dict(id=7, name='disc')]
     change_coco(root / 'squares_val2020.json', categories=categories)
 
 
@@ -172,10 +204,13 @@ def change_coco(path, field=None, value=None, index=0, **fields):
         ('class_folders', remove_a_class, "got 'empty' in one of them only"),
         ('keypoints', shorten, 'must have 9 numbers, .* got 8'),
         ('keypoints', forget_names, 'must have keypoints, the list of'),
-        ('boxes', misclassify, r'must have a category_id of \[1, 7\], got 4'),
+        ('boxes', misclassify, 'category_id of one of the categories, got 4'),
+        ('boxes', count_from_zero, 'annotation 0 must have an id of its own'),
+        ('boxes', forget_the_crowd, r'annotations\[2\] must have iscrowd'),
+        ('boxes', remove_an_image, "names '5.jpg', which is not in .*photos"),
         ('boxes', halve_a_box, r'must have a bbox of 4 numbers.* got \[1, 2'),
         ('boxes', flatten_boxes, 'must have boxes of at least one pixel'),
-        ('boxes', rename_a_class, "must have the categories of.*'ring'"),
+        ('boxes', reorder_classes, r'in the same order.*disc.*square.*disc'),
         (
             'nothing',
             lambda root: None,
@@ -190,38 +225,98 @@ def test_what_is_wrong_with_the_data(tmp_path, kind, change, message):
         find(str(tmp_path))
 
 
-def write_infos(root, split, *names):
-    """The file of mmdet3d, with a box per name, a metre to the left of it."""
-    categories = {name: i for i, name in enumerate(dict.fromkeys(names))}
+def write_infos(root, split, *labels):
+    """The file of mmdet3d, with a box per label, a metre to the left of it."""
+    names = ('Pedestrian', 'Cyclist', 'Car', 'Van', 'Truck')
     to_camera = [[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
     instances = [
-        dict(
-            bbox_label_3d=categories[name],
-            bbox_3d=[-1.0, 2, 10 + 5 * i, 4, 1.5, 2, 0],
-        )
-        for i, name in enumerate(names)
+        dict(bbox_label_3d=label, bbox_3d=[-1.0, 2, 10 + 5 * i, 4, 1.5, 2, 0])
+        for i, label in enumerate(labels)
     ]
     frame = dict(
-        instances=instances, images=dict(CAM2=dict(lidar2cam=to_camera))
+        instances=instances,
+        images=dict(CAM2=dict(lidar2cam=to_camera)),
+        lidar_points=dict(lidar_path='0.bin'),
     )
+    categories = {name: i for i, name in enumerate(names)}
     infos = dict(metainfo=dict(categories=categories), data_list=[frame])
+    save_infos(root, split, infos)
+    return infos
+
+
+def save_infos(root, split, infos):
     (root / f'my_infos_{split}.pkl').write_bytes(pickle.dumps(infos))
 
 
 def test_what_a_look_finds_in_lidar_frames(tmp_path):
-    (tmp_path / 'training/velodyne').mkdir(parents=True)
+    points = tmp_path / 'training/velodyne'
+    points.mkdir(parents=True)
     with pytest.raises(ValueError, match='create_data.py kitti on it first'):
         find(str(tmp_path))
-    write_infos(tmp_path, 'train', 'Tram')
+    write_infos(tmp_path, 'train', 4)
     with pytest.raises(ValueError, match=r'a file \*_infos_val.pkl'):
         find(str(tmp_path))
-    write_infos(tmp_path, 'val', 'Car')
+    write_infos(tmp_path, 'val', 2)
+    with pytest.raises(ValueError, match="the points of '0.bin' in"):
+        find(str(tmp_path))
+    (points / '0.bin').touch()
     with pytest.raises(ValueError, match="classes that KITTI's evaluation"):
         find(str(tmp_path))
-    write_infos(tmp_path, 'train', 'Car', 'Tram', 'Car')
-    facts = find(str(tmp_path)).facts
-    assert facts['classes'] == ['Car']
-    assert facts['anchors'] == [[4.0, 2.0, 1.5]]  # length, width, height
-    assert facts['bottoms'] == [-2.0] and facts['overlaps'] == [(0.6, 0.45)]
+    write_infos(tmp_path, 'train', 2, 4, 2)
+    found = find(str(tmp_path))
+    assert found.images == 1 and found.facts['points'] == 'training/velodyne'
+    assert found.facts['classes'] == ['Car']
+    assert found.facts['anchors'] == [[4.0, 2.0, 1.5]]  # length, width, height
+    assert found.facts['bottoms'] == [-2.0]
+    assert found.facts['overlaps'] == [(0.6, 0.45)]
     # Whole blocks of 5.12 m around centres at x = 10 and 20, y = 1.
-    assert facts['area'] == [0.0, 0.0, -3.0, 25.6, 5.12, 0.0]
+    assert found.facts['area'] == [0.0, 0.0, -3.0, 25.6, 5.12, 0.0]
+
+
+def of_nuscenes(infos):
+    infos['data_list'][0]['images'] = {}
+
+
+def number_from_one(infos):
+    infos['metainfo']['categories'] = dict(Car=1)
+
+
+def lose_a_box(infos):
+    infos['data_list'][0]['instances'][0]['bbox_3d'][2] = float('nan')
+
+
+def empty(infos):
+    infos['data_list'] = []
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (of_nuscenes, "must be what mmdet3d 1.1 .*KeyError: 'CAM2'"),
+        (number_from_one, "must number its categories as KITTI.*'Car': 1"),
+        (lose_a_box, 'must be what mmdet3d 1.1 or newer writes'),
+        (empty, 'must have at least one frame'),
+    ],
+)
+def test_info_files_that_are_not_kittis(tmp_path, change, message):
+    infos = write_infos(tmp_path, 'train', 2)
+    write_infos(tmp_path, 'val', 2)
+    change(infos)
+    save_infos(tmp_path, 'train', infos)
+    with pytest.raises(ValueError, match=message):
+        find(str(tmp_path))
+
+
+def test_a_crop_has_the_size_of_the_input():
+    """mmdet's RandomCrop takes width and height, mmseg's the reverse."""
+    pytest.importorskip('mmdet')
+    from mmdet.datasets.transforms import RandomCrop
+
+    path = ROOT / 'configs/mmdet'
+    (demo,) = path.glob('fcos_*.py')
+    cfg = Config.fromfile(demo)
+    crop = next(t for t in cfg.train_pipeline if t.type == 'RandomCrop')
+    crop = RandomCrop(**{k: v for k, v in crop.items() if k != 'type'})
+    image = np.zeros((500, 600, 3), np.uint8)
+    result = crop(dict(img=image, img_shape=image.shape[:2]))
+    assert result['img'].shape[:2] == tuple(cfg.custom_hooks[2].input_shape)
