@@ -71,8 +71,8 @@ FRAMEWORKS = dict(
         data=dict(
             CocoDataset=DataSite(
                 'coco',
-                'COCO is at https://cocodataset.org; detector boxes for keypoints '
-                "are linked from mmpose's page of COCO.",
+                'COCO is at https://cocodataset.org; detector boxes for '
+                "keypoints are linked from mmpose's page of COCO.",
             )
         ),
         heads=('head',),

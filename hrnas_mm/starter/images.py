@@ -78,7 +78,11 @@ def split_of(path: str) -> str | None:
 
 
 def image_folders(root: str) -> dict[str, dict[str, list[str]]]:
-    """Return folders that name a split, with their images, by split."""
+    """Return folders that name a split, with their images, by split.
+
+    Of several names of a split, as val and test, only the first in SPLITS is
+    taken.
+    """
     found: dict[str, dict[str, list[str]]] = {split: {} for split in SPLITS}
     for base, folders, _ in os.walk(root, followlinks=True):
         for name in sorted(folders):
@@ -87,4 +91,14 @@ def image_folders(root: str) -> dict[str, dict[str, list[str]]]:
             if split and images:
                 found[split][osp.relpath(osp.join(base, name), root)] = images
                 folders.remove(name)
+    for split, images in found.items():
+        ranks = {
+            path: SPLITS[split].index(osp.basename(path).lower())
+            for path in images
+        }
+        found[split] = {
+            path: images[path]
+            for path, rank in ranks.items()
+            if rank == min(ranks.values())
+        }
     return found

@@ -5,6 +5,7 @@ import os
 import pickle
 import re
 import shlex
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -94,6 +95,8 @@ def test_new_search(tmp_path, kind):
 
 def test_what_a_look_finds(tmp_path):
     own_data.label_maps(tmp_path)
+    for kind in ('pictures', 'masks'):  # which is not to be looked at
+        shutil.copytree(tmp_path / kind / 'val', tmp_path / kind / 'test')
     found = find(str(tmp_path))
     assert found.task == 'label_maps' and found.images == 18
     assert found.facts['classes'] == ['class 0', 'class 1', 'class 2']
