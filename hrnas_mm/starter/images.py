@@ -91,14 +91,19 @@ def image_folders(root: str) -> dict[str, dict[str, list[str]]]:
             if split and images:
                 found[split][osp.relpath(osp.join(base, name), root)] = images
                 folders.remove(name)
-    for split, images in found.items():
-        ranks = {
-            path: SPLITS[split].index(osp.basename(path).lower())
-            for path in images
-        }
-        found[split] = {
-            path: images[path]
-            for path, rank in ranks.items()
-            if rank == min(ranks.values())
-        }
-    return found
+    return {split: _foremost(split, each) for split, each in found.items()}
+
+
+def _foremost(
+    split: str, folders: dict[str, list[str]]
+) -> dict[str, list[str]]:
+    """Return the folders whose name comes first among those of a split."""
+    ranks = {
+        path: SPLITS[split].index(osp.basename(path).lower())
+        for path in folders
+    }
+    return {
+        path: images
+        for path, images in folders.items()
+        if ranks[path] == min(ranks.values())
+    }
