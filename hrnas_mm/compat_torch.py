@@ -4,6 +4,7 @@ import os
 from importlib import metadata
 
 import torch
+from torch import Tensor
 
 
 def enlarge_onednn_cache() -> None:
@@ -49,3 +50,65 @@ def define_torchvision_ops() -> None:
 
 
 _torchvision_ops: list[torch.library.Library] = []
+
+
+def depthwise_backward(
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    groups: int,
+) -> tuple[Tensor, Tensor]:
+    """Return the gradients of a depthwise convolution's input and weight.
+
+    On a CPU the weight's gradient is put together from parts of three columns:
+    for these oneDNN has a fast kernel; for wider depthwise weights it takes
+    that of grouped convolutions, which is ten times as slow.
+
+    Upstream: uxlfoundation/oneDNN, jit_uni_dw_conv_kernel_utils.hpp. Can be
+    removed when its kernel for the weight's gradient takes more columns.
+
+    Args:
+        grad: Gradient of the output, (B, C, H', W').
+        x: Input, (B, C, H, W).
+        weight: Weight, (C, 1, k, k) with an odd k.
+        stride, padding, dilation, groups: Those of the convolution; dilation
+            is 1 and groups is C.
+    """
+
+    def gradients(
+        x: Tensor, weight: Tensor, padding: tuple[int, int], *needed: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return torch.ops.aten.convolution_backward(
+            grad, x, weight, None, stride, padding, dilation, False, [0, 0],
+            groups, [*needed, False],
+        )  # fmt: skip
+
+    size = weight.shape[-1]
+    if size <= 3 or stride != (1, 1) or x.device.type != 'cpu':
+        return gradients(x, weight, padding, True, True)[:2]
+    d_weight = torch.empty_like(weight)
+    part = weight[..., :3]
+    for first in range(0, size - 2, 2):
+        shifted = _shifted(x, first - padding[1])
+        d_weight[..., first : first + 3] = gradients(
+            shifted, part, (padding[0], 0), False, True
+        )[1]
+    return gradients(x, weight, padding, True, False)[0], d_weight
+
+
+def _shifted(x: Tensor, first: int) -> Tensor:
+    """Return columns ``first`` to ``W + first + 1`` of x, zeros outside.
+
+    As F.pad would, which fills with zeros what it then copies to.
+    """
+    batch, channels, height, width = x.shape
+    size = (batch, channels, height, width + 2)
+    out = torch.empty(size, dtype=x.dtype, memory_format=torch.channels_last)
+    start, stop = max(0, -first), min(width + 2, width - first)
+    out[..., start:stop] = x[..., start + first : stop + first]
+    out[..., :start] = 0
+    out[..., stop:] = 0
+    return out

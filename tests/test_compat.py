@@ -6,8 +6,9 @@ import sys
 from importlib.util import find_spec
 
 import pytest
+import torch
 
-from hrnas_mm.compat_torch import enlarge_onednn_cache
+from hrnas_mm.compat_torch import depthwise_backward, enlarge_onednn_cache
 
 
 def test_a_cache_size_that_the_user_set_stays(monkeypatch):
@@ -65,3 +66,18 @@ def test_configs_of_a_fork_are_found(monkeypatch, tmp_path):
     compat.find_configs_of_forks_()
     assert MODULE2PACKAGE['mmfork'] == 'onedl-mmfork'
     assert Config.fromfile(config).x == 1
+
+
+@pytest.mark.parametrize('stride', [1, 2])
+@pytest.mark.parametrize('size', [1, 3, 5, 7, 9])
+def test_gradients_of_a_depthwise_convolution(size, stride):
+    x = torch.randn(2, 3, 8, 11, dtype=torch.double, requires_grad=True)
+    weight = torch.randn(3, 1, size, size, dtype=torch.double)
+    weight.requires_grad_()
+    options = ((stride,) * 2, (size // 2,) * 2, (1, 1), 3)
+    out = torch.conv2d(x, weight, None, *options)
+    grad = torch.randn_like(out)
+    out.backward(grad)
+    with torch.no_grad():
+        found = depthwise_backward(grad, x, weight, *options)
+    torch.testing.assert_close(found, (x.grad, weight.grad))

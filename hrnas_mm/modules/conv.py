@@ -83,6 +83,19 @@ class Constant(nn.Module):
         return self.bias[:, None, None]
 
 
+def check_kernel_sizes(kernel_sizes: Sequence[int]) -> None:
+    """Raise ValueError unless the sizes are positive, odd and distinct."""
+    if any(size < 1 or size % 2 == 0 for size in kernel_sizes):
+        raise ValueError(
+            f'kernel_sizes must be odd, got {tuple(kernel_sizes)}'
+        )
+    if not kernel_sizes or len(set(kernel_sizes)) < len(kernel_sizes):
+        raise ValueError(
+            'kernel_sizes must be different sizes, at least one, '
+            f'got {tuple(kernel_sizes)}'
+        )
+
+
 def build_batch_norm(norm_layer: NormLayer, channels: int) -> nn.Module:
     """Build a batch norm whose scale can serve as importance factors.
 

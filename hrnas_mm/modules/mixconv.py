@@ -17,12 +17,14 @@ from .conv import (
     affine,
     batch_norm,
     build_batch_norm,
+    check_kernel_sizes,
     eval_affine,
     fold_norm_,
     init_conv_,
     norm_axes,
     relu,
 )
+from .lean import fits_lean, lean_sum
 
 
 class MixConvPath(nn.Module):
@@ -160,12 +162,16 @@ class MixConv(nn.Module):
             }
         )
         self.norm: nn.Module = build_batch_norm(norm_layer, out_channels)
+        self.lean = True  # train in the lean form where it fits
         self.shared_params = out_channels  # the scale of the norm
 
     def forward(self, x: Tensor) -> Tensor:
         if isinstance(self.norm, Constant):
             return self.norm()
-        return self.norm(sum(path(x) for path in self.paths.values()))
+        paths = self.paths.values()
+        if self.lean and fits_lean(paths, x):
+            return self.norm(lean_sum(paths, x))
+        return self.norm(sum(path(x) for path in paths))
 
     def search_units(self) -> dict[str, SearchUnit]:
         """Return one unit of mid channels per path."""
@@ -221,19 +227,6 @@ class MixConv(nn.Module):
                 if isinstance(path, MixConvPath)
             ]
             self.norm = fold_norm_(self.norm, projections)
-
-
-def check_kernel_sizes(kernel_sizes: Sequence[int]) -> None:
-    """Raise ValueError unless the sizes are positive, odd and distinct."""
-    if any(size < 1 or size % 2 == 0 for size in kernel_sizes):
-        raise ValueError(
-            f'kernel_sizes must be odd, got {tuple(kernel_sizes)}'
-        )
-    if not kernel_sizes or len(set(kernel_sizes)) < len(kernel_sizes):
-        raise ValueError(
-            'kernel_sizes must be different sizes, at least one, '
-            f'got {tuple(kernel_sizes)}'
-        )
 
 
 def path_macs(
