@@ -99,6 +99,6 @@ def boxes(root):
 def lidar_boxes(root):
     """Generated frames, in files with a name of their own."""
     make = Path(__file__).parents[2] / 'tools/make_demo_data.py'
-    checked(make, 'kitti', root, '--train', 5, '--val', 3, '--seed', 7)
+    checked(make, 'kitti', root, '--train', 5, '--val', 1, '--seed', 7)
     for path in root.glob('kitti_infos_*.pkl'):
         path.rename(path.with_name(path.name.replace('kitti', 'yard')))
