@@ -1,12 +1,28 @@
-"""What tests of KITTI share: annotations, and a metric compiled once."""
+"""What tests of KITTI share: annotations, data and metric, each made once."""
 
+import shutil
+import tempfile
 from functools import cache
 
 import numpy as np
+from command_line import checked
 
 from hrnas_mm.compat_mmdet3d import mend_mmdet3d_
 
 CLASSES = ['Pedestrian', 'Cyclist', 'Car']
+
+
+@cache
+def _data():
+    folder = tempfile.mkdtemp()
+    counts = ('--train', 3, '--val', 1)
+    checked('tools/make_demo_data.py', 'kitti', folder, *counts)
+    return folder
+
+
+def copy_data(folder):
+    """Write three generated frames to train on, and one to evaluate on."""
+    shutil.copytree(_data(), folder, dirs_exist_ok=True)
 
 
 @cache

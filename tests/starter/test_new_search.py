@@ -26,7 +26,7 @@ KINDS = dict(
     boxes='mmdet', lidar_boxes='mmdet3d',
 )  # fmt: skip
 SHORT = ('--iterations', 6, '--batch-size', 4)
-OF_FIVE_FRAMES = ('--iterations', 4, '--batch-size', 2)
+OF_THREE_FRAMES = ('--iterations', 2, '--batch-size', 2)
 QUICK = [
     f'{split}_dataloader.{option}'
     for split in ('train', 'val', 'test')
@@ -62,7 +62,7 @@ def test_new_search(tmp_path, kind):
     size = ('--size', 64, 64)
     printed = checked(
         ROOT / 'tools/new_search.py', 'data', 'mine.py',
-        *(OF_FIVE_FRAMES if kind == 'lidar_boxes' else SHORT), *size,
+        *(OF_THREE_FRAMES if kind == 'lidar_boxes' else SHORT), *size,
         cwd=tmp_path,
     )  # fmt: skip
     commands = [

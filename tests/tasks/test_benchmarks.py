@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 from command_line import checked
-from kitti import compile_metric
+from kitti import compile_metric, copy_data
 from mmengine.registry import DefaultScope
 
 from hrnas_mm.engine import tables
@@ -208,16 +208,18 @@ def search(tmp_path_factory):
 
 
 def run_search(tmp_path_factory, benchmark):
+    data = tmp_path_factory.mktemp('data')
+    work_dir = tmp_path_factory.mktemp(benchmark.layout)
     # Once for all processes that are forked from this one.
     import_module(benchmark.config.split('/')[0] + '.apis')
     if benchmark.layout == 'kitti':
         compile_metric()
-    data = tmp_path_factory.mktemp('data')
-    work_dir = tmp_path_factory.mktemp(benchmark.layout)
-    checked(
-        'tools/make_demo_data.py', benchmark.layout, data,
-        '--train', 3, '--val', 1,
-    )  # fmt: skip
+        copy_data(data)
+    else:
+        checked(
+            'tools/make_demo_data.py', benchmark.layout, data,
+            '--train', 3, '--val', 1,
+        )  # fmt: skip
     checked(
         'tools/train.py', config_of(benchmark, data), '--work-dir', work_dir,
         *options(benchmark, data),
