@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
@@ -12,6 +13,7 @@ from ..resume.rng import forked_rng
 from ..search import trace
 
 LOOKED_AT = 4  # number of samples
+MOST_LABELS = 1000  # of images, without loading these
 HEADS = ('decode_head', 'head', 'bbox_head')
 
 
@@ -72,13 +74,26 @@ def _check_size(image: Tensor, model: nn.Module, batch_size: int) -> None:
 
 
 def _check_classes(dataset: Any, model: nn.Module) -> None:
-    classes = getattr(dataset, 'metainfo', {}).get('classes') or ()
+    classes = _class_count(dataset)
     for key, count in _heads(model):
-        if len(classes) > count:
+        if classes > count:
             raise ValueError(
                 f'{key}.num_classes is {count}, but train_dataloader.dataset '
-                f'has {len(classes)} classes'
+                f'has {classes} classes'
             )
+
+
+def _class_count(dataset: Any) -> int:
+    """Return how many classes a dataset names, or has labels of.
+
+    mmpretrain's ImageNet always names 1000, of which a subset has fewer.
+    """
+    if not hasattr(dataset, 'get_gt_labels'):
+        return len(getattr(dataset, 'metainfo', {}).get('classes') or ())
+    last = len(dataset) - 1
+    some = {*range(0, last, max(1, last // MOST_LABELS)), last}
+    labels = (dataset.get_data_info(i).get('gt_label', -1) for i in some)
+    return 1 + max(int(torch.as_tensor(label).max()) for label in labels)
 
 
 def _check_labels(sample: dict[str, Any], model: nn.Module) -> None:

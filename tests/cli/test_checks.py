@@ -149,6 +149,27 @@ def test_data_that_do_not_fit_the_model():
         fit(more)
 
 
+class SomeOfImageNet(Data):
+    """Names more classes than it has labels of, as mmpretrain's ImageNet."""
+
+    metainfo = dict(classes=tuple(map(str, range(1000))))
+    labels = [0, 1, 2]
+
+    def get_gt_labels(self):
+        return self.labels
+
+    def get_data_info(self, index):
+        return dict(gt_label=self.labels[index])
+
+
+def test_classes_that_occur_count_where_a_dataset_knows_them():
+    data = SomeOfImageNet([sample(0), sample(1), sample(2)])
+    fit(data)
+    data.labels = [0, 1, 3]
+    with pytest.raises(ValueError, match='is 3, but .* has 4 classes'):
+        fit(data)
+
+
 @pytest.mark.parametrize('shape', [(64,), (3, 0, 4), (1, 2, 3, 4)])
 def test_shape(shape):
     with pytest.raises(ValueError, match='must be H W or C H W.*got'):
