@@ -1,4 +1,4 @@
-"""What tests of KITTI share: annotations, data and metric, each made once."""
+"""Make annotations, data and metric of KITTI once for several tests."""
 
 import shutil
 import tempfile

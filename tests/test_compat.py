@@ -40,7 +40,7 @@ def test_an_old_mmengine_is_refused(monkeypatch):
 
 
 def test_configs_of_a_fork_are_found(monkeypatch, tmp_path):
-    """Of a package that a distribution of another name has installed."""
+    """Find configs of a package whose distribution has another name."""
     pytest.importorskip('mmengine')
     from mmengine.config import Config
     from mmengine.config.utils import MODULE2PACKAGE

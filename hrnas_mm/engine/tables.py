@@ -108,21 +108,14 @@ def evaluations(runner: Runner, search: Search) -> Table | None:
     found = search.history.evaluations
     if not found or found[-1]['iter'] != runner.iter:
         return None
-    first, last = found[0], found[-1]
-    before = numbers(first['metrics'])
+    shown = [found[0], found[-1]] if len(found) > 1 else found
+    metrics = [numbers(each['metrics']) for each in shown]
     rows: list[tuple[str, ...]] = [
-        (
-            name,
-            f'{before[name]:.4g}' if name in before else '-',
-            f'{value:.4g}',
-        )
-        for name, value in _summary(last['metrics']).items()
+        (name, *(f'{m[name]:.4g}' if name in m else '-' for m in metrics))
+        for name in _summary(found[-1]['metrics'])
     ]
-    if first is last:
-        rows = [(name, value) for name, _, value in rows]
-        return Table('Evaluation', ('', _at(search, last)), rows)
-    columns = (_at(search, evaluation) for evaluation in (first, last))
-    return Table('First and last evaluation', ('', *columns), rows)
+    title = 'First and last evaluation' if len(found) > 1 else 'Evaluation'
+    return Table(title, ('', *(_at(search, each) for each in shown)), rows)
 
 
 def _at(search: Search, evaluation: Facts) -> str:

@@ -49,11 +49,14 @@ def _momentum_(norm: Any) -> float:
     return norm.momentum
 
 
-def statistics(norm: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor | float]:
-    """Return mean, variance and number of pixels to normalise with."""
-    count = x.numel() // x.shape[1]
+def statistics(norm: Any, x: Tensor) -> tuple[Tensor, Tensor, Any]:
+    """Return mean and variance to normalise with, and their pixels.
+
+    The number of pixels is None for running statistics.
+    """
     if not uses_batch(norm):
-        return norm.running_mean, norm.running_var, count
+        return norm.running_mean, norm.running_var, None
+    count = x.numel() // x.shape[1]
     group = group_of(norm)
     if group is None:
         tracks = norm.training and norm.running_mean is not None

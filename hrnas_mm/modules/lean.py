@@ -188,14 +188,13 @@ class _Path(Function):
         options = _depthwise_options(depthwise, stride)
         deep = F.conv2d(wide, depthwise, None, *options)
         del wide
-        mean, var, count = statistics(norm, deep)
+        mean, var, ctx.count = statistics(norm, deep)
         out = normalised(deep, mean, var, scale, shift, norm.eps)
         out = F.conv2d(acts[1](out), project)
         ctx.save_for_backward(
             x, expand, bias, depthwise, scale, shift, project, deep, mean, var
         )
         ctx.acts, ctx.options, ctx.eps = acts, options, norm.eps
-        ctx.count = count if uses_batch(norm) else None
         ctx.group = group_of(norm)
         return out
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from .coco import Annotated, annotated_in
+from .coco import Annotated, annotated_in, places
 from .found import Found
 from .images import Sizes
 
@@ -41,11 +41,7 @@ def look(root: str) -> Found | None:
         f'{Sizes.over((round(h), round(w)) for _, _, w, h in boxes)}.',
         *_oddities(train),
     ]
-    facts = dict(
-        files={split: each.file for split, each in annotated.items()},
-        folders={split: each.folder for split, each in annotated.items()},
-        classes=classes,
-    )
+    facts = dict(**places(annotated), classes=classes)
     return Found('boxes', facts, notes, images['train'], sizes)
 
 
@@ -59,20 +55,25 @@ def _annotated_images(annotated: Annotated) -> int:
 
 
 def _boxes(annotated: Annotated) -> list[list[float]]:
-    """Return the boxes that mmdet learns from."""
-    content = annotated.content
-    images = {image['id']: image for image in content['images']}
-    found = [
-        a['bbox']
-        for a in content['annotations']
-        if _counts(a, images[a['image_id']])
-    ]
+    """Return the boxes that mmdet learns from; there has to be one."""
+    found = [annotation['bbox'] for annotation in _learned(annotated)]
     if not found:
         raise ValueError(
             f'{annotated.file} must have boxes of at least one pixel that lie '
             'in their images'
         )
     return found
+
+
+def _learned(annotated: Annotated) -> list[dict[str, Any]]:
+    """Return the annotations that mmdet learns from."""
+    content = annotated.content
+    images = {image['id']: image for image in content['images']}
+    return [
+        annotation
+        for annotation in content['annotations']
+        if _counts(annotation, images[annotation['image_id']])
+    ]
 
 
 def _counts(annotation: Mapping[str, Any], image: Mapping[str, Any]) -> bool:
@@ -91,12 +92,7 @@ def _counts(annotation: Mapping[str, Any], image: Mapping[str, Any]) -> bool:
 def _oddities(annotated: Annotated) -> list[str]:
     """Return what may surprise, in sentences."""
     content = annotated.content
-    images = {image['id']: image for image in content['images']}
-    number = Counter(
-        a['category_id']
-        for a in content['annotations']
-        if _counts(a, images[a['image_id']])
-    )
+    number = Counter(a['category_id'] for a in _learned(annotated))
     unseen = [c['name'] for c in content['categories'] if not number[c['id']]]
     left_out = len(content['annotations']) - number.total()
     notes = []

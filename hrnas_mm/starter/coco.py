@@ -69,6 +69,14 @@ def annotated_in(root: str, key: str) -> dict[str, Annotated]:
     }
 
 
+def places(annotated: Mapping[str, Annotated]) -> dict[str, dict[str, str]]:
+    """Return files and folders by split, as a template needs them."""
+    return dict(
+        files={split: each.file for split, each in annotated.items()},
+        folders={split: each.folder for split, each in annotated.items()},
+    )
+
+
 def _json_files(root: str) -> list[str]:
     return sorted(
         osp.relpath(osp.join(base, name), root)

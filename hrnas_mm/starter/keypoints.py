@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .coco import annotated_in
+from .coco import annotated_in, places
 from .found import Found
 from .images import Sizes
 
@@ -58,8 +58,7 @@ def look(root: str) -> Found | None:
         'For boxes in place of keypoints: --task boxes.',
     ]
     facts = dict(
-        files=files,
-        folders={split: each.folder for split, each in annotated.items()},
+        **places(annotated),
         names=names,
         swaps=swaps,
         skeleton=[
