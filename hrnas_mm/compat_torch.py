@@ -92,9 +92,12 @@ def depthwise_backward(
     d_weight = torch.empty_like(weight)
     part = weight[..., :3]
     for first in range(0, size - 2, 2):
-        shifted = _shifted(x, first - padding[1])
+        if first == padding[1] - 1:
+            columns, beside = x, 1
+        else:
+            columns, beside = _shifted(x, first - padding[1]), 0
         d_weight[..., first : first + 3] = gradients(
-            shifted, part, (padding[0], 0), False, True
+            columns, part, (padding[0], beside), False, True
         )[1]
     return gradients(x, weight, padding, True, False)[0], d_weight
 

@@ -1,6 +1,8 @@
 """The search on a GPU; skipped where there is none."""
 
+import copy
 import os
+import statistics
 
 import pytest
 import tiny
@@ -13,6 +15,7 @@ from ranks import free_port, set_rank
 
 from hrnas_mm.deploy import check_onnx, export_onnx
 from hrnas_mm.engine.surgery import deployed_model
+from hrnas_mm.modules import MixConv
 from hrnas_mm.resume.state import bare_model
 from hrnas_mm.search import architecture_of
 
@@ -140,3 +143,41 @@ def test_two_ranks_under_nccl(tmp_path):
     )
     assert macs == other
     torch.testing.assert_close(first, second, rtol=0, atol=0)
+
+
+def outputs_and_gradients(block, x, amp):
+    x = x.detach().requires_grad_()
+    block.zero_grad()
+    with torch.autocast('cuda', torch.float16, enabled=amp):
+        out = block(x)
+    out.square().sum().backward()
+    params = [param.grad for param in block.parameters()]
+    running = [b for b in block.buffers() if b.is_floating_point()]
+    return [out.detach(), x.grad, *params, *running]
+
+
+@pytest.mark.parametrize('channels, stride', [(18, 1), (18, 2), (160, 1)])
+def test_lean_form_is_the_plain_one(channels, stride):
+    """Of whole paths, of paths in parts, in float64 and as precise in AMP."""
+    plain = MixConv(channels, 24, stride).double().cuda()
+    plain.lean = False
+    x = torch.randn(4, channels, 24, 32, dtype=torch.double, device='cuda')
+    if stride == 1:
+        x = x.contiguous(memory_format=torch.channels_last)
+    lean = copy.deepcopy(plain)
+    lean.lean = True
+    half = {form: copy.deepcopy(plain).float() for form in ('plain', 'lean')}
+    half['lean'].lean = True
+    exact = outputs_and_gradients(plain, x, False)
+    found = outputs_and_gradients(lean, x, False)
+    torch.testing.assert_close(found, exact, rtol=1e-9, atol=1e-9)
+    errors = {
+        form: statistics.geometric_mean(
+            ((a - b).norm() / b.norm()).item()
+            for a, b in zip(
+                outputs_and_gradients(block, x.float(), True), exact
+            )
+        )
+        for form, block in half.items()
+    }
+    assert errors['lean'] < 1.5 * errors['plain'] < 0.05

@@ -1,23 +1,34 @@
-"""Time what a search adds to a training step: the penalty and the checks.
+"""Measure a training step of a search: its time, its memory, what is added.
 
-    python tools/benchmark_search.py CONFIG --shape 512 1024
+    python tools/benchmark_search.py CONFIG --shape 512 1024 --batch 2
 
-Trains the model of the config on random images. Times the training steps and
-what ProgressiveShrinkHook does in an iteration without a shrink: the
-penalty as a loss with its gradient, the penalty as a proximal step, and the
-checks.
+Trains the model of the config on random images, with the lean training form of
+MixConv and with the plain one in turns, and prints
+
+- the time of the forward pass, the backward pass and the optimizer, and the
+  peak of the memory that a step allocates;
+- the same for each stage, with what its forward pass keeps in memory;
+- what ProgressiveShrinkHook adds in an iteration without a shrink: the penalty
+  as a loss with its gradient, or as a proximal step, and the checks.
+
+On a GPU, --largest-batch also finds how many images fit.
 """
 
 import argparse
+import os
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 
-import torch
+# Otherwise torch's profiler, which measures the memory, announces itself.
+os.environ.setdefault('KINETO_LOG_LEVEL', '99')
+
+import torch  # noqa: E402
+from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from hrnas_mm.building import build_model
 from hrnas_mm.cli.config import (
@@ -28,8 +39,12 @@ from hrnas_mm.cli.config import (
 from hrnas_mm.deploy.dense import dense_part
 from hrnas_mm.engine.checks import check_losses
 from hrnas_mm.engine.searched_config import search_shape
-from hrnas_mm.measure import cost_model_of, seconds
+from hrnas_mm.measure import cost_model_of, interleaved, peak_memory
+from hrnas_mm.measure.training import StageStep, TrainingStep
+from hrnas_mm.modules import MixConv
 from hrnas_mm.search import CostModel, ResourcePenalty
+
+FORMS = ('lean', 'plain')
 
 
 def parse_args() -> argparse.Namespace:
@@ -47,68 +62,231 @@ def parse_args() -> argparse.Namespace:
         '--rounds', type=int, default=5, help='number of timed steps'
     )
     parser.add_argument(
-        '--device', default='cuda' if torch.cuda.is_available() else 'cpu'
+        '--device',
+        type=torch.device,
+        default='cuda' if torch.cuda.is_available() else 'cpu',
     )
-    return parser.parse_args()
+    parser.add_argument(
+        '--amp',
+        choices=['float16', 'bfloat16'],
+        help='train in automatic mixed precision',
+    )
+    parser.add_argument(
+        '--channels-last',
+        action='store_true',
+        help='give images and weights that memory format, as CPUs always do',
+    )
+    parser.add_argument(
+        '--largest-batch',
+        action='store_true',
+        help='find how many images fit, and time them',
+    )
+    args = parser.parse_args()
+    if args.largest_batch and args.device.type != 'cuda':
+        parser.error(
+            f'--largest-batch needs a GPU, got --device {args.device}'
+        )
+    return args
 
 
-def parts_of_a_step(
-    model: nn.Module, images: Tensor, optimizer, cost_model: CostModel
-) -> dict[str, Callable[[], None]]:
-    """Return the training step and all that the hook adds to it."""
-    penalty = ResourcePenalty(cost_model, model)
-    losses = dict(loss=torch.ones((), device=images.device))
-
-    def step() -> None:
-        outputs = tree_leaves(model(images))
-        sum(tensor.square().mean() for tensor in outputs).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-
-    def penalise() -> None:
-        (1e-9 * penalty()).backward()
-
+def training_steps(
+    model: nn.Module, optim_wrapper: dict, args: argparse.Namespace
+) -> dict[str, TrainingStep]:
+    """Return the steps of the model, lean, and of a plain copy of it."""
+    model = model.to(args.device).train()
+    if args.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    amp = getattr(torch, args.amp) if args.amp else None
+    plain = deepcopy(model)
+    for module in plain.modules():
+        if isinstance(module, MixConv):
+            module.lean = False
     return {
-        'training step': step,
-        'penalty as a loss': penalise,
-        'proximal step': lambda: penalty.soft_threshold_(1e-9, optimizer),
-        'checks': lambda: check_losses(losses, model),
+        form: TrainingStep(
+            dense_part(network),
+            build_optim_wrapper(network, optim_wrapper).optimizer,
+            amp,
+        )
+        for form, network in zip(FORMS, (model, plain))
     }
 
 
+def random_images(
+    batch: int, shape: Sequence[int], args: argparse.Namespace
+) -> Tensor:
+    """Return images on the device, in the memory format asked for."""
+    images = torch.randn(batch, *shape, device=args.device)
+    if args.channels_last:
+        return images.contiguous(memory_format=torch.channels_last)
+    return images
+
+
+def measured(
+    steps: Mapping[str, TrainingStep | StageStep],
+    parts: Sequence[str],
+    args: argparse.Namespace,
+) -> dict[str, dict[str, float]]:
+    """Time the parts of steps in turns: {step: {part: median ms}}.
+
+    'together' is the median of the sums of the parts.
+    """
+    calls = {
+        (name, part): getattr(step, part)
+        for name, step in steps.items()
+        for part in parts
+    }
+    times = interleaved(calls, args.device, args.rounds)
+    return {
+        name: {
+            **{part: milliseconds(times[name, part]) for part in parts},
+            'together': milliseconds(
+                map(sum, zip(*(times[name, part] for part in parts)))
+            ),
+        }
+        for name in steps
+    }
+
+
+def milliseconds(times: Iterable[float]) -> float:
+    """Return the median of some seconds, in milliseconds."""
+    return 1000 * statistics.median(times)
+
+
+def empty_table(title: str, *columns: str) -> Table:
+    """Return a table with names on the left, then numbers."""
+    table = Table(title=title)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify='right' if i else 'left')
+    return table
+
+
+def table_of_steps(
+    steps: Mapping[str, TrainingStep], args: argparse.Namespace
+) -> tuple[Table, float]:
+    """Return the table of whole steps, and the milliseconds of a lean one."""
+    found = measured(steps, ('forward', 'backward', 'optimize'), args)
+    for form, step in steps.items():
+        found[form]['peak memory, MB'] = peak_memory(step, args.device) / 1e6
+    table = empty_table('Training step', 'ms, median', *FORMS, 'lean / plain')
+    for row in found['lean']:
+        lean, plain = (found[form][row] for form in FORMS)
+        table.add_row(
+            row, f'{lean:.1f}', f'{plain:.1f}', f'{lean / plain:.2f}'
+        )
+    return table, found['lean']['together']
+
+
+def table_of_stages(
+    steps: Mapping[str, TrainingStep], args: argparse.Namespace
+) -> Table:
+    """Return the table of times and kept memory of each stage alone."""
+    table = empty_table(
+        'Stages', '', *(f'{f}: {c}' for f in FORMS for c in ('ms', 'kept MB'))
+    )
+    stages = {form: step.stages() for form, step in steps.items()}
+    for name in stages['lean']:
+        alone = {form: stages[form][name] for form in FORMS}
+        times = measured(alone, ('forward', 'backward'), args)
+        cells = []
+        for form, stage in alone.items():
+            cells.append(f'{times[form]["together"]:.1f}')
+            cells.append(f'{stage.kept_bytes() / 1e6:.1f}')
+        table.add_row(name, *cells)
+    return table
+
+
+def table_of_the_search(
+    step: TrainingStep,
+    model: nn.Module,
+    cost_model: CostModel,
+    whole: float,
+    args: argparse.Namespace,
+) -> Table:
+    """Return the table of all that the hook adds to a step."""
+    penalty = ResourcePenalty(cost_model, model)
+    losses = dict(loss=torch.ones((), device=args.device))
+    calls: dict[str, Callable[[], object]] = {
+        'penalty as a loss': lambda: (1e-9 * penalty()).backward(),
+        'proximal step': lambda: penalty.soft_threshold_(1e-9, step.optimizer),
+        'checks': lambda: check_losses(losses, model),
+    }
+    table = empty_table('Added by the search', '', 'ms, median', 'of the step')
+    for name, times in interleaved(calls, args.device, args.rounds).items():
+        ms = milliseconds(times)
+        table.add_row(name, f'{ms:.2f}', f'{100 * ms / whole:.2f} %')
+    return table
+
+
+def table_of_batches(
+    steps: Mapping[str, TrainingStep],
+    shape: Sequence[int],
+    args: argparse.Namespace,
+) -> Table:
+    """Return the table of the largest batches, and of their speed."""
+    table = empty_table(
+        'Largest batch', '', 'images', 'images per second', 'peak memory, MB'
+    )
+    for form, step in steps.items():
+        batch = largest_batch(step, shape, args)
+        step.images = random_images(batch, shape, args)
+        (times,) = interleaved({0: step}, args.device, args.rounds).values()
+        peak = peak_memory(step, args.device) / 1e6
+        speed = batch / statistics.median(times)
+        table.add_row(form, str(batch), f'{speed:.1f}', f'{peak:.0f}')
+    return table
+
+
+def largest_batch(
+    step: TrainingStep, shape: Sequence[int], args: argparse.Namespace
+) -> int:
+    """Return the largest batch that fits, or up to a sixteenth less.
+
+    Raises:
+        SystemExit: If not even one image fits.
+    """
+
+    def fits(batch: int) -> bool:
+        return step.fits(random_images(batch, shape, args))
+
+    if not fits(1):
+        raise SystemExit('not even a batch of one image fits into memory')
+    below, above = 1, 2
+    while fits(above):
+        below, above = above, 2 * above
+    while above - below > max(1, below // 16):
+        middle = (below + above) // 2
+        if fits(middle):
+            below = middle
+        else:
+            above = middle
+    return below
+
+
 def main() -> None:
-    """Time the parts in turns and print a table of their times."""
+    """Measure what was asked for, and print the tables."""
     args = parse_args()
     cfg = read_config(args)
-    model = build_model(cfg).to(args.device)
-    shape = args.shape or search_shape(cfg)
-    cost_model = cost_model_of(model, shape)
-    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    parts = parts_of_a_step(
-        dense_part(model.train()),
-        torch.randn(args.batch, *cost_model.input_shape, device=args.device),
-        wrapper.optimizer,
-        cost_model,
+    # Otherwise the optimizer's builder prints a line for each parameter.
+    MMLogger.get_current_instance().setLevel('WARNING')
+    model = build_model(cfg)
+    cost_model = cost_model_of(model, args.shape or search_shape(cfg))
+    shape = cost_model.input_shape
+    steps = training_steps(model, cfg.optim_wrapper, args)
+    console = Console()
+    console.print(
+        f'{args.batch} x {tuple(shape)} on {args.device}, '
+        f'{args.amp or "float32"}'
     )
-    times: dict[str, list[float]] = {name: [] for name in parts}
-    for _ in range(args.rounds + 1):  # the first round warms up
-        for name, part in parts.items():
-            times[name].append(seconds(part, torch.device(args.device)))
-    table = Table(
-        title=f'{args.batch} x {cost_model.input_shape} on {args.device}'
+    for step in steps.values():
+        step.images = random_images(args.batch, shape, args)
+    table, whole = table_of_steps(steps, args)
+    console.print(table)
+    console.print(table_of_stages(steps, args))
+    console.print(
+        table_of_the_search(steps['lean'], model, cost_model, whole, args)
     )
-    for column in ('', 'ms, median', 'min', 'max', 'of the step'):
-        table.add_column(column, justify='right' if column else 'left')
-    whole = statistics.median(times['training step'][1:])
-    for name, values in times.items():
-        values = [1000 * value for value in values[1:]]
-        median = statistics.median(values)
-        table.add_row(
-            name,
-            *(f'{x:.2f}' for x in (median, min(values), max(values))),
-            f'{median / whole / 10:.3f} %',
-        )
-    Console().print(table)
+    if args.largest_batch:
+        console.print(table_of_batches(steps, shape, args))
 
 
 if __name__ == '__main__':

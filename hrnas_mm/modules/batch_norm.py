@@ -1,6 +1,7 @@
 """Batch norm in its parts: statistics, also over ranks, and gradients."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -8,6 +9,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 PIXELS = (0, 2, 3)  # the dimensions of (B, C, H, W) that statistics are over
+
+
+class Moments(NamedTuple):
+    """Mean and variance (C,) per channel, and how many pixels they are over.
+
+    The number is None for running statistics.
+    """
+
+    mean: Tensor
+    var: Tensor
+    count: Any
 
 
 def uses_batch(norm: Any) -> bool:
@@ -32,13 +44,24 @@ def sum_over_(tensor: Tensor, group: Any) -> None:
 
 
 @torch.no_grad()
-def track_(norm: Any, mean: Tensor, var: Tensor, count: Tensor) -> None:
-    """Update running statistics, as the norm itself would."""
-    if norm.training and norm.running_mean is not None:
-        momentum = _momentum_(norm)
-        norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), momentum)
+def track_(norm: Any, parts: Sequence[Moments]) -> None:
+    """Update running statistics, as the norm itself would.
+
+    Args:
+        parts: Those of some channels each, of all channels together.
+    """
+    if not norm.training or norm.running_mean is None:
+        return
+    momentum = _momentum_(norm)
+    first = 0
+    for mean, var, count in parts:
+        channels = slice(first, first := first + len(mean))
         unbiased = var * (count / (count - 1))
-        norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), momentum)
+        for running, value in (
+            (norm.running_mean, mean),
+            (norm.running_var, unbiased),
+        ):
+            running[channels].lerp_(value.to(running.dtype), momentum)
 
 
 def _momentum_(norm: Any) -> float:
@@ -49,54 +72,44 @@ def _momentum_(norm: Any) -> float:
     return norm.momentum
 
 
-def statistics(norm: Any, x: Tensor) -> tuple[Tensor, Tensor, Any]:
-    """Return mean and variance to normalise with, and their pixels.
+def statistics(norm: Any, x: Tensor, part: slice) -> Moments:
+    """Return mean and variance to normalise a map of a norm's input with.
 
-    The number of pixels is None for running statistics.
+    Args:
+        x: Some channels of the input, (B, C, H, W).
+        part: Which of the norm's channels they are.
     """
     if not uses_batch(norm):
-        return norm.running_mean, norm.running_var, None
+        return Moments(norm.running_mean[part], norm.running_var[part], None)
+    # Their precision is that of the running statistics that it is given.
+    unused = torch.zeros(x.shape[1], dtype=norm.weight.dtype, device=x.device)
+    mean, var = torch.batch_norm_update_stats(x, unused, unused, 0.0)
     count = x.numel() // x.shape[1]
     group = group_of(norm)
     if group is None:
-        tracks = norm.training and norm.running_mean is not None
-        mean, var = torch.batch_norm_update_stats(
-            x,
-            norm.running_mean if tracks else None,
-            norm.running_var if tracks else None,
-            _momentum_(norm) if tracks else 0.0,
-        )
-        return mean, var, count
-    var, mean = torch.var_mean(x.to(norm.weight.dtype), PIXELS, correction=0)
+        return Moments(mean, var, count)
     totals = torch.cat([mean * count, mean.new_tensor([count])])
     dist.all_reduce(totals, group=group)
     everywhere = totals[:-1] / totals[-1]
     var = (var + (mean - everywhere) ** 2) * (count / totals[-1])
     dist.all_reduce(var, group=group)
-    track_(norm, everywhere, var, totals[-1])
-    return everywhere, var, totals[-1]
+    return Moments(everywhere, var, totals[-1])
 
 
 def normalised(
-    x: Tensor,
-    mean: Tensor,
-    var: Tensor,
-    scale: Tensor,
-    shift: Tensor,
-    eps: float,
+    x: Tensor, moments: Moments, scale: Tensor, shift: Tensor, eps: float
 ) -> Tensor:
     """Return (x - mean) / sqrt(var + eps) * scale + shift."""
+    mean, var, _ = moments
     return F.batch_norm(x, mean, var, scale, shift, False, 0.0, eps)
 
 
 def norm_backward(
     grad: Tensor,
     x: Tensor,
+    moments: Moments,
     scale: Tensor,
-    mean: Tensor,
-    var: Tensor,
     eps: float,
-    count: Any,
     group: Any,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of a batch norm's input, scale and shift.
@@ -104,10 +117,9 @@ def norm_backward(
     Args:
         grad: Gradient of the output, (B, C, H, W).
         x: Input, (B, C, H, W).
-        count: Number of pixels that ``mean`` and ``var`` are over; None if
-            they are running statistics.
-        group: Processes that share them; None for one.
+        group: Processes that share the statistics; None for one.
     """
+    mean, var, count = moments
     inverse = (var + eps).rsqrt()
     of_batch = count is not None and group is None
     d_x, d_scale, d_shift = torch.ops.aten.native_batch_norm_backward(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..search.units import Axis
+from .pointwise import convolved
 
 NormLayer = Callable[[int], nn.Module]
 ActLayer = Callable[[], nn.Module]
@@ -58,7 +59,7 @@ class ConvNormAct(nn.Module):
         init_conv_(self.conv)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.act(self.norm(self.conv(x)))
+        return self.act(self.norm(convolved(self.conv, x)))
 
     def fold_norm_(self) -> None:
         """Fold the batch norm into the convolution, for deployment."""

@@ -1,4 +1,4 @@
-"""Training form of MixConv that keeps one map per path for the backward pass.
+"""Training form of MixConv that keeps few maps for the backward pass.
 
 The readable form is ``MixConvPath.forward``; this one computes the same
 function, gradients and running statistics, up to rounding, in less time and a
@@ -7,10 +7,13 @@ third of the memory:
 - The batch norm after the expansion is folded into its weights. The mean and
   the variance of ``W x`` follow from those of ``x``, which all paths share:
   ``W mean`` and ``diag(W cov W^T)``. The map before this norm never exists.
-- Of the maps with the expanded channels, only the output of the depthwise
+- Of the maps with the expanded channels, at most the output of the depthwise
   convolution is kept; the others are computed again in the backward pass.
+- The expanded channels do not depend on each other, and are taken some at a
+  time: what is not kept stays small.
 """
 
+import math
 from collections.abc import Collection
 from typing import Any
 
@@ -20,19 +23,17 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from ..compat_torch import depthwise_backward
+from ..search.formulas import strided
 from .batch_norm import (
     PIXELS,
+    Moments,
     group_of,
-    norm_backward,
-    normalised,
-    statistics,
     sum_over_,
     track_,
     uses_batch,
 )
-
-_aten = torch.ops.aten
+from .lean_paths import LeanPath, LeanPaths
+from .pointwise import may_pass_by, trains_eagerly
 
 
 def fits_lean(paths: Collection[nn.Module], x: Tensor) -> bool:
@@ -43,21 +44,21 @@ def fits_lean(paths: Collection[nn.Module], x: Tensor) -> bool:
     hooked or replaced a layer, which the lean form would pass by.
     """
     return (
-        torch.is_grad_enabled()
-        and not torch.compiler.is_compiling()
-        and x.numel() > x.shape[1]  # else the norm's own error
+        trains_eagerly()
         and all(map(_is_plain, paths))
+        and len({_mode(path) for path in paths}) == 1
+        and all(_pixels(path, x) > 1 for path in paths)  # else norms' error
     )
 
 
 def _is_plain(path: Any) -> bool:
     parts = (path.expand, path.depthwise)
     layers = [layer for part in parts for layer in part.children()]
-    known = (_CONV, _NORMS, _ACTS) * 2
+    known = (*(_CONV, _NORMS, _ACTS) * 2, _CONV)
     return all(
-        type(layer).forward in forwards
-        for layer, forwards in zip([*layers, path.project], (*known, _CONV))
-    ) and not any(map(_is_hooked, (path, *parts, *layers, path.project)))
+        may_pass_by(layer, *forwards)
+        for layer, forwards in zip([*layers, path.project], known)
+    ) and all(may_pass_by(m, type(m).forward) for m in (path, *parts))
 
 
 _CONV = (nn.Conv2d.forward,)
@@ -72,62 +73,60 @@ _ACTS = tuple(
 )  # fmt: skip
 
 
-def _is_hooked(module: nn.Module) -> bool:
-    return bool(
-        module._forward_hooks
-        or module._forward_pre_hooks
-        or module._backward_hooks
-        or module._backward_pre_hooks
-    )
+def _mode(path: Any) -> tuple[bool, float]:
+    return uses_batch(path.expand.norm), path.expand.norm.eps
 
 
-def lean_sum(paths: Collection[Any], x: Tensor) -> Tensor:
+def _pixels(path: Any, x: Tensor) -> int:
+    """Return the number of pixels of a path's output, over the batch."""
+    stride = path.depthwise.conv.stride[0]
+    return len(x) * math.prod(strided(x.shape[-2:], stride))
+
+
+def lean_sum(paths: Collection[Any], x: Tensor, keep: bool = True) -> Tensor:
     """Return the sum of the paths' outputs.
+
+    Args:
+        keep: Whether to keep maps that would take long to compute again.
 
     Shape:
         (B, C_in, H, W) -> (B, C_out, ceil(H / stride), ceil(W / stride))
     """
     with torch.autocast(x.device.type, enabled=False):
-        norms = [n for p in paths if uses_batch(n := p.expand.norm)]
-        moments = _Moments.apply(x, group_of(norms[0])) if norms else ()
-        expansions = [_expansion(path, moments) for path in paths]
-    first, *others = (
-        _path(path, x, *expansion)
-        for path, expansion in zip(paths, expansions)
+        expand, bias = _expansions(paths, x)
+    parts = [path.depthwise for path in paths]
+    return LeanPaths.apply(
+        x,
+        [LeanPath(path, keep) for path in paths],
+        expand,
+        bias,
+        *(part.conv.weight for part in parts),
+        *(part.norm.weight for part in parts),
+        *(part.norm.bias for part in parts),
+        *(path.project.weight for path in paths),
     )
-    return sum(others, first)
 
 
-def _expansion(path: Any, moments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Return weight and bias of the expansion with its norm folded in."""
-    norm, weight = path.expand.norm, path.expand.conv.weight.flatten(1)
-    if uses_batch(norm):
-        x_mean, cov, count = moments
+def _expansions(paths: Collection[Any], x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return weight and bias of all expansions with their norms folded in."""
+    norms = [path.expand.norm for path in paths]
+    weights = [path.expand.conv.weight.flatten(1) for path in paths]
+    weight = torch.cat(weights)
+    if uses_batch(norms[0]):
+        x_mean, cov, count = _Moments.apply(x, group_of(norms[0]))
         weight = weight.to(cov.dtype)
         mean = weight @ x_mean
         var = ((weight @ cov) * weight).sum(1)
-        track_(norm, mean, var, count)
+        sizes = [len(part) for part in weights]
+        for norm, m, v in zip(norms, mean.split(sizes), var.split(sizes)):
+            track_(norm, [Moments(m, v, count)])
     else:
-        mean, var = norm.running_mean, norm.running_var
-    scale = norm.weight * (var + norm.eps).rsqrt()
-    folded = (weight * scale[:, None])[:, :, None, None]
-    return folded, norm.bias - scale * mean
-
-
-def _path(path: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    depthwise, norm = path.depthwise.conv, path.depthwise.norm
-    return _Path.apply(
-        x,
-        weight,
-        bias,
-        depthwise.weight,
-        norm.weight,
-        norm.bias,
-        path.project.weight,
-        norm,
-        (path.expand.act, path.depthwise.act),
-        depthwise.stride[0],
-    )
+        mean = torch.cat([norm.running_mean for norm in norms])
+        var = torch.cat([norm.running_var for norm in norms])
+    scale = torch.cat([norm.weight for norm in norms])
+    scale = scale * (var + norms[0].eps).rsqrt()
+    bias = torch.cat([norm.bias for norm in norms]) - scale * mean
+    return (weight * scale[:, None])[:, :, None, None], bias
 
 
 class _Moments(Function):
@@ -161,109 +160,3 @@ class _Moments(Function):
         with torch.autocast(x.device.type, enabled=False):
             weight = weight[:, :, None, None]
             return F.conv2d(x.to(weight.dtype), weight, bias), None
-
-
-class _Path(Function):
-    """Expansion, depthwise convolution with its norm, and projection.
-
-    Keeps its input, its parameters and the output of the depthwise
-    convolution.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        expand: Tensor,
-        bias: Tensor,
-        depthwise: Tensor,
-        scale: Tensor,
-        shift: Tensor,
-        project: Tensor,
-        norm: Any,
-        acts: tuple[nn.Module, nn.Module],
-        stride: int,
-    ) -> Tensor:
-        wide = acts[0](F.conv2d(x, expand, bias))
-        options = _depthwise_options(depthwise, stride)
-        deep = F.conv2d(wide, depthwise, None, *options)
-        del wide
-        mean, var, ctx.count = statistics(norm, deep)
-        out = normalised(deep, mean, var, scale, shift, norm.eps)
-        out = F.conv2d(acts[1](out), project)
-        ctx.save_for_backward(
-            x, expand, bias, depthwise, scale, shift, project, deep, mean, var
-        )
-        ctx.acts, ctx.options, ctx.eps = acts, options, norm.eps
-        ctx.group = group_of(norm)
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, expand, bias, depthwise, scale, shift, project, deep, mean, var = (
-            ctx.saved_tensors
-        )
-        # In the precision that autocast had in the forward pass.
-        x, expand, bias, depthwise, project = (
-            t.to(deep.dtype) for t in (x, expand, bias, depthwise, project)
-        )
-        with torch.autocast(x.device.type, enabled=False):
-            out = normalised(deep, mean, var, scale, shift, ctx.eps)
-            out, undo = _activated(ctx.acts[1], out)
-            grad, d_project, _ = _pointwise_backward(grad, out, project)
-            grad = undo(grad)
-            del out, undo
-            grad, d_scale, d_shift = norm_backward(
-                grad, deep, scale, mean, var, ctx.eps, ctx.count, ctx.group
-            )
-            wide, undo = _activated(ctx.acts[0], F.conv2d(x, expand, bias))
-            grad, d_depthwise = depthwise_backward(
-                grad, wide, depthwise, *ctx.options
-            )
-            grad = undo(grad)
-            del wide, undo
-            d_x, d_expand, d_bias = _pointwise_backward(grad, x, expand)
-        return (
-            d_x, d_expand, d_bias, d_depthwise, d_scale, d_shift, d_project,
-            None, None, None,
-        )  # fmt: skip
-
-
-def _activated(act: nn.Module, x: Tensor) -> tuple[Tensor, Any]:
-    """Return act(x), and what turns its gradient into that of x."""
-    if type(act) is nn.ReLU:
-        out = x.relu_()
-        return out, lambda grad: _aten.threshold_backward.grad_input(
-            grad, out, 0, grad_input=grad
-        )
-    with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        out = act(x.clone())  # a copy, as some work in place
-    return out.detach(), lambda grad: torch.autograd.grad(out, x, grad)[0]
-
-
-def _depthwise_options(weight: Tensor, stride: int) -> tuple[Any, ...]:
-    """Return stride, padding, dilation and groups of the convolution."""
-    padding = weight.shape[-1] // 2
-    return (stride,) * 2, (padding,) * 2, (1, 1), len(weight)
-
-
-def _pointwise_backward(
-    grad: Tensor, x: Tensor, weight: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients of a 1x1 convolution's input, weight and bias."""
-    last = torch.channels_last
-    if x.device.type != 'cpu' or not x.is_contiguous(memory_format=last):
-        return _aten.convolution_backward(
-            grad, x, weight, [len(weight)], (1, 1), (0, 0), (1, 1), False,
-            [0, 0], 1, (True, True, True),
-        )  # fmt: skip
-    # As products of matrices, which take half of the time on a CPU.
-    rows = grad.permute(0, 2, 3, 1).flatten(0, 2)
-    columns = x.permute(0, 2, 3, 1).flatten(0, 2)
-    d_x = torch.empty_like(x, memory_format=last)
-    torch.mm(
-        rows, weight.flatten(1), out=d_x.permute(0, 2, 3, 1).flatten(0, 2)
-    )
-    return d_x, (rows.T @ columns).view_as(weight), rows.sum(0)

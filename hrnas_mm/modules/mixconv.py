@@ -111,6 +111,8 @@ class MixConv(nn.Module):
     Args:
         kernel_sizes: Odd kernel sizes, one path each.
         expand_ratio: Ratio r; each path has round(r * C_in) mid channels.
+        keep: Whether maps of the mid channels that take long to compute are
+            kept for the backward pass; the others are computed again.
 
     Shape:
         (B, C_in, H, W) -> (B, C_out, ceil(H / stride), ceil(W / stride)), or
@@ -133,6 +135,7 @@ class MixConv(nn.Module):
         expand_ratio: float = 4,
         norm_layer: NormLayer = batch_norm,
         act_layer: ActLayer = relu,
+        keep: bool = True,
     ) -> None:
         super().__init__()
         check_kernel_sizes(kernel_sizes)
@@ -163,15 +166,20 @@ class MixConv(nn.Module):
         )
         self.norm: nn.Module = build_batch_norm(norm_layer, out_channels)
         self.lean = True  # train in the lean form where it fits
+        self.keep = keep
         self.shared_params = out_channels  # the scale of the norm
 
     def forward(self, x: Tensor) -> Tensor:
         if isinstance(self.norm, Constant):
             return self.norm()
         paths = self.paths.values()
-        if self.lean and fits_lean(paths, x):
-            return self.norm(lean_sum(paths, x))
+        if self.fits_lean(x):
+            return self.norm(lean_sum(paths, x, self.keep))
         return self.norm(sum(path(x) for path in paths))
+
+    def fits_lean(self, x: Tensor) -> bool:
+        """Return whether an input is computed in the lean training form."""
+        return self.lean and fits_lean(self.paths.values(), x)
 
     def search_units(self) -> dict[str, SearchUnit]:
         """Return one unit of mid channels per path."""

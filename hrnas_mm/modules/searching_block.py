@@ -67,6 +67,7 @@ class SearchingBlock(nn.Module):
             expand_ratio,
             norm_layer,
             act_layer,
+            keep=not with_cp,
         )
         self.transformer = (
             LightweightTransformer(
@@ -82,7 +83,8 @@ class SearchingBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.with_cp and x.requires_grad:
+        # The lean form of MixConv computes its maps again by itself, sooner.
+        if self.with_cp and x.requires_grad and not self.mixconv.fits_lean(x):
             return checkpoint(self._forward, x, use_reentrant=False)
         return self._forward(x)
 

@@ -22,6 +22,7 @@ from .conv import (
     init_conv_,
     norm_axes,
 )
+from .pointwise import convolved
 from .position import build_position
 
 
@@ -138,8 +139,10 @@ class LightweightTransformer(nn.Module):
         position = self.position(x)
         tokens = self._project(x, position).flatten(2)
         tokens = self.encoder(tokens, tokens)
-        x = self._decode(tokens, position)
-        return resize(self.norm(x), out_size)
+        small = self.norm(self._decode(tokens, position))
+        if x.is_contiguous(memory_format=torch.channels_last):
+            small = small.contiguous(memory_format=torch.channels_last)
+        return resize(small, out_size)
 
     def _project(self, x: Tensor, position: Tensor) -> Tensor:
         """Apply the projector, Eq. (1): (B, C_in, H, W) -> (B, n, s, s)."""
@@ -152,7 +155,7 @@ class LightweightTransformer(nn.Module):
         queries = self.queries.expand(memory.shape[0], -1, -1)
         if self.project_position is None:
             tokens = self.decoder(queries, memory)
-            return self.project_out(tokens.unflatten(2, map_size))
+            return convolved(self.project_out, tokens.unflatten(2, map_size))
         extra = position.flatten(2)
         tokens = self.decoder(
             torch.cat([queries, extra], 1), torch.cat([memory, extra], 1)

@@ -1,0 +1,227 @@
+"""The lean training form from the expansions to the sum of the paths."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from ..compat_torch import depthwise_backward
+from .batch_norm import (
+    PIXELS,
+    Moments,
+    group_of,
+    norm_backward,
+    normalised,
+    statistics,
+    track_,
+)
+from .pointwise import add_pointwise, pointwise_weight_grad
+
+# Wider paths than this are taken in parts of about so many channels, which is
+# fastest; narrower ones, which mostly see small maps, as a whole.
+WIDEST_WHOLE, CHANNELS_AT_A_TIME = 576, 192
+# What computing a value again costs, in multiply-adds of the expansion: so
+# much per multiply-add of the depthwise convolution, and at least so much for
+# the value to be kept.
+DEPTHWISE_COST, LEAST_COST = 3, 64
+
+Undo = Callable[[Tensor], Tensor]
+
+
+class PathTensors(NamedTuple):
+    """Tensors of a path, or of some of its expanded channels."""
+
+    expand: Tensor
+    bias: Tensor
+    depthwise: Tensor
+    scale: Tensor
+    shift: Tensor
+    project: Tensor
+
+    def part(self, channels: slice) -> 'PathTensors':
+        """Return views of some channels."""
+        if channels == slice(0, len(self.bias)):
+            return self
+        *others, project = self
+        parts = [tensor[channels] for tensor in others]
+        return PathTensors._make([*parts, project[:, channels]])
+
+
+class LeanPath:
+    """What a path is besides its tensors."""
+
+    def __init__(self, path: Any, keep: bool) -> None:
+        conv = path.depthwise.conv
+        self.norm: Any = path.depthwise.norm
+        self.acts: tuple[Any, Any] = path.expand.act, path.depthwise.act
+        self.options = conv.stride, conv.padding, (1, 1)
+        costs = dict(
+            wide=path.expand.conv.in_channels,
+            deep=DEPTHWISE_COST * conv.weight[0].numel(),
+        )
+        if type(self.acts[0]) is not nn.ReLU:
+            del costs['wide']  # its gradient needs the input
+        dearest = max(costs, key=costs.__getitem__)
+        self.keeps = dearest if keep and costs[dearest] >= LEAST_COST else None
+
+    def depthwise(self, wide: Tensor, weight: Tensor) -> Tensor:
+        """Return the depthwise convolution of expanded channels."""
+        return F.conv2d(wide, weight, None, *self.options, len(weight))
+
+
+class LeanPaths(Function):
+    """Sum of paths: expansion, depthwise convolution with norm, projection.
+
+    Takes weight and bias of all expansions, the weights of all depthwise
+    convolutions, their scales, their shifts, and the projections' weights.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, paths: Sequence[LeanPath], *tensors: Tensor
+    ) -> Tensor:
+        total: Tensor | None = None
+        kept: list[Tensor] = []
+        ctx.parts = []
+        for i, (path, params) in enumerate(zip(paths, _by_path(tensors))):
+            moments = []
+            for channels in _parts(len(params.bias)):
+                p = params.part(channels)
+                wide = path.acts[0](F.conv2d(x, p.expand, p.bias))
+                deep = path.depthwise(wide, p.depthwise)
+                moments.append(statistics(path.norm, deep, channels))
+                ctx.parts.append((i, channels, path, moments[-1].count))
+                kept += moments[-1][:2]
+                if path.keeps is not None:
+                    kept.append(wide if path.keeps == 'wide' else deep)
+                del wide
+                out = normalised(
+                    deep, moments[-1], p.scale, p.shift, path.norm.eps
+                )
+                del deep
+                total = add_pointwise(total, path.acts[1](out), p.project)
+                del out
+            track_(path.norm, moments)
+        ctx.save_for_backward(x, *tensors, *kept)
+        ctx.count = len(tensors)
+        assert total is not None
+        ctx.dtype = total.dtype
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, *others = ctx.saved_tensors
+        tensors, kept = others[: ctx.count], iter(others[ctx.count :])
+        d_tensors = [torch.empty_like(tensor) for tensor in tensors]
+        params, d_params = _by_path(tensors), _by_path(d_tensors)
+        d_x: Tensor | None = None
+        with torch.autocast(x.device.type, enabled=False):
+            for i, channels, path, count in ctx.parts:
+                moments = Moments(next(kept), next(kept), count)
+                d_x = _part_backward(
+                    path,
+                    x.to(ctx.dtype),
+                    next(kept) if path.keeps else None,
+                    moments,
+                    params[i].part(channels),
+                    grad,
+                    d_x,
+                    d_params[i].part(channels),
+                )
+        return d_x, None, *d_tensors
+
+
+def _by_path(tensors: Sequence[Tensor]) -> list[PathTensors]:
+    """Return views by path of the tensors that :class:`LeanPaths` takes."""
+    expand, bias, *others = tensors
+    count = len(others) // 4
+    sizes = [len(depthwise) for depthwise in others[:count]]
+    groups = [others[i : i + count] for i in range(0, len(others), count)]
+    split = expand.split(sizes), bias.split(sizes)
+    return [PathTensors(*path) for path in zip(*split, *groups)]
+
+
+def _parts(channels: int) -> Iterator[slice]:
+    """Yield parts of about equally many expanded channels.
+
+    Their number may not depend on the size of the map: the ranks of a
+    synchronised norm, which have maps of their own, speak once per part.
+    """
+    whole = channels <= WIDEST_WHOLE
+    count = 1 if whole else -(-channels // CHANNELS_AT_A_TIME)
+    step = -(-channels // count)
+    step += -step % 16  # norms are slow where they have another number
+    for first in range(0, channels, step):
+        yield slice(first, min(first + step, channels))
+
+
+def _part_backward(
+    path: LeanPath,
+    x: Tensor,
+    kept: Tensor | None,
+    moments: Moments,
+    p: PathTensors,
+    grad: Tensor,
+    d_x: Tensor | None,
+    d: PathTensors,
+) -> Tensor:
+    """Write the gradients of some channels into d, and add that of x.
+
+    Args:
+        kept: The map that the path keeps, if any.
+        p: The tensors of these channels.
+        grad: Gradient of the sum of all paths.
+        d_x: Gradient of x so far.
+    """
+    norm = path.norm
+    # In the precision that autocast had in the forward pass.
+    expand, bias, depthwise, project = (
+        t.to(x.dtype) for t in (p.expand, p.bias, p.depthwise, p.project)
+    )
+    if kept is not None and path.keeps == 'wide':
+        wide, undo_first = kept, _undo_relu(kept)
+    else:
+        wide, undo_first = _activated(path.acts[0], F.conv2d(x, expand, bias))
+    if kept is not None and path.keeps == 'deep':
+        deep = kept
+    else:
+        deep = path.depthwise(wide, depthwise)
+    del kept
+    out = normalised(deep, moments, p.scale, p.shift, norm.eps)
+    out, undo = _activated(path.acts[1], out)
+    d.project.copy_(pointwise_weight_grad(grad, out))
+    grad = undo(add_pointwise(None, grad, project.transpose(0, 1)))
+    del out, undo
+    grad, d_scale, d_shift = norm_backward(
+        grad, deep, moments, p.scale, norm.eps, group_of(norm)
+    )
+    del deep
+    grad, d_depthwise = depthwise_backward(
+        grad, wide, depthwise, *path.options, len(depthwise)
+    )
+    grad = undo_first(grad)
+    d_expand, d_bias = pointwise_weight_grad(grad, x), grad.sum(PIXELS)
+    for to, value in zip(d, (d_expand, d_bias, d_depthwise, d_scale, d_shift)):
+        to.copy_(value)
+    return add_pointwise(d_x, grad, expand.transpose(0, 1))
+
+
+def _activated(act: nn.Module, x: Tensor) -> tuple[Tensor, Undo]:
+    """Return act(x), and what turns its gradient into that of x."""
+    if type(act) is nn.ReLU:
+        return x.relu_(), _undo_relu(x)
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        out = act(x.clone())  # a copy, as some work in place
+    return out.detach(), lambda grad: torch.autograd.grad(out, x, grad)[0]
+
+
+def _undo_relu(out: Tensor) -> Undo:
+    return lambda grad: torch.ops.aten.threshold_backward.grad_input(
+        grad, out, 0, grad_input=grad
+    )
