@@ -180,4 +180,4 @@ def test_lean_form_is_the_plain_one(channels, stride):
         )
         for form, block in half.items()
     }
-    assert errors['lean'] < 1.5 * errors['plain'] < 0.05
+    assert 0 < errors['lean'] < 1.5 * errors['plain']

@@ -1,6 +1,5 @@
 """Batch norm in its parts: statistics, also over ranks, and gradients."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -12,14 +11,19 @@ PIXELS = (0, 2, 3)  # the dimensions of (B, C, H, W) that statistics are over
 
 
 class Moments(NamedTuple):
-    """Mean and variance (C,) per channel, and how many pixels they are over.
+    """What a norm normalised with: (C,) each, and over how many pixels.
 
-    The number is None for running statistics.
+    The number of pixels is None for running statistics.
     """
 
     mean: Tensor
-    var: Tensor
+    inverse: Tensor  # 1 / sqrt(variance + eps)
     count: Any
+    eps: float
+
+    def var(self) -> Tensor:
+        """Return the variance."""
+        return self.inverse.pow(-2) - self.eps
 
 
 def uses_batch(norm: Any) -> bool:
@@ -43,74 +47,107 @@ def sum_over_(tensor: Tensor, group: Any) -> None:
         dist.all_reduce(tensor, group=group)
 
 
-@torch.no_grad()
-def track_(norm: Any, parts: Sequence[Moments]) -> None:
-    """Update running statistics, as the norm itself would.
+def momentum_(norm: Any) -> float | None:
+    """Count a batch, and return its share in the running statistics.
 
-    Args:
-        parts: Those of some channels each, of all channels together.
+    None if the norm tracks none now.
     """
     if not norm.training or norm.running_mean is None:
-        return
-    momentum = _momentum_(norm)
-    first = 0
-    for mean, var, count in parts:
-        channels = slice(first, first := first + len(mean))
-        unbiased = var * (count / (count - 1))
-        for running, value in (
-            (norm.running_mean, mean),
-            (norm.running_var, unbiased),
-        ):
-            running[channels].lerp_(value.to(running.dtype), momentum)
-
-
-def _momentum_(norm: Any) -> float:
-    """Count a batch, and return the share of its statistics."""
+        return None
     norm.num_batches_tracked.add_(1)
     if norm.momentum is None:
         return 1 / float(norm.num_batches_tracked)
     return norm.momentum
 
 
-def statistics(norm: Any, x: Tensor, part: slice) -> Moments:
-    """Return mean and variance to normalise a map of a norm's input with.
+@torch.no_grad()
+def track_(
+    norm: Any,
+    mean: Tensor,
+    var: Tensor,
+    count: Any,
+    momentum: float | None,
+    part: slice = slice(None),
+) -> None:
+    """Update running statistics, as the norm itself would.
+
+    Args:
+        mean, var: Those of the batch, of some channels.
+        count: Number of pixels that they are over.
+        momentum: See :func:`momentum_`.
+        part: Which of the norm's channels they are.
+    """
+    if momentum is not None:
+        unbiased = var * (count / (count - 1))
+        for running, value in (
+            (norm.running_mean, mean),
+            (norm.running_var, unbiased),
+        ):
+            running[part].lerp_(value.to(running.dtype), momentum)
+
+
+def normalise(
+    norm: Any,
+    x: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    momentum: float | None,
+    part: slice,
+) -> tuple[Tensor, Moments]:
+    """Normalise some channels of a norm's input, and track their statistics.
 
     Args:
         x: Some channels of the input, (B, C, H, W).
+        scale, shift: The norm's parameters for these channels.
+        momentum: See :func:`momentum_`.
         part: Which of the norm's channels they are.
     """
-    if not uses_batch(norm):
-        return Moments(norm.running_mean[part], norm.running_var[part], None)
+    group = group_of(norm)
+    if uses_batch(norm) and group is None:
+        running_mean = running_var = None
+        if momentum is not None:
+            running_mean = norm.running_mean[part]
+            running_var = norm.running_var[part]
+        out, mean, inverse = torch.native_batch_norm(
+            x, scale, shift, running_mean, running_var,
+            True, momentum or 0.0, norm.eps,
+        )  # fmt: skip
+        return out, Moments(mean, inverse, x.numel() // x.shape[1], norm.eps)
+    if uses_batch(norm):
+        mean, var, count = _moments_of_all(x, group)
+        track_(norm, mean, var, count, momentum, part)
+    else:
+        mean, var = norm.running_mean[part], norm.running_var[part]
+        count = None
+    moments = Moments(mean, (var + norm.eps).rsqrt(), count, norm.eps)
+    return normalised(x, moments, scale, shift), moments
+
+
+def _moments_of_all(x: Tensor, group: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """Return mean, variance and number of the pixels of all ranks."""
+    wide = torch.promote_types(x.dtype, torch.float32)
     # Their precision is that of the running statistics that it is given.
-    unused = torch.zeros(x.shape[1], dtype=norm.weight.dtype, device=x.device)
+    unused = torch.zeros(x.shape[1], dtype=wide, device=x.device)
     mean, var = torch.batch_norm_update_stats(x, unused, unused, 0.0)
     count = x.numel() // x.shape[1]
-    group = group_of(norm)
-    if group is None:
-        return Moments(mean, var, count)
     totals = torch.cat([mean * count, mean.new_tensor([count])])
     dist.all_reduce(totals, group=group)
     everywhere = totals[:-1] / totals[-1]
     var = (var + (mean - everywhere) ** 2) * (count / totals[-1])
     dist.all_reduce(var, group=group)
-    return Moments(everywhere, var, totals[-1])
+    return everywhere, var, totals[-1]
 
 
 def normalised(
-    x: Tensor, moments: Moments, scale: Tensor, shift: Tensor, eps: float
+    x: Tensor, moments: Moments, scale: Tensor, shift: Tensor
 ) -> Tensor:
-    """Return (x - mean) / sqrt(var + eps) * scale + shift."""
-    mean, var, _ = moments
+    """Return (x - mean) * inverse * scale + shift."""
+    mean, var, eps = moments.mean, moments.var(), moments.eps
     return F.batch_norm(x, mean, var, scale, shift, False, 0.0, eps)
 
 
 def norm_backward(
-    grad: Tensor,
-    x: Tensor,
-    moments: Moments,
-    scale: Tensor,
-    eps: float,
-    group: Any,
+    grad: Tensor, x: Tensor, moments: Moments, scale: Tensor, group: Any
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of a batch norm's input, scale and shift.
 
@@ -119,9 +156,9 @@ def norm_backward(
         x: Input, (B, C, H, W).
         group: Processes that share the statistics; None for one.
     """
-    mean, var, count = moments
-    inverse = (var + eps).rsqrt()
+    mean, inverse, count, eps = moments
     of_batch = count is not None and group is None
+    var = None if of_batch else moments.var()
     d_x, d_scale, d_shift = torch.ops.aten.native_batch_norm_backward(
         grad, x, scale, mean, var, mean, inverse, of_batch, eps, [True] * 3
     )

@@ -26,8 +26,8 @@ from torch.autograd.function import once_differentiable
 from ..search.formulas import strided
 from .batch_norm import (
     PIXELS,
-    Moments,
     group_of,
+    momentum_,
     sum_over_,
     track_,
     uses_batch,
@@ -119,7 +119,7 @@ def _expansions(paths: Collection[Any], x: Tensor) -> tuple[Tensor, Tensor]:
         var = ((weight @ cov) * weight).sum(1)
         sizes = [len(part) for part in weights]
         for norm, m, v in zip(norms, mean.split(sizes), var.split(sizes)):
-            track_(norm, [Moments(m, v, count)])
+            track_(norm, m, v, count, momentum_(norm))
     else:
         mean = torch.cat([norm.running_mean for norm in norms])
         var = torch.cat([norm.running_var for norm in norms])

@@ -14,10 +14,10 @@ from .batch_norm import (
     PIXELS,
     Moments,
     group_of,
+    momentum_,
     norm_backward,
+    normalise,
     normalised,
-    statistics,
-    track_,
 )
 from .pointwise import add_pointwise, pointwise_weight_grad
 
@@ -26,8 +26,8 @@ from .pointwise import add_pointwise, pointwise_weight_grad
 WIDEST_WHOLE, CHANNELS_AT_A_TIME = 576, 192
 # What computing a value again costs, in multiply-adds of the expansion: so
 # much per multiply-add of the depthwise convolution, and at least so much for
-# the value to be kept.
-DEPTHWISE_COST, LEAST_COST = 3, 64
+# the value to be kept. On a GPU, depthwise convolutions are the slow ones.
+DEPTHWISE_COST, LEAST_COST = {'cpu': 3, 'cuda': 11}, {'cpu': 64, 'cuda': 100}
 
 Undo = Callable[[Tensor], Tensor]
 
@@ -59,14 +59,17 @@ class LeanPath:
         self.norm: Any = path.depthwise.norm
         self.acts: tuple[Any, Any] = path.expand.act, path.depthwise.act
         self.options = conv.stride, conv.padding, (1, 1)
+        # Other accelerators are taken for GPUs.
+        device = 'cpu' if conv.weight.device.type == 'cpu' else 'cuda'
         costs = dict(
             wide=path.expand.conv.in_channels,
-            deep=DEPTHWISE_COST * conv.weight[0].numel(),
+            deep=DEPTHWISE_COST[device] * conv.weight[0].numel(),
         )
         if type(self.acts[0]) is not nn.ReLU:
             del costs['wide']  # its gradient needs the input
         dearest = max(costs, key=costs.__getitem__)
-        self.keeps = dearest if keep and costs[dearest] >= LEAST_COST else None
+        worth_it = costs[dearest] >= LEAST_COST[device]
+        self.keeps = dearest if keep and worth_it else None
 
     def depthwise(self, wide: Tensor, weight: Tensor) -> Tensor:
         """Return the depthwise convolution of expanded channels."""
@@ -88,24 +91,21 @@ class LeanPaths(Function):
         kept: list[Tensor] = []
         ctx.parts = []
         for i, (path, params) in enumerate(zip(paths, _by_path(tensors))):
-            moments = []
+            momentum = momentum_(path.norm)
             for channels in _parts(len(params.bias)):
                 p = params.part(channels)
                 wide = path.acts[0](F.conv2d(x, p.expand, p.bias))
                 deep = path.depthwise(wide, p.depthwise)
-                moments.append(statistics(path.norm, deep, channels))
-                ctx.parts.append((i, channels, path, moments[-1].count))
-                kept += moments[-1][:2]
+                out, moments = normalise(
+                    path.norm, deep, p.scale, p.shift, momentum, channels
+                )
+                ctx.parts.append((i, channels, path, moments.count))
+                kept += moments[:2]
                 if path.keeps is not None:
                     kept.append(wide if path.keeps == 'wide' else deep)
-                del wide
-                out = normalised(
-                    deep, moments[-1], p.scale, p.shift, path.norm.eps
-                )
-                del deep
+                del wide, deep
                 total = add_pointwise(total, path.acts[1](out), p.project)
                 del out
-            track_(path.norm, moments)
         ctx.save_for_backward(x, *tensors, *kept)
         ctx.count = len(tensors)
         assert total is not None
@@ -117,23 +117,39 @@ class LeanPaths(Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, *others = ctx.saved_tensors
         tensors, kept = others[: ctx.count], iter(others[ctx.count :])
-        d_tensors = [torch.empty_like(tensor) for tensor in tensors]
-        params, d_params = _by_path(tensors), _by_path(d_tensors)
+        params = _by_path(tensors)
+        grads: list[list[PathTensors]] = [[] for _ in params]
         d_x: Tensor | None = None
         with torch.autocast(x.device.type, enabled=False):
             for i, channels, path, count in ctx.parts:
-                moments = Moments(next(kept), next(kept), count)
-                d_x = _part_backward(
+                d_x, d_part = _part_backward(
                     path,
                     x.to(ctx.dtype),
+                    Moments(next(kept), next(kept), count, path.norm.eps),
                     next(kept) if path.keeps else None,
-                    moments,
                     params[i].part(channels),
                     grad,
                     d_x,
-                    d_params[i].part(channels),
                 )
-        return d_x, None, *d_tensors
+                grads[i].append(d_part)
+        return d_x, None, *_joined(grads)
+
+
+def _joined(paths: list[list[PathTensors]]) -> list[Tensor]:
+    """Return gradients of the tensors of :class:`LeanPaths`, by path and part.
+
+    The opposite of :func:`_by_path` and :meth:`PathTensors.part`.
+    """
+    every = [part for parts in paths for part in parts]
+    joined = [_cat([part[i] for part in every]) for i in range(2)]
+    for i in range(2, 5):
+        joined += [_cat([part[i] for part in parts]) for parts in paths]
+    joined += [_cat([part.project for part in parts], 1) for parts in paths]
+    return joined
+
+
+def _cat(tensors: list[Tensor], dim: int = 0) -> Tensor:
+    return tensors[0] if len(tensors) == 1 else torch.cat(tensors, dim)
 
 
 def _by_path(tensors: Sequence[Tensor]) -> list[PathTensors]:
@@ -163,22 +179,20 @@ def _parts(channels: int) -> Iterator[slice]:
 def _part_backward(
     path: LeanPath,
     x: Tensor,
-    kept: Tensor | None,
     moments: Moments,
+    kept: Tensor | None,
     p: PathTensors,
     grad: Tensor,
     d_x: Tensor | None,
-    d: PathTensors,
-) -> Tensor:
-    """Write the gradients of some channels into d, and add that of x.
+) -> tuple[Tensor, PathTensors]:
+    """Return the gradient of x, added to d_x, and those of some channels.
 
     Args:
+        moments: What the depthwise convolution's output was normalised with.
         kept: The map that the path keeps, if any.
         p: The tensors of these channels.
         grad: Gradient of the sum of all paths.
-        d_x: Gradient of x so far.
     """
-    norm = path.norm
     # In the precision that autocast had in the forward pass.
     expand, bias, depthwise, project = (
         t.to(x.dtype) for t in (p.expand, p.bias, p.depthwise, p.project)
@@ -192,23 +206,28 @@ def _part_backward(
     else:
         deep = path.depthwise(wide, depthwise)
     del kept
-    out = normalised(deep, moments, p.scale, p.shift, norm.eps)
+    out = normalised(deep, moments, p.scale, p.shift)
     out, undo = _activated(path.acts[1], out)
-    d.project.copy_(pointwise_weight_grad(grad, out))
+    d_project = pointwise_weight_grad(grad, out)
     grad = undo(add_pointwise(None, grad, project.transpose(0, 1)))
     del out, undo
     grad, d_scale, d_shift = norm_backward(
-        grad, deep, moments, p.scale, norm.eps, group_of(norm)
+        grad, deep, moments, p.scale, group_of(path.norm)
     )
     del deep
     grad, d_depthwise = depthwise_backward(
         grad, wide, depthwise, *path.options, len(depthwise)
     )
     grad = undo_first(grad)
-    d_expand, d_bias = pointwise_weight_grad(grad, x), grad.sum(PIXELS)
-    for to, value in zip(d, (d_expand, d_bias, d_depthwise, d_scale, d_shift)):
-        to.copy_(value)
-    return add_pointwise(d_x, grad, expand.transpose(0, 1))
+    gradients = PathTensors(
+        pointwise_weight_grad(grad, x),
+        grad.sum(PIXELS),
+        d_depthwise,
+        d_scale,
+        d_shift,
+        d_project,
+    )
+    return add_pointwise(d_x, grad, expand.transpose(0, 1)), gradients
 
 
 def _activated(act: nn.Module, x: Tensor) -> tuple[Tensor, Undo]:
