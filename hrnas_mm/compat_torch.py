@@ -1,5 +1,6 @@
 """Workarounds for torch and its libraries; this file imports only torch."""
 
+import ctypes
 import os
 from importlib import metadata
 
@@ -20,6 +21,29 @@ def enlarge_onednn_cache() -> None:
     removed when its default is larger.
     """
     os.environ.setdefault('ONEDNN_PRIMITIVE_CACHE_CAPACITY', '16384')
+
+
+def keep_freed_memory(device: torch.device) -> None:
+    """Make glibc keep the memory that a training step on a CPU frees.
+
+    Otherwise it returns maps of some megabytes to the kernel at once, and a
+    tenth of a step's time goes into getting their pages again. The process
+    stays as large as it was at its peak. A setting of the user is kept, as is
+    another allocator, to which this means nothing.
+
+    Upstream: mallopt(3). Can be removed when torch's CPU allocator caches.
+    """
+    set_by_user = {'GLIBC_TUNABLES', 'MALLOC_TRIM_THRESHOLD_'} & {*os.environ}
+    if device.type != 'cpu' or set_by_user:
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # not glibc
+        return
+    trim_threshold, top_pad, mmap_threshold = -1, -2, -3
+    mallopt(trim_threshold, 2**31 - 1)
+    mallopt(top_pad, 2**26)
+    mallopt(mmap_threshold, 2**30)
 
 
 def define_torchvision_ops() -> None:

@@ -1,6 +1,7 @@
 """Each work-around does what it is for."""
 
 import os
+import platform
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -81,3 +82,37 @@ def test_gradients_of_a_depthwise_convolution(size, stride):
     with torch.no_grad():
         found = depthwise_backward(grad, x, weight, *options)
     torch.testing.assert_close(found, (x.grad, weight.grad))
+
+
+FAULTS = """
+import resource, sys, torch
+from hrnas_mm.compat_torch import keep_freed_memory
+if sys.argv[1] == 'keep':
+    keep_freed_memory(torch.device('cpu'))
+for i in range(21):
+    torch.ones(10_000_000)  # 40 MB
+    if not i:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != 'glibc', reason='is about glibc only'
+)
+def test_freed_memory_is_used_again():
+    """Pages are asked for once, not for every map."""
+    env = {k: v for k, v in os.environ.items() if 'MALLOC' not in k.upper()}
+    kept, given_back = (
+        int(
+            subprocess.run(
+                [sys.executable, '-c', FAULTS, mode],
+                env=env,
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout
+        )
+        for mode in ('keep', 'give back')
+    )
+    assert kept < 0.1 * given_back

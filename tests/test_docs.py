@@ -20,7 +20,7 @@ DOCS = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 # What a section does not list, since another one does.
 OF_THE_SUPERNET = {
     'kernel_sizes', 'expand_ratio', 'num_tokens', 'token_size', 'transformer',
-    'arch', 'norm_cfg', 'act_cfg', 'with_cp', 'init_cfg',
+    'arch', 'norm_cfg', 'act_cfg', 'with_cp', 'lean', 'init_cfg',
 }  # fmt: skip
 SET_AROUND_IT = {
     'in_channels', 'out_channels', 'stride', 'num_tokens', 'token_size',

@@ -36,6 +36,7 @@ from hrnas_mm.cli.config import (
     add_shape_argument,
     read_config,
 )
+from hrnas_mm.compat_torch import keep_freed_memory
 from hrnas_mm.deploy.dense import dense_part
 from hrnas_mm.engine.checks import check_losses
 from hrnas_mm.engine.searched_config import search_shape
@@ -271,6 +272,7 @@ def main() -> None:
     model = build_model(cfg)
     cost_model = cost_model_of(model, args.shape or search_shape(cfg))
     shape = cost_model.input_shape
+    keep_freed_memory(args.device)  # as the hook does
     steps = training_steps(model, cfg.optim_wrapper, args)
     console = Console()
     console.print(

@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from .. import compat
+from ..compat_torch import keep_freed_memory
 from ..files import weights_in
 from ..registry import HOOKS, register_in
 from ..resume import resume_exactly_
@@ -139,6 +140,7 @@ class ProgressiveShrinkHook(Hook):
         """Install the penalty and restore the search of a resumed run."""
         compat.sync_first_iteration_(runner.model)
         model = bare_model(runner)
+        keep_freed_memory(next(model.parameters()).device)
         self._penalising = Penalising(
             runner, self.search, self.options.penalty
         )

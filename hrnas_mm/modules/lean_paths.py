@@ -19,11 +19,13 @@ from .batch_norm import (
     normalise,
     normalised,
 )
-from .pointwise import add_pointwise, pointwise_weight_grad
+from .pointwise import add_pointwise, pointwise, pointwise_weight_grad
 
-# Wider paths than this are taken in parts of about so many channels, which is
-# fastest; narrower ones, which mostly see small maps, as a whole.
-WIDEST_WHOLE, CHANNELS_AT_A_TIME = 576, 192
+# A path is taken in parts. On a CPU, whose caches they should fit, they are of
+# so many values, but of no fewer channels; elsewhere of so many channels, if
+# the path has more than the second number. As measured.
+VALUES, LEAST_CHANNELS = 3 * 2**20, 64
+CHANNELS, WIDEST_WHOLE = 192, 576
 # What computing a value again costs, in multiply-adds of the expansion: so
 # much per multiply-add of the depthwise convolution, and at least so much for
 # the value to be kept. On a GPU, depthwise convolutions are the slow ones.
@@ -91,10 +93,10 @@ class LeanPaths(Function):
         kept: list[Tensor] = []
         ctx.parts = []
         for i, (path, params) in enumerate(zip(paths, _by_path(tensors))):
-            momentum = momentum_(path.norm)
-            for channels in _parts(len(params.bias)):
+            momentum, group = momentum_(path.norm), group_of(path.norm)
+            for channels in _parts(len(params.bias), x, group):
                 p = params.part(channels)
-                wide = path.acts[0](F.conv2d(x, p.expand, p.bias))
+                wide = path.acts[0](pointwise(x, p.expand, p.bias))
                 deep = path.depthwise(wide, p.depthwise)
                 out, moments = normalise(
                     path.norm, deep, p.scale, p.shift, momentum, channels
@@ -162,15 +164,18 @@ def _by_path(tensors: Sequence[Tensor]) -> list[PathTensors]:
     return [PathTensors(*path) for path in zip(*split, *groups)]
 
 
-def _parts(channels: int) -> Iterator[slice]:
+def _parts(channels: int, x: Tensor, group: Any) -> Iterator[slice]:
     """Yield parts of about equally many expanded channels.
 
-    Their number may not depend on the size of the map: the ranks of a
-    synchronised norm, which have maps of their own, speak once per part.
+    The ranks of a group, which have maps of their own, speak once per part:
+    then the number of parts may not depend on the size of the map.
     """
-    whole = channels <= WIDEST_WHOLE
-    count = 1 if whole else -(-channels // CHANNELS_AT_A_TIME)
-    step = -(-channels // count)
+    if x.device.type == 'cpu' and group is None:
+        pixels = x.numel() // x.shape[1]
+        most = max(VALUES // pixels, LEAST_CHANNELS)
+    else:
+        most = CHANNELS if channels > WIDEST_WHOLE else WIDEST_WHOLE
+    step = -(-channels // -(-channels // most))
     step += -step % 16  # norms are slow where they have another number
     for first in range(0, channels, step):
         yield slice(first, min(first + step, channels))
@@ -200,7 +205,7 @@ def _part_backward(
     if kept is not None and path.keeps == 'wide':
         wide, undo_first = kept, _undo_relu(kept)
     else:
-        wide, undo_first = _activated(path.acts[0], F.conv2d(x, expand, bias))
+        wide, undo_first = _activated(path.acts[0], pointwise(x, expand, bias))
     if kept is not None and path.keeps == 'deep':
         deep = kept
     else:

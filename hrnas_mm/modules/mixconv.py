@@ -111,8 +111,9 @@ class MixConv(nn.Module):
     Args:
         kernel_sizes: Odd kernel sizes, one path each.
         expand_ratio: Ratio r; each path has round(r * C_in) mid channels.
+        lean: Whether to train in the lean form, :mod:`hrnas_mm.modules.lean`.
         keep: Whether maps of the mid channels that take long to compute are
-            kept for the backward pass; the others are computed again.
+            kept for the lean backward pass; the others are computed again.
 
     Shape:
         (B, C_in, H, W) -> (B, C_out, ceil(H / stride), ceil(W / stride)), or
@@ -135,6 +136,7 @@ class MixConv(nn.Module):
         expand_ratio: float = 4,
         norm_layer: NormLayer = batch_norm,
         act_layer: ActLayer = relu,
+        lean: bool = True,
         keep: bool = True,
     ) -> None:
         super().__init__()
@@ -165,7 +167,7 @@ class MixConv(nn.Module):
             }
         )
         self.norm: nn.Module = build_batch_norm(norm_layer, out_channels)
-        self.lean = True  # train in the lean form where it fits
+        self.lean = lean
         self.keep = keep
         self.shared_params = out_channels  # the scale of the norm
 

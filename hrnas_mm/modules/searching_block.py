@@ -22,7 +22,9 @@ class SearchingBlock(nn.Module):
     Args:
         num_tokens: Number of tokens; 0 for no Transformer.
         transformer: Further arguments of :class:`LightweightTransformer`.
-        with_cp: Whether to recompute activations in the backward pass.
+        with_cp: Whether to recompute activations in the backward pass; in the
+            lean form, those of MixConv's mid channels.
+        lean: Whether MixConv trains in the lean form.
 
     Shape:
         (B, C_in, H, W) -> (B, C_out, ceil(H / stride), ceil(W / stride))
@@ -50,6 +52,7 @@ class SearchingBlock(nn.Module):
         norm_layer: NormLayer = batch_norm,
         act_layer: ActLayer = relu,
         with_cp: bool = False,
+        lean: bool = True,
     ) -> None:
         super().__init__()
         if num_tokens < 0:
@@ -67,6 +70,7 @@ class SearchingBlock(nn.Module):
             expand_ratio,
             norm_layer,
             act_layer,
+            lean,
             keep=not with_cp,
         )
         self.transformer = (

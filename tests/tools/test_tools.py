@@ -295,14 +295,28 @@ def test_a_baseline_is_a_config_of_its_budget(
 def test_benchmark_of_the_search():
     command = ('tools/benchmark_search.py', CONFIG, '--rounds', 1)
     out = checked(*command, '--shape', 32, 64, '--batch', 2)
-    rows = [line for line in out.splitlines() if line.startswith('│')]
-    assert [row.split('│')[1].strip() for row in rows] == [
-        'training step',
+    rows = [
+        [cell.strip() for cell in line.split('│')[1:-1]]
+        for line in out.splitlines()
+        if line.startswith('│')
+    ]
+    assert [row[0] for row in rows if not row[0].startswith('backbone')] == [
+        'forward',
+        'backward',
+        'optimize',
+        'together',
+        'peak memory, MB',
         'penalty as a loss',
         'proximal step',
         'checks',
     ]
-    assert all(float(row.split('│')[2]) > 0 for row in rows)
+    assert all(float(cells[0]) > 0 for _, *cells in rows)
+    lean, plain = next(
+        map(float, cells[:2])
+        for name, *cells in rows
+        if name == 'peak memory, MB'
+    )
+    assert lean < 0.9 * plain
 
 
 def test_labels_of_the_demo_data(data):

@@ -69,6 +69,7 @@ class HRNASSupernet(BaseModule):
         norm_cfg: Config of the batch norms, BN or SyncBN.
         with_cp: Whether to recompute the blocks' activations in the backward
             pass.
+        lean: Whether MixConv keeps only a few maps for the backward pass.
         norm_eval: Whether batch norms stay in eval mode during training.
         frozen_stages: Number of stages to freeze in addition to the stem; 0
             for the stem only, -1 to freeze nothing.
@@ -104,6 +105,7 @@ class HRNASSupernet(BaseModule):
         norm_cfg: Mapping[str, Any] = NORM_CFG,
         act_cfg: Mapping[str, Any] = ACT_CFG,
         with_cp: bool = False,
+        lean: bool = True,
         norm_eval: bool = False,
         frozen_stages: int = -1,
         zero_init_residual: bool = False,
@@ -140,6 +142,7 @@ class HRNASSupernet(BaseModule):
             token_size,
             transformer,
             with_cp,
+            lean,
         )
         widths = [in_channels, *stem_channels]
         self.stem = nn.Sequential(
