@@ -73,7 +73,7 @@ class TrainingStep:
         try:
             self()
             return True
-        except torch.OutOfMemoryError:
+        except torch.cuda.OutOfMemoryError:
             return False
         finally:
             self._loss, self.images = None, torch.empty(0)

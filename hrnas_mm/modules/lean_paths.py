@@ -118,6 +118,7 @@ class LeanPaths(Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, *others = ctx.saved_tensors
+        x = x.to(ctx.dtype)
         tensors, kept = others[: ctx.count], iter(others[ctx.count :])
         params = _by_path(tensors)
         grads: list[list[PathTensors]] = [[] for _ in params]
@@ -126,7 +127,7 @@ class LeanPaths(Function):
             for i, channels, path, count in ctx.parts:
                 d_x, d_part = _part_backward(
                     path,
-                    x.to(ctx.dtype),
+                    x,
                     Moments(next(kept), next(kept), count, path.norm.eps),
                     next(kept) if path.keeps else None,
                     params[i].part(channels),
