@@ -71,10 +71,11 @@ def test_block_is_the_sum_of_its_three_parts():
     assert isinstance(SearchingBlock(4, 4).shortcut, nn.Identity)
 
 
-def test_checkpointing_changes_nothing():
+@pytest.mark.parametrize('lean', [True, False])
+def test_checkpointing_changes_nothing(lean):
     torch.manual_seed(1)
-    block = SearchingBlock(4, 4, num_tokens=3)
-    twin = SearchingBlock(4, 4, num_tokens=3, with_cp=True)
+    block = SearchingBlock(4, 4, num_tokens=3, lean=lean)
+    twin = SearchingBlock(4, 4, num_tokens=3, lean=lean, with_cp=True)
     twin.load_state_dict(block.state_dict())
     x = torch.randn(2, 4, 8, 8)
     grads = []

@@ -11,6 +11,7 @@ from torch import nn
 
 from hrnas_mm.modules import MixConv, SearchingBlock
 from hrnas_mm.modules.lean import lean_sum
+from hrnas_mm.modules.pointwise import convolved
 from hrnas_mm.search import architecture_of, select_alive, shrink_
 
 
@@ -210,6 +211,21 @@ def test_keeps_an_expanded_map_of_the_larger_kernels():
     assert kept(frugal, x) < pixels * others
     block.mixconv.lean = False
     assert kept(block, x) > 3.5 * pixels * 3 * expanded
+
+
+def test_projections_of_small_maps_are_products():
+    conv = nn.Conv2d(6, 5, 1, bias=False).double()
+    x = torch.randn(2, 6, 8, 8, dtype=torch.double, requires_grad=True)
+    grad = torch.randn(2, 5, 8, 8, dtype=torch.double)
+    inputs = (x, conv.weight)
+    out, expected = convolved(conv, x), conv(x)
+    torch.testing.assert_close(out, expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(out, inputs, grad),
+        torch.autograd.grad(expected, inputs, grad),
+    )
+    conv.register_forward_hook(lambda *args: args[2] * 0)
+    assert not convolved(conv, x).any()
 
 
 def test_goes_without_where_it_would_pass_something_by():
