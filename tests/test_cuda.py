@@ -158,7 +158,7 @@ def outputs_and_gradients(block, x, amp):
 
 @pytest.mark.parametrize('channels, stride', [(18, 1), (18, 2), (160, 1)])
 def test_lean_form_is_the_plain_one(channels, stride):
-    """Of whole paths, of paths in parts, in float64 and as precise in AMP."""
+    """Compare whole paths and paths in parts, in float64 and in AMP."""
     plain = MixConv(channels, 24, stride).double().cuda()
     plain.lean = False
     x = torch.randn(4, channels, 24, 32, dtype=torch.double, device='cuda')

@@ -11,7 +11,7 @@ PIXELS = (0, 2, 3)  # the dimensions of (B, C, H, W) that statistics are over
 
 
 class Moments(NamedTuple):
-    """What a norm normalised with: (C,) each, and over how many pixels.
+    """Describe what a norm normalised with, (C,) each, over how many pixels.
 
     The number of pixels is None for running statistics.
     """
@@ -131,10 +131,10 @@ def _moments_of_all(x: Tensor, group: Any) -> tuple[Tensor, Tensor, Tensor]:
     mean, var = torch.batch_norm_update_stats(x, unused, unused, 0.0)
     count = x.numel() // x.shape[1]
     totals = torch.cat([mean * count, mean.new_tensor([count])])
-    dist.all_reduce(totals, group=group)
+    sum_over_(totals, group)
     everywhere = totals[:-1] / totals[-1]
     var = (var + (mean - everywhere) ** 2) * (count / totals[-1])
-    dist.all_reduce(var, group=group)
+    sum_over_(var, group)
     return everywhere, var, totals[-1]
 
 

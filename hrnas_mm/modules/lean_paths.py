@@ -54,7 +54,10 @@ class PathTensors(NamedTuple):
 
 
 class LeanPath:
-    """What a path is besides its tensors."""
+    """Hold a path's norm, activations and options, but none of its tensors.
+
+    Those are arguments of :class:`LeanPaths`, as they need gradients.
+    """
 
     def __init__(self, path: Any, keep: bool) -> None:
         conv = path.depthwise.conv
