@@ -26,8 +26,6 @@ os.environ.setdefault('KINETO_LOG_LEVEL', '99')
 import torch  # noqa: E402
 from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 
 from hrnas_mm.building import build_model
@@ -40,8 +38,9 @@ from hrnas_mm.compat_torch import keep_freed_memory
 from hrnas_mm.deploy.dense import dense_part
 from hrnas_mm.engine.checks import check_losses
 from hrnas_mm.engine.searched_config import search_shape
+from hrnas_mm.engine.tables import Table
 from hrnas_mm.measure import cost_model_of, interleaved, peak_memory
-from hrnas_mm.measure.training import StageStep, TrainingStep
+from hrnas_mm.measure.training import StageStep, TrainingStep, largest_batch
 from hrnas_mm.modules import MixConv
 from hrnas_mm.search import CostModel, ResourcePenalty
 
@@ -153,14 +152,6 @@ def milliseconds(times: Iterable[float]) -> float:
     return 1000 * statistics.median(times)
 
 
-def empty_table(title: str, *columns: str) -> Table:
-    """Return a table with names on the left, then numbers."""
-    table = Table(title=title)
-    for i, column in enumerate(columns):
-        table.add_column(column, justify='right' if i else 'left')
-    return table
-
-
 def table_of_steps(
     steps: Mapping[str, TrainingStep], args: argparse.Namespace
 ) -> tuple[Table, float]:
@@ -168,22 +159,23 @@ def table_of_steps(
     found = measured(steps, ('forward', 'backward', 'optimize'), args)
     for form, step in steps.items():
         found[form]['peak memory, MB'] = peak_memory(step, args.device) / 1e6
-    table = empty_table('Training step', 'ms, median', *FORMS, 'lean / plain')
-    for row in found['lean']:
-        lean, plain = (found[form][row] for form in FORMS)
-        table.add_row(
-            row, f'{lean:.1f}', f'{plain:.1f}', f'{lean / plain:.2f}'
-        )
-    return table, found['lean']['together']
+    rows: list[tuple[str, ...]] = []
+    for name in found['lean']:
+        lean, plain = (found[form][name] for form in FORMS)
+        ratio = f'{lean / plain:.2f}'
+        rows.append((name, f'{lean:.1f}', f'{plain:.1f}', ratio))
+    columns = ('ms, median', *FORMS, 'lean / plain')
+    return Table('Training step', columns, rows), found['lean']['together']
 
 
 def table_of_stages(
     steps: Mapping[str, TrainingStep], args: argparse.Namespace
 ) -> Table:
     """Return the table of times and kept memory of each stage alone."""
-    table = empty_table(
-        'Stages', '', *(f'{f}: {c}' for f in FORMS for c in ('ms', 'kept MB'))
+    columns = (
+        f'{form}: {what}' for form in FORMS for what in ('ms', 'kept MB')
     )
+    rows: list[tuple[str, ...]] = []
     stages = {form: step.stages() for form, step in steps.items()}
     for name in stages['lean']:
         alone = {form: stages[form][name] for form in FORMS}
@@ -192,8 +184,8 @@ def table_of_stages(
         for form, stage in alone.items():
             cells.append(f'{times[form]["together"]:.1f}')
             cells.append(f'{stage.kept_bytes() / 1e6:.1f}')
-        table.add_row(name, *cells)
-    return table
+        rows.append((name, *cells))
+    return Table('Stages', ('', *columns), rows)
 
 
 def table_of_the_search(
@@ -211,11 +203,12 @@ def table_of_the_search(
         'proximal step': lambda: penalty.soft_threshold_(1e-9, step.optimizer),
         'checks': lambda: check_losses(losses, model),
     }
-    table = empty_table('Added by the search', '', 'ms, median', 'of the step')
+    rows: list[tuple[str, ...]] = []
     for name, times in interleaved(calls, args.device, args.rounds).items():
         ms = milliseconds(times)
-        table.add_row(name, f'{ms:.2f}', f'{100 * ms / whole:.2f} %')
-    return table
+        rows.append((name, f'{ms:.2f}', f'{100 * ms / whole:.2f} %'))
+    columns = ('', 'ms, median', 'of the step')
+    return Table('Added by the search', columns, rows)
 
 
 def table_of_batches(
@@ -223,44 +216,25 @@ def table_of_batches(
     shape: Sequence[int],
     args: argparse.Namespace,
 ) -> Table:
-    """Return the table of the largest batches, and of their speed."""
-    table = empty_table(
-        'Largest batch', '', 'images', 'images per second', 'peak memory, MB'
-    )
-    for form, step in steps.items():
-        batch = largest_batch(step, shape, args)
-        step.images = random_images(batch, shape, args)
-        (times,) = interleaved({0: step}, args.device, args.rounds).values()
-        peak = peak_memory(step, args.device) / 1e6
-        speed = batch / statistics.median(times)
-        table.add_row(form, str(batch), f'{speed:.1f}', f'{peak:.0f}')
-    return table
-
-
-def largest_batch(
-    step: TrainingStep, shape: Sequence[int], args: argparse.Namespace
-) -> int:
-    """Return the largest batch that fits, or up to a sixteenth less.
+    """Return the table of the largest batches, and of their speed.
 
     Raises:
         SystemExit: If not even one image fits.
     """
-
-    def fits(batch: int) -> bool:
-        return step.fits(random_images(batch, shape, args))
-
-    if not fits(1):
-        raise SystemExit('not even a batch of one image fits into memory')
-    below, above = 1, 2
-    while fits(above):
-        below, above = above, 2 * above
-    while above - below > max(1, below // 16):
-        middle = (below + above) // 2
-        if fits(middle):
-            below = middle
-        else:
-            above = middle
-    return below
+    rows: list[tuple[str, ...]] = []
+    for form, step in steps.items():
+        batch = largest_batch(
+            lambda n, step=step: step.fits(random_images(n, shape, args))
+        )
+        if not batch:
+            raise SystemExit('not even a batch of one image fits into memory')
+        step.images = random_images(batch, shape, args)
+        (times,) = interleaved({0: step}, args.device, args.rounds).values()
+        peak = peak_memory(step, args.device) / 1e6
+        speed = batch / statistics.median(times)
+        rows.append((form, str(batch), f'{speed:.1f}', f'{peak:.0f}'))
+    columns = ('', 'images', 'images per second', 'peak memory, MB')
+    return Table('Largest batch', columns, rows)
 
 
 def main() -> None:
@@ -274,21 +248,18 @@ def main() -> None:
     shape = cost_model.input_shape
     keep_freed_memory(args.device)  # as the hook does
     steps = training_steps(model, cfg.optim_wrapper, args)
-    console = Console()
-    console.print(
+    print(
         f'{args.batch} x {tuple(shape)} on {args.device}, '
         f'{args.amp or "float32"}'
     )
     for step in steps.values():
         step.images = random_images(args.batch, shape, args)
     table, whole = table_of_steps(steps, args)
-    console.print(table)
-    console.print(table_of_stages(steps, args))
-    console.print(
-        table_of_the_search(steps['lean'], model, cost_model, whole, args)
-    )
+    print(table)
+    print(table_of_stages(steps, args))
+    print(table_of_the_search(steps['lean'], model, cost_model, whole, args))
     if args.largest_batch:
-        console.print(table_of_batches(steps, shape, args))
+        print(table_of_batches(steps, shape, args))
 
 
 if __name__ == '__main__':

@@ -151,3 +151,24 @@ class StageStep:
 
 def _leaf(x: Tensor) -> Tensor:
     return x.detach().requires_grad_(x.is_floating_point())
+
+
+def largest_batch(fits: Callable[[int], bool]) -> int:
+    """Return the largest batch that fits, or up to a sixteenth less.
+
+    Args:
+        fits: Whether a batch of so many images fits.
+
+    Returns:
+        The number of images; 0 if not even one fits.
+    """
+    below, above = 0, 1
+    while fits(above):
+        below, above = above, 2 * above
+    while above - below > max(1, below // 16):
+        middle = (below + above) // 2
+        if fits(middle):
+            below = middle
+        else:
+            above = middle
+    return below
