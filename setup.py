@@ -67,6 +67,7 @@ setup(
             'det3d',
             'cls',
             'deploy',
+            'openvino',
             'onedl/seg',
             'onedl/det',
             'onedl/cls',

@@ -92,6 +92,7 @@ def test_extras_are_the_requirements_files(wheel):
     for extra, package in dict(
         seg='mmsegmentation==', det='mmdet==', pose='xtcocotools',
         det3d='numba', cls='mmpretrain==', deploy='onnxscript',
+        openvino='openvino',
         onedl_seg='onedl-mmsegmentation==', onedl_det='onedl-mmdetection==',
         onedl_cls='onedl-mmpretrain==',
     ).items():  # fmt: skip

@@ -1,4 +1,4 @@
-"""Time models side by side: in torch, compiled, and in onnxruntime.
+"""Time models side by side: as trained, and deployed on several runtimes.
 
     python tools/benchmark.py CONFIG[:CHECKPOINT] ... --shape 512 1024
 
@@ -13,10 +13,9 @@ import os
 import os.path as osp
 import re
 import statistics
-import tempfile
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from functools import partial
+from itertools import product, zip_longest
 from typing import NamedTuple
 
 # Otherwise torch's profiler, which measures the memory, announces itself.
@@ -29,15 +28,29 @@ from torch import Tensor, nn
 
 from hrnas_mm.building import build_model, load_network
 from hrnas_mm.cli.config import (
+    add_form_arguments,
     add_shape_argument,
     prepare_config,
 )
 from hrnas_mm.cli.errors import clear_errors
-from hrnas_mm.deploy import check_installed, export_onnx
+from hrnas_mm.deploy import DeployableModel
 from hrnas_mm.deploy.dense import dense_part
 from hrnas_mm.engine.searched_config import search_shape
-from hrnas_mm.measure import input_shape_of, interleaved, peak_memory
+from hrnas_mm.measure import (
+    FORM,
+    PROFILERS,
+    RUN,
+    check_runtimes,
+    input_shape_of,
+    interleaved,
+    peak_memory,
+    profiled,
+    share_threads,
+)
 from hrnas_mm.search import count_params, trace
+
+IN_TORCH = ('eager', 'channels_last', 'compile')
+ROWS = 12  # of the table of shares
 
 
 class Candidate(NamedTuple):
@@ -61,7 +74,7 @@ class Result(NamedTuple):
 
     Attributes:
         candidate: The model.
-        backend: One of :data:`BACKENDS`.
+        backend: What was timed; see ``--backends``.
         times: Seconds per batch, one for each turn.
         peak: Peak memory in bytes; None if it was not measured.
     """
@@ -94,16 +107,23 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--backends',
         nargs='+',
-        choices=list(BACKENDS),
+        choices=['eager', *RUN],
         default=['eager', 'channels_last', 'onnxruntime'],
-        help='backends to time; default: all except compile, which takes '
-        'minutes to start',
+        help='what to time: eager is the network as trained, all others are '
+        'its deployed form; default: eager, channels_last and onnxruntime',
     )
     parser.add_argument(
         '--threads',
         type=int,
         help='number of CPU threads; default: that of torch',
     )
+    parser.add_argument(
+        '--profile',
+        action='store_true',
+        help='also print which share of the time each stage and each kind of '
+        'operator takes',
+    )
+    add_form_arguments(parser)
     parser.add_argument(
         '--device', default='cuda' if torch.cuda.is_available() else 'cpu'
     )
@@ -134,47 +154,21 @@ def candidate(text: str, shape: Sequence[int] | None) -> Candidate:
     return Candidate(name, model.eval(), shape, macs)
 
 
-def eager(model: nn.Module, image: Tensor) -> Callable[[], object]:
-    """Return a forward pass of the model as it is trained."""
-    return partial(dense_part(model), image)
+def call_of(
+    args: argparse.Namespace, backend: str, model: nn.Module, image: Tensor
+) -> Callable[[], object]:
+    """Return a forward pass: as trained, or deployed for a backend."""
+    if backend == 'eager':
+        return partial(dense_part(model), image)
+    return RUN[backend](deployed(args, backend, model, image), image)
 
 
-def channels_last(model: nn.Module, image: Tensor) -> Callable[[], object]:
-    """Return a forward pass with weights and image in channels-last format."""
-    model = deepcopy(model).to(memory_format=torch.channels_last)
-    image = image.contiguous(memory_format=torch.channels_last)
-    return partial(dense_part(model), image)
-
-
-def compiled(model: nn.Module, image: Tensor) -> Callable[[], object]:
-    """Return a forward pass through torch.compile, for this input size."""
-    return partial(torch.compile(dense_part(model), dynamic=False), image)
-
-
-def in_onnxruntime(model: nn.Module, image: Tensor) -> Callable[[], object]:
-    """Return a forward pass, exported with folded batch norms, on the CPU."""
-    import onnxruntime
-
-    batched = image.shape[0] > 1
-    with tempfile.TemporaryDirectory() as folder:
-        path = osp.join(folder, 'model.onnx')
-        export_onnx(model, tuple(image.shape[1:]), path, batched)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        session = onnxruntime.InferenceSession(
-            path, options, providers=['CPUExecutionProvider']
-        )
-    (argument,) = session.get_inputs()
-    feed = {argument.name: image.cpu().numpy()}
-    return partial(session.run, None, feed)
-
-
-BACKENDS = dict(
-    eager=eager,
-    channels_last=channels_last,
-    compile=compiled,
-    onnxruntime=in_onnxruntime,
-)
+def deployed(
+    args: argparse.Namespace, backend: str, model: nn.Module, image: Tensor
+) -> DeployableModel:
+    """Return the deployed form for a backend, as the command line says."""
+    shape = tuple(image.shape[1:])
+    return DeployableModel(model, FORM[backend], args.fuse, args.round, shape)
 
 
 @torch.no_grad()
@@ -185,12 +179,12 @@ def measure(args: argparse.Namespace, found: list[Candidate]) -> list[Result]:
     for i, (_, model, shape, _) in enumerate(found):
         image = torch.randn(args.batch, *shape, device=device)
         for backend in args.backends:
-            call = BACKENDS[backend](model.to(device), image)
+            call = call_of(args, backend, model.to(device), image)
             call()
             calls[i, backend] = call
-            # torch does not see what onnxruntime allocates.
+            # torch does not see what other runtimes allocate.
             memory[i, backend] = (
-                None if backend == 'onnxruntime' else peak_memory(call, device)
+                peak_memory(call, device) if backend in IN_TORCH else None
             )
     times = interleaved(calls, device, args.rounds)
     return [
@@ -204,8 +198,9 @@ def table_of(args: argparse.Namespace, results: list[Result]) -> Table:
     table = Table(
         title=f'Batches of {args.batch} on {args.device}, '
         f'{torch.get_num_threads()} threads, {args.rounds} turns',
-        caption='Parameters: of the whole model. Peak: what a forward pass '
-        'allocates beside the weights. onnxruntime: on the CPU.',
+        caption='eager: as trained; the others: deployed. Parameters: of the '
+        'whole model. Peak: what a forward pass allocates beside the weights. '
+        'onnxruntime and openvino: on the CPU.',
     )
     table.add_column('model', overflow='fold')
     for column in (
@@ -232,6 +227,25 @@ def table_of(args: argparse.Namespace, results: list[Result]) -> Table:
     return table
 
 
+def shares_of(
+    args: argparse.Namespace, backend: str, found: Candidate
+) -> Table:
+    """Return a table of what takes which share of the time."""
+    image = torch.randn(args.batch, *found.shape)
+    network = deployed(args, backend, found.model.cpu(), image)
+    by_stage, by_operator = (
+        [(name, f'{100 * share:.1f}') for name, share in shares.items()][:ROWS]
+        for shares in profiled(backend, network, image)
+    )
+    table = Table(title=f'Shares of the time: {found.name}, {backend}')
+    for column in ('stage', '%', 'operator', '%'):
+        justify = 'right' if column == '%' else 'left'
+        table.add_column(column, justify=justify)
+    for left, right in zip_longest(by_stage, by_operator, fillvalue=('', '')):
+        table.add_row(*left, *right)
+    return table
+
+
 def main() -> None:
     """Load the models, time them in turns, and print a table."""
     args = parse_args()
@@ -240,10 +254,16 @@ def main() -> None:
     # All models share one forward(), which is compiled anew for each.
     torch._dynamo.config.recompile_limit = 8 + len(args.models)
     with clear_errors():
+        check_runtimes(args.backends)
         if 'onnxruntime' in args.backends:
-            check_installed()
+            share_threads()
         found = [candidate(text, args.shape) for text in args.models]
-    Console(width=140).print(table_of(args, measure(args, found)))
+    console = Console(width=140)
+    console.print(table_of(args, measure(args, found)))
+    if args.profile:
+        for network, backend in product(found, args.backends):
+            if backend in PROFILERS:
+                console.print(shares_of(args, backend, network))
 
 
 if __name__ == '__main__':

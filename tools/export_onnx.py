@@ -2,6 +2,9 @@
 
     python tools/export_onnx.py CONFIG CHECKPOINT OUT.onnx --shape 512 1024
 
+The file has the deployed form of the model: the same function, made fast for
+a runtime. docs/deploy.md explains it.
+
 Of a detector, only the dense part (backbone, neck and head) is exported; for
 PointPillars, this is the part from the pseudo-image to the outputs of the
 heads. The input is an image as normalised by the data_preprocessor. The
@@ -19,6 +22,7 @@ from torch import Tensor, nn
 from hrnas_mm.building import first_input, load_network
 from hrnas_mm.cli.config import (
     add_config_arguments,
+    add_form_arguments,
     add_shape_argument,
     read_config,
 )
@@ -27,6 +31,7 @@ from hrnas_mm.deploy import OPSETS, check_onnx, export_onnx
 from hrnas_mm.engine.searched_config import search_shape
 from hrnas_mm.files import replacing
 from hrnas_mm.measure import input_shape_of
+from hrnas_mm.modules.deployed import RUNTIMES
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,6 +58,13 @@ def parse_args() -> argparse.Namespace:
         default=OPSETS[0],
         help=f'opset of ONNX, {OPSETS[0]} (default) to {OPSETS[-1]}',
     )
+    parser.add_argument(
+        '--runtime',
+        choices=list(RUNTIMES),
+        default='onnxruntime',
+        help='runtime for which the form is chosen; default: onnxruntime',
+    )
+    add_form_arguments(parser)
     add_force(parser)
     return parser.parse_args()
 
@@ -87,12 +99,24 @@ def main() -> None:
                 SpinnerColumn(), TimeElapsedColumn(), transient=True
             ) as progress:
                 progress.add_task('')
-                export_onnx(model, shape, new, args.dynamic_batch, args.opset)
+                export_onnx(
+                    model,
+                    shape,
+                    new,
+                    args.dynamic_batch,
+                    args.opset,
+                    args.runtime,
+                    args.fuse,
+                    args.round,
+                )
             for name, images in inputs_to_check(
                 cfg, model, shape, batch_size
             ).items():
                 worst = check_onnx(new, model, images)
-                print(f'{name} input: largest difference to torch {worst:.2g}')
+                print(
+                    f'{name} input: largest difference to torch {worst:.2g} '
+                    'of the largest output'
+                )
     print(
         f'{args.out}: {os.path.getsize(args.out) / 1e6:.2f} MB, input '
         f'{"B" if args.dynamic_batch else 1} x {tuple(shape)}'

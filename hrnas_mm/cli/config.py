@@ -9,6 +9,7 @@ from mmengine.config import Config, DictAction
 from mmengine.hub import get_config
 
 from ..frameworks import FRAMEWORKS
+from ..modules.deployed import FUSE
 from ..nested import nested_dicts
 from .errors import clear_errors
 
@@ -94,6 +95,29 @@ def add_shape_argument(parser: ArgumentParser) -> None:
         help='shape of the input, H W or C H W; default: the input_shape of '
         'the search hook, or the size of the data_preprocessor',
     )
+
+
+def add_form_arguments(parser: ArgumentParser) -> None:
+    """Add ``--fuse`` and ``--round``, which choose the deployed form."""
+    parser.add_argument(
+        '--fuse',
+        choices=FUSE,
+        default='auto',
+        help="whether a block's paths of several kernel sizes become one; "
+        'default: where that is faster',
+    )
+    parser.add_argument(
+        '--round',
+        type=_number_or_auto,
+        default='auto',
+        metavar='N',
+        help='number to whose multiples channels are rounded up with zeros, '
+        '1 for no rounding; default: what is fastest on the runtime',
+    )
+
+
+def _number_or_auto(text: str) -> int | str:
+    return text if text == 'auto' else int(text)
 
 
 def read_config(args: Namespace) -> Config:

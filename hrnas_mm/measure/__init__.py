@@ -1,14 +1,22 @@
 """Measuring the time, memory and costs of models of any framework."""
 
 from .counting import cost_model_of, input_shape_of, stage_names
+from .profiling import PROFILERS, profiled
+from .runtimes import FORM, RUN, check_runtimes, share_threads
 from .stopwatch import interleaved, latency, peak_memory, seconds
 
 __all__ = [
+    'FORM',
+    'RUN',
+    'PROFILERS',
+    'check_runtimes',
     'cost_model_of',
     'input_shape_of',
     'interleaved',
     'latency',
     'peak_memory',
+    'profiled',
     'seconds',
+    'share_threads',
     'stage_names',
 ]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..search.units import Axis
+from .deployed import Form, Stream, conv_of
 from .pointwise import convolved
 
 NormLayer = Callable[[int], nn.Module]
@@ -61,9 +62,25 @@ class ConvNormAct(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.act(self.norm(convolved(self.conv, x)))
 
-    def fold_norm_(self) -> None:
-        """Fold the batch norm into the convolution, for deployment."""
-        self.norm = fold_norm_(self.norm, [self.conv])
+    def deployed(self, form: Form) -> nn.Module:
+        """Return what takes its place in a deployed network."""
+        return self.deployed_between(
+            form,
+            Stream.of(self.conv.in_channels),
+            Stream.of(self.conv.out_channels),
+        )
+
+    def deployed_between(
+        self, form: Form, source: Stream, target: Stream
+    ) -> nn.Sequential:
+        """Return a convolution with bias, and the activation.
+
+        The convolution must not have groups.
+        """
+        weight, bias = folded(self)
+        weight = target.rows(source.columns(weight))
+        conv = conv_of(weight, target.rows(bias), self.conv.stride)
+        return nn.Sequential(conv, self.act)
 
 
 class Constant(nn.Module):
@@ -149,21 +166,10 @@ def eval_affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def fold_norm_(norm: nn.Module, convs: Sequence[nn.Conv2d]) -> nn.Module:
-    """Fold a batch norm into the convolutions whose sum it normalises.
-
-    Args:
-        norm: Batch norm in eval mode.
-        convs: Convolutions without biases; the first one gets a bias.
-
-    Returns:
-        The module that takes the place of the batch norm.
-    """
-    scale, shift = eval_affine(norm)
-    for conv in convs:
-        conv.weight *= scale[:, None, None, None]
-    convs[0].bias = nn.Parameter(shift)
-    return nn.Identity()
+def folded(layer: ConvNormAct) -> tuple[Tensor, Tensor]:
+    """Return the weight and the bias of the convolution and its norm."""
+    scale, shift = eval_affine(layer.norm)
+    return layer.conv.weight * scale[:, None, None, None], shift
 
 
 def init_conv_(conv: nn.Conv2d) -> None:

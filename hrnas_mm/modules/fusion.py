@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .conv import ActLayer, relu
-from .transformer import resize
+from .deployed import DeployedFusion, Form, Stream, deployed_fusion
+from .resizing import upsample
 
 Block = Callable[..., nn.Module]
 Branches = Sequence[Tensor] | Mapping[int, Tensor]
@@ -82,6 +82,14 @@ class FusionModule(nn.Module):
             fused[lowest + 1] = self.grow(fused[lowest])
         return {i: fused[i] for i in self.outputs}
 
+    def deployed_between(
+        self, form: Form, streams: Mapping[int, Stream]
+    ) -> tuple[DeployedFusion, dict[int, Stream]]:
+        """Return the deployed form, and the streams of its outputs."""
+        return deployed_fusion(
+            self.fuse, self.grow, self.act, self.outputs, form, streams
+        )
+
     def _sum(
         self, blocks: nn.Module, branches: Branches, target: int
     ) -> Tensor:
@@ -119,12 +127,3 @@ def sources(
 def neighbours(target: int, num_branches: int, reach: int) -> list[int]:
     """Return the incoming branches that an outgoing one sums."""
     return [i for i in range(num_branches) if abs(i - target) <= reach]
-
-
-def upsample(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Double the size by nearest neighbour, then resize bilinearly to (h, w).
-
-    The second step is only done if the size differs from (h, w).
-    """
-    x = F.interpolate(x, scale_factor=2, mode='nearest')
-    return x if x.shape[-2:] == size else resize(x, size)

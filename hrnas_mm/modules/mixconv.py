@@ -19,11 +19,12 @@ from .conv import (
     build_batch_norm,
     check_kernel_sizes,
     eval_affine,
-    fold_norm_,
+    folded,
     init_conv_,
     norm_axes,
     relu,
 )
+from .deployed import Form, Parts, Path, Stream, alone, deployed_paths
 from .lean import fits_lean, lean_sum
 
 
@@ -65,6 +66,20 @@ class MixConvPath(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.project(self.depthwise(self.expand(x)))
+
+    def folded(self, scale: Tensor) -> Path:
+        """Return the weights with all norms folded in.
+
+        ``scale`` is the factor of the norm that follows, (C_out,).
+        """
+        weight, bias = folded(self.expand)
+        return Path(
+            (weight.flatten(1), bias),
+            folded(self.depthwise),
+            scale[:, None] * self.project.weight.flatten(1),
+            (self.expand.act, self.depthwise.act),
+            self.depthwise.conv.stride[0],
+        )
 
     def search_unit(self, following: nn.Module) -> SearchUnit:
         """Return the unit of all mid channels.
@@ -228,15 +243,24 @@ class MixConv(nn.Module):
                 bias.copy_(eval_affine(self.norm)[1])
             self.norm = Constant(bias)
 
-    def fold_norm_(self) -> None:
-        """Fold the batch norm into the projections, for deployment."""
-        if not isinstance(self.norm, Constant):
-            projections = [
-                path.project
-                for path in self.paths.values()
-                if isinstance(path, MixConvPath)
-            ]
-            self.norm = fold_norm_(self.norm, projections)
+    def deployed(self, form: Form) -> nn.Module:
+        """Return what takes its place in a deployed network."""
+        return alone(self, form)
+
+    def deployed_parts(
+        self, form: Form, source: Stream, target: Stream
+    ) -> Parts:
+        """Return one path or several, whose sum is that of all paths."""
+        if isinstance(self.norm, Constant):
+            return Parts({}, self.norm.bias)
+        scale, shift = eval_affine(self.norm)
+        paths = [
+            path.folded(scale)
+            for path in self.paths.values()
+            if isinstance(path, MixConvPath)
+        ]
+        size = form.sizes.get(self)
+        return Parts(deployed_paths(paths, form, source, target, size), shift)
 
 
 def path_macs(

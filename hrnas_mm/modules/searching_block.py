@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .conv import ActLayer, NormLayer, batch_norm, init_conv_, relu
+from .deployed import Form, Parts, Stream, alone, deployed_shortcut
 from .mixconv import MixConv
 from .transformer import LightweightTransformer
 
@@ -60,6 +61,8 @@ class SearchingBlock(nn.Module):
                 'num_tokens must be 0 (no Transformer) or '
                 f'positive, got {num_tokens}'
             )
+        self.in_channels = in_channels
+        self.out_channels = out_channels
         self.with_cp = with_cp
         self.shortcut = build_shortcut(in_channels, out_channels, stride)
         self.mixconv = MixConv(
@@ -97,6 +100,26 @@ class SearchingBlock(nn.Module):
         if self.transformer is not None:
             residual = residual + self.transformer(x)
         return self.shortcut(x) + residual
+
+    def deployed(self, form: Form) -> nn.Module:
+        """Return what takes its place in a deployed network."""
+        return alone(self, form)
+
+    def deployed_parts(
+        self, form: Form, source: Stream, target: Stream
+    ) -> Parts:
+        """Return the shortcut and what is left of the other parts."""
+        like = next(self.parameters())
+        modules, constant = deployed_shortcut(
+            self.shortcut, source, target, like
+        )
+        modules = dict(modules)
+        for part in (self.mixconv, self.transformer):
+            if part is not None:
+                more = part.deployed_parts(form, source, target)
+                modules |= more.modules
+                constant = constant + more.constant
+        return Parts(modules, constant)
 
 
 def build_shortcut(

@@ -1,11 +1,10 @@
 """The lightweight Transformer, Sec. 3.1."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..search.formulas import conv_macs, count_params, strided
@@ -18,12 +17,15 @@ from .conv import (
     affine,
     batch_norm,
     build_batch_norm,
-    fold_norm_,
+    eval_affine,
+    folded,
     init_conv_,
     norm_axes,
 )
+from .deployed import DeployedTransformer, Form, Parts, Stream, alone
 from .pointwise import convolved
 from .position import build_position
+from .resizing import resize
 
 
 class LightweightTransformer(nn.Module):
@@ -93,6 +95,8 @@ class LightweightTransformer(nn.Module):
             ffn_dims=4 * dims if ffn_dims is None else ffn_dims,
         )
         _check_positive(ffn_dims=widths['ffn_dims'])
+        self.in_channels = in_channels
+        self.out_channels = out_channels
         self.stride = stride
         self.token_size = token_size
         self.position = build_position(position, token_size)
@@ -199,11 +203,38 @@ class LightweightTransformer(nn.Module):
         del self.queries
         self.norm = Constant(bias)
 
-    def fold_norm_(self) -> None:
-        """Fold the batch norm into the inverse projection, for deployment."""
-        if not isinstance(self.norm, Constant):
-            convs = [self.project_out, self.project_position]
-            self.norm = fold_norm_(self.norm, [c for c in convs if c])
+    def deployed(self, form: Form) -> nn.Module:
+        """Return what takes its place in a deployed network."""
+        return alone(self, form)
+
+    def deployed_parts(
+        self, form: Form, source: Stream, target: Stream
+    ) -> Parts:
+        """Return the Transformer with folded matrices, or its constant."""
+        if isinstance(self.norm, Constant):
+            return Parts({}, self.norm.bias)
+        weight, bias = folded(self.project_in)
+        weight, position_weight = weight.flatten(1).split(
+            [self.in_channels, self.position.channels], 1
+        )
+        scale, shift = eval_affine(self.norm)
+        convs = [self.project_out, self.project_position]
+        out = torch.cat([c.weight.flatten(1) for c in convs if c], 1)
+        transformer = DeployedTransformer(
+            (source.columns(weight), bias + source.after(weight)),
+            self.position,
+            position_weight,
+            (self.encoder, self.decoder),
+            self.queries,
+            self.project_position is not None,
+            (
+                target.rows(scale[:, None] * out),
+                shift.new_zeros(target.width),
+            ),
+            self.token_size,
+            self.stride,
+        )
+        return Parts({'transformer': transformer}, shift)
 
 
 def transformer_macs(
@@ -238,11 +269,6 @@ def transformer_macs(
         + layer(all_tokens, all_tokens)
         + conv_macs(all_tokens, out_channels, 1, map_size)
     )
-
-
-def resize(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize bilinearly to (h, w), as the paper's projections do."""
-    return F.interpolate(x, size, mode='bilinear', align_corners=False)
 
 
 def _check_positive(**values: int) -> None:

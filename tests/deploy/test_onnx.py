@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from counting import random_keep
-from test_folding import with_statistics
+from tiny import with_statistics
 
 from hrnas_mm.building import build_model
 from hrnas_mm.cli.config import prepare_config
@@ -21,7 +21,7 @@ CONFIGS = Path(__file__).parents[2] / 'configs'
 MODELS = dict(
     segmentation=(
         'mmseg/hrnas_demo_1xb8-300_cityscapes-128x256.py',
-        [(3, 64, 96), (3, 50, 70)],
+        [(3, 64, 96), (3, 51, 70)],
         ['output'],
     ),
     pose=(
@@ -85,7 +85,7 @@ def test_export(kind, tmp_path):
         export_onnx(model, shape, path, dynamic_batch=True)
         for batch_size in (1, 3):
             images = torch.randn(batch_size, *shape)
-            assert check_onnx(path, model, images) < 1e-3
+            assert check_onnx(path, model, images) < 1e-4
         graph = onnx.load(path).graph
         assert [output.name for output in graph.output] == names
         assert not any(n.op_type == 'BatchNormalization' for n in graph.node)
@@ -117,7 +117,8 @@ def exported(tmp_path_factory):
     # Without Transformers, most of whose parameters no token owns.
     model = searched('pose', **{'model.backbone.num_tokens': 0})
     path = tmp_path_factory.mktemp('onnx') / 'model.onnx'
-    export_onnx(model, (3, 64, 48), str(path))
+    # In a form that is the same whatever the numbers of channels.
+    export_onnx(model, (3, 64, 48), str(path), fuse='always', round=1)
     return model, path
 
 
@@ -130,9 +131,10 @@ def test_file_is_as_small_as_its_parameters(exported, tmp_path):
     }
     shrink_(smaller, half)
     other_path = tmp_path / 'smaller.onnx'
-    export_onnx(smaller, (3, 64, 48), str(other_path))
+    export_onnx(smaller, (3, 64, 48), str(other_path), fuse='always', round=1)
     params, other_params = (
-        count_params(DeployableModel(network)) for network in (model, smaller)
+        count_params(DeployableModel(network, fuse='always', round=1))
+        for network in (model, smaller)
     )
     assert other_params < 0.7 * params
     # What is left over is the graph, which is the same in both.
@@ -146,7 +148,7 @@ def test_file_is_as_small_as_its_parameters(exported, tmp_path):
 def test_batch_of_one_where_no_other_is_asked_for(exported):
     model, path = exported
     images = torch.randn(2, 3, 64, 48)
-    assert check_onnx(str(path), model, images[:1]) < 1e-3
+    assert check_onnx(str(path), model, images[:1]) < 1e-4
     with pytest.raises(Exception, match='invalid dimensions'):
         check_onnx(str(path), model, images)
 
@@ -154,8 +156,9 @@ def test_batch_of_one_where_no_other_is_asked_for(exported):
 def test_a_file_that_differs_is_an_error(exported):
     model, path = exported
     other = deepcopy(model)
-    other.head.final_layer.bias.data += 0.01
-    with pytest.raises(ValueError, match='differs from torch by 0.01'):
+    other.head.final_layer.bias.data *= 1.01
+    other.head.final_layer.bias.data += 0.1
+    with pytest.raises(ValueError, match='differs from torch by 0.0'):
         check_onnx(str(path), other, torch.randn(1, 3, 64, 48))
 
 

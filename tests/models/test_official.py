@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from hrnas_mm.building import build_model
 from hrnas_mm.cli.config import prepare_config
+from hrnas_mm.deploy import DeployableModel
 from hrnas_mm.measure import cost_model_of
 from hrnas_mm.models.official import (
     blocks_in_order,
@@ -51,6 +52,11 @@ def segmentation_model(setting):
     return build_model(cfg)
 
 
+def assert_within(found, expected, share):
+    bound = max(1e-4, share * expected.abs().max().item())
+    torch.testing.assert_close(found, expected, atol=bound, rtol=0)
+
+
 @pytest.mark.parametrize('name', ['supernet_small', 'searched_small'])
 def test_released_segmentation_nets(shared_data, name):
     path = shared_data / 'official' / f'{name}.pt'
@@ -71,13 +77,19 @@ def test_released_segmentation_nets(shared_data, name):
     )
     with torch.no_grad():
         output = model(stored['input'])
+        forms = [
+            DeployableModel(model, runtime, fuse)(stored['input'])
+            for runtime in ('torch', 'onnxruntime')
+            for fuse in ('auto', 'always', 'never')
+        ]
+    # Values of up to 1600 in single precision: their own rounding errors are
+    # a millionth, which is more than 1e-4.
     for found, reference in zip(
         [output, *branches], [stored['output'], *stored['branches']]
     ):
-        # Values of up to 1600 in single precision: their own rounding errors
-        # are a millionth, which is more than 1e-4.
-        bound = max(1e-4, 1e-6 * reference.abs().max().item())
-        torch.testing.assert_close(found, reference, atol=bound, rtol=0)
+        assert_within(found, reference, 1e-6)
+    for (found,) in forms:
+        assert_within(found, stored['output'], 3e-6)
     assert cost_model.total(expected) == stored['macs_one_image']
     assert count_params(model) + unused_params(theirs) == stored['params']
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from ...modules import ConvNormAct, SearchingBlock
 from ...modules.conv import affine
-from ...modules.transformer import resize
+from ...modules.deployed import Channels, Form, Stream, finished, summed
+from ...modules.resizing import resize
 from ...registry import MODELS, register_in
 from ..arch import searched_
 from ..blocks import (
@@ -187,6 +188,28 @@ class HRNASSupernet(BaseModule):
         size = highest.shape[-2:]
         joined = [highest, *(resize(x, size) for x in lower)]
         return (self.fuse(torch.cat(joined, dim=1)),)
+
+    def deployed(self, form: Form) -> nn.Module:
+        """Change every part to its deployed form; the streams are rounded."""
+        stream = Stream.of(self.in_channels)
+        stem: Any = self.stem
+        stages: Any = self.stages
+        for i, layer in enumerate(stem):
+            target = Stream.of(layer.conv.out_channels, form.step)
+            stem[i] = layer.deployed_between(form, stream, target)
+            stream = target
+        streams = {0: stream}
+        for stage in stages:
+            streams = stage.deploy_(form, streams)
+        if self.fuse is not None:
+            joined = Stream.joined(list(streams.values()))
+            target = Stream.of(self.fuse.out_channels)
+            fuse: Any = finished(*summed(self.fuse, form, joined, target))
+            self.fuse = fuse
+        else:
+            for i, branch in stages[-1].branches.items():
+                branch.append(Channels(streams[int(i)]))
+        return self
 
     def train(self, mode: bool = True) -> 'HRNASSupernet':
         """Set the mode.

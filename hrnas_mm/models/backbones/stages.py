@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ...modules import FusionModule
 from ...modules.conv import ActLayer
+from ...modules.deployed import Form, Stream, chained
 from ...modules.fusion import Block, sources
 
 
@@ -53,6 +54,19 @@ class Stage(nn.Module):
             int(i): branch(fused[int(i)])
             for i, branch in self.branches.items()
         }
+
+    def deploy_(
+        self, form: Form, streams: Mapping[int, Stream]
+    ) -> dict[int, Stream]:
+        """Change every part to its deployed form, and return the streams."""
+        fusion: Any = self.fusion
+        fusion, fused = fusion.deployed_between(form, streams)
+        self.fusion = fusion
+        found = {}
+        branches: Any = self.branches
+        for i, blocks in branches.items():
+            branches[i], found[int(i)] = chained(blocks, form, fused[int(i)])
+        return found
 
 
 def build_stages(

@@ -1,0 +1,41 @@
+"""The deployed form of every part: the same function, made to be fast."""
+
+from .block import (
+    Channels,
+    Parts,
+    Sum,
+    alone,
+    chained,
+    finished,
+    summed,
+)
+from .convs import conv_of
+from .form import FUSE, RUNTIMES, Form, form_of
+from .fusion import DeployedFusion, deployed_fusion
+from .mixconv import Path, deployed_paths, path_module
+from .shortcut import deployed_shortcut
+from .stream import Stream
+from .transformer import DeployedTransformer
+
+__all__ = [
+    'FUSE',
+    'RUNTIMES',
+    'Channels',
+    'DeployedFusion',
+    'DeployedTransformer',
+    'Form',
+    'Parts',
+    'Path',
+    'Stream',
+    'Sum',
+    'alone',
+    'chained',
+    'conv_of',
+    'deployed_fusion',
+    'deployed_paths',
+    'deployed_shortcut',
+    'finished',
+    'form_of',
+    'path_module',
+    'summed',
+]

@@ -1,0 +1,134 @@
+"""How a network is deployed: which paths are merged, which widths rounded."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from torch import nn
+
+from .stream import rounded
+
+FUSE = ('auto', 'always', 'never')
+
+
+class Runtime(NamedTuple):
+    """What decides the fastest form on a runtime.
+
+    Measured with one thread by ``tools/benchmark_forms.py``, on a CPU with
+    AVX-512; see docs/deploy.md.
+
+    Attributes:
+        step: Number to whose multiples channels are rounded up.
+        call: Fixed time of a path's three convolutions, in ns.
+        add: Time of adding one more path, in ns per output channel and pixel.
+        channel: Time of the depthwise convolution in ns per mid channel and
+            pixel, whatever its kernel.
+        tap: Its time in ns per mid channel, pixel and element of the kernel.
+        mac: Time of a multiply-add of a 1x1 convolution, in ns.
+    """
+
+    step: int
+    call: float
+    add: float
+    channel: float
+    tap: float
+    mac: float
+
+
+RUNTIMES = dict(
+    torch=Runtime(8, 118e3, 1.31, 1.32, 0.0162, 0.0261),
+    onnxruntime=Runtime(16, 10.5e3, 0.387, 0.174, 0.0142, 0.0262),
+    openvino=Runtime(8, 2.4e3, 0, 0, 0.0252, 0.0320),
+)
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a network is deployed.
+
+    Args:
+        runtime: Runtime for which 'auto' chooses.
+        fuse: Whether paths are merged: 'always', 'never' or 'auto'.
+        step: Number to whose multiples channels are rounded up.
+        sizes: Input size (h, w) of parts, where it is known.
+    """
+
+    runtime: Runtime
+    fuse: str = 'auto'
+    step: int = 1
+    sizes: Mapping[nn.Module, tuple[int, int]] = field(default_factory=dict)
+
+    def groups(
+        self,
+        counts: Mapping[int, int],
+        widths: tuple[int, int],
+        pixels: int | None,
+    ) -> list[list[int]]:
+        """Return which paths to merge, as groups of kernel sizes.
+
+        Args:
+            counts: Channels of each path by its kernel size.
+            widths: Channels of the maps that the block reads and writes.
+            pixels: Pixels of the output, None if they are not known.
+        """
+        sizes = sorted(counts)
+        if self.fuse == 'never':
+            return [[size] for size in sizes]
+        if self.fuse == 'always':
+            return [sizes] if sizes else []
+        return min(
+            _divisions(sizes),
+            key=lambda groups: sum(
+                self._time(group, counts, widths, pixels) for group in groups
+            ),
+        )
+
+    def _time(
+        self,
+        group: Sequence[int],
+        counts: Mapping[int, int],
+        widths: tuple[int, int],
+        pixels: int | None,
+    ) -> float:
+        """Estimate the ns per pixel that depend on how paths are merged."""
+        runtime = self.runtime
+        channels = rounded(sum(counts[size] for size in group), self.step)
+        each = runtime.channel + runtime.tap * max(group) ** 2
+        each += runtime.mac * sum(widths)
+        fixed = runtime.call / pixels if pixels else 0
+        return fixed + runtime.add * widths[1] + each * channels
+
+
+def form_of(
+    runtime: str,
+    fuse: str,
+    round: int | str,
+    sizes: Mapping[nn.Module, tuple[int, int]],
+) -> Form:
+    """Return the form that the options of a user describe.
+
+    Raises:
+        ValueError: If an option is unknown.
+    """
+    if runtime not in RUNTIMES:
+        raise ValueError(
+            f'runtime must be one of {sorted(RUNTIMES)}, got {runtime!r}'
+        )
+    if fuse not in FUSE:
+        raise ValueError(f'fuse must be one of {FUSE}, got {fuse!r}')
+    found = RUNTIMES[runtime]
+    step = found.step if round == 'auto' else round
+    if not isinstance(step, int) or step < 1:
+        raise ValueError(
+            f"round must be 'auto' or a positive integer, got {round!r}"
+        )
+    return Form(found, fuse, step, sizes)
+
+
+def _divisions(sizes: Sequence[int]) -> Iterator[list[list[int]]]:
+    """Yield all ways to divide a sequence into groups of neighbours."""
+    if not sizes:
+        yield []
+    for end in range(len(sizes), 0, -1):
+        for rest in _divisions(sizes[end:]):
+            yield [list(sizes[:end]), *rest]

@@ -1,0 +1,127 @@
+"""MixConv for inference: paths of several kernel sizes in one."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
+from math import prod
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...search.formulas import strided
+from .convs import conv_of
+from .form import Form
+from .stream import Stream
+
+
+class Path(NamedTuple):
+    """Weights of a MixConv path of N channels, batch norms folded in.
+
+    Attributes:
+        expand: Weight (N, C_in) and bias (N,).
+        depthwise: Weight (N, 1, k, k) and bias (N,).
+        project: Weight (C_out, N).
+        activations: Those after ``expand`` and ``depthwise``.
+        stride: Stride of ``depthwise``.
+    """
+
+    expand: tuple[Tensor, Tensor]
+    depthwise: tuple[Tensor, Tensor]
+    project: Tensor
+    activations: tuple[nn.Module, nn.Module]
+    stride: int
+
+    @property
+    def kernel_size(self) -> int:
+        return self.depthwise[0].shape[-1]
+
+
+def deployed_paths(
+    paths: Sequence[Path],
+    form: Form,
+    source: Stream,
+    target: Stream,
+    size: tuple[int, int] | None,
+) -> dict[str, nn.Sequential]:
+    """Return modules whose sum is that of the paths, by name.
+
+    Paths whose activation has parameters, which differ, stay apart.
+
+    Args:
+        size: Input size (h, w), None if it is not known.
+    """
+    if not paths:
+        return {}
+    if any(list(act.parameters()) for p in paths for act in p.activations):
+        form = replace(form, fuse='never')
+    by_size = {path.kernel_size: path for path in paths}
+    groups = form.groups(
+        {path.kernel_size: path.project.shape[1] for path in paths},
+        widths=(source.width, target.width),
+        pixels=None if size is None else prod(strided(size, paths[0].stride)),
+    )
+    return {
+        'k' + '_'.join(map(str, group)): path_module(
+            merged([by_size[kernel_size] for kernel_size in group]),
+            form.step,
+            source,
+            target,
+        )
+        for group in groups
+    }
+
+
+def merged(paths: Sequence[Path]) -> Path:
+    """Return one path that computes the sum of several.
+
+    Its channels are those of all of them. Kernels lie in the centre of the
+    largest one.
+    """
+    size = max(path.kernel_size for path in paths)
+    kernels = [
+        F.pad(path.depthwise[0], [(size - path.kernel_size) // 2] * 4)
+        for path in paths
+    ]
+    return paths[0]._replace(
+        expand=_stacked([path.expand for path in paths]),
+        depthwise=(
+            torch.cat(kernels),
+            torch.cat([path.depthwise[1] for path in paths]),
+        ),
+        project=torch.cat([path.project for path in paths], dim=1),
+    )
+
+
+def path_module(
+    path: Path, step: int, source: Stream, target: Stream
+) -> nn.Sequential:
+    """Build a path from its weights, its channels rounded up with zeros.
+
+    What the source has still to add goes into the bias of the expansion.
+    """
+    channels = path.project.shape[1]
+    mid = Stream.of(channels, step)
+    weight, bias = path.expand
+    bias = bias + source.after(weight)
+    kernels, shift = path.depthwise
+    return nn.Sequential(
+        conv_of(mid.rows(source.columns(weight)), mid.rows(bias)),
+        deepcopy(path.activations[0]),
+        conv_of(
+            mid.rows(kernels), mid.rows(shift), path.stride, groups=mid.width
+        ),
+        deepcopy(path.activations[1]),
+        conv_of(
+            target.rows(mid.columns(path.project)),
+            weight.new_zeros(target.width),
+        ),
+    )
+
+
+def _stacked(
+    layers: Sequence[tuple[Tensor, Tensor]],
+) -> tuple[Tensor, Tensor]:
+    weights, biases = zip(*layers)
+    return torch.cat(weights), torch.cat(biases)

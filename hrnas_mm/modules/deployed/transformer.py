@@ -1,0 +1,169 @@
+"""The lightweight Transformer for inference."""
+
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..attention import TransformerLayer
+from .attention import FoldedAttention, folded
+from .convs import conv_of
+
+
+class Projector(NamedTuple):
+    """What depends on the size of the map that the tokens are taken from.
+
+    Attributes:
+        kernel: Resizing and projecting in one convolution,
+            (n, C_in, k_h, k_w); None where they are done one after the other.
+        stride: Stride of this convolution.
+        shift: What the projection adds to the tokens, (n, s, s).
+        extra: Additional tokens of the decoder, (P, s^2).
+    """
+
+    kernel: Tensor | None
+    stride: tuple[int, int]
+    shift: Tensor
+    extra: Tensor
+
+
+class DeployedTransformer(nn.Module):
+    """Tokens taken from a map, encoded, decoded, and spread over a map.
+
+    Args:
+        project: Weight (n, C_in) and bias (n,) of the projector.
+        position: Positional encoding.
+        position_weight: Weight (n, P) of the projector for the encoding.
+        layers: Encoder and decoder.
+        queries: Those of the decoder, (n, s^2).
+        with_extra: Whether the decoder gets the encoding as tokens.
+        project_out: Weight (C_out, n + additional tokens) and bias (C_out,).
+        token_size: Side s of the projected map, in pixels.
+        stride: Stride of the output.
+
+    Shape:
+        (B, C_in, H, W) -> (B, C_out, ceil(H / stride), ceil(W / stride))
+    """
+
+    def __init__(
+        self,
+        project: tuple[Tensor, Tensor],
+        position: Any,
+        position_weight: Tensor,
+        layers: tuple[TransformerLayer, TransformerLayer],
+        queries: Tensor,
+        with_extra: bool,
+        project_out: tuple[Tensor, Tensor],
+        token_size: int,
+        stride: int,
+    ) -> None:
+        super().__init__()
+        self.project_in = conv_of(*project)
+        self.position = deepcopy(position)
+        self.position_weight = _constant(position_weight)
+        self.encoder, self.decoder = map(_folded_layer, layers)
+        self.queries = _constant(queries)
+        self.with_extra = with_extra
+        self.project_out = conv_of(*project_out)
+        self.fewer_tokens = (
+            self.project_out.in_channels <= self.project_out.out_channels
+        )
+        self.stride = stride
+        self.token_size = token_size
+        self._projectors: dict[Any, Projector] = {}
+
+    def forward(self, x: Tensor) -> Tensor:
+        projector = self._projector(x)
+        memory = self._tokens(x, projector)
+        memory = self.encoder(memory, memory)
+        queries: Tensor = self.queries
+        if self.with_extra:
+            extra = projector.extra
+            queries = torch.cat([queries, extra])
+            extra = extra.expand(memory.shape[0], -1, -1)
+            memory = torch.cat([memory, extra], 1)
+        if not isinstance(self.decoder.attention, FoldedAttention):
+            queries = queries.expand(memory.shape[0], -1, -1)
+        return self._spread(self.decoder(queries, memory), x)
+
+    def _tokens(self, x: Tensor, projector: Projector) -> Tensor:
+        """Resize and project: (B, C_in, H, W) -> (B, n, s^2)."""
+        if projector.kernel is not None:
+            tokens = F.conv2d(x, projector.kernel, stride=projector.stride)
+        else:
+            x = F.interpolate(
+                x, (self.token_size, self.token_size), mode='bilinear'
+            )
+            tokens = F.conv2d(x, self.project_in.weight)
+        return (tokens + projector.shift).flatten(2)
+
+    def _spread(self, tokens: Tensor, x: Tensor) -> Tensor:
+        """Project back and resize to the size of the output.
+
+        Both are linear, so that the fewer maps can be resized.
+        """
+        size = [-(-side // self.stride) for side in x.shape[-2:]]
+        maps = tokens.unflatten(2, (self.token_size, self.token_size))
+        if not self.fewer_tokens:
+            maps = self.project_out(maps)
+        if x.is_contiguous(memory_format=torch.channels_last):
+            maps = maps.contiguous(memory_format=torch.channels_last)
+        maps = F.interpolate(maps, size, mode='bilinear')
+        return self.project_out(maps) if self.fewer_tokens else maps
+
+    def _projector(self, x: Tensor) -> Projector:
+        """Return what depends on the size of x, kept for the next one."""
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+            return self._build_projector(x)
+        key = (x.shape[-2:], x.dtype, x.device)
+        if key not in self._projectors:
+            self._projectors = {key: self._build_projector(x)}
+        return self._projectors[key]
+
+    def _build_projector(self, x: Tensor) -> Projector:
+        position = self.position(x)[0]
+        shift = (self.position_weight @ position.flatten(1)).unflatten(
+            1, position.shape[1:]
+        )
+        assert self.project_in.bias is not None
+        shift = shift + self.project_in.bias[:, None, None]
+        sides = [int(side) for side in x.shape[-2:]]
+        rows, columns = (taps(side, self.token_size) for side in sides)
+        kernel, stride = None, (1, 1)
+        if rows is not None and columns is not None:
+            kernel = self.project_in.weight * torch.outer(
+                rows.to(x), columns.to(x)
+            )
+            height, width = (side // self.token_size for side in sides)
+            stride = (height, width)
+        return Projector(kernel, stride, shift, position.flatten(1))
+
+
+def taps(pixels: int, samples: int) -> Tensor | None:
+    """Return the kernel by which a convolution resizes a row bilinearly.
+
+    With a stride of pixels / samples it gives what ``interpolate`` gives,
+    which reads one pixel, or the mean of two in the middle. None if the ratio
+    is no integer.
+    """
+    if pixels % samples:
+        return None
+    ratio = pixels // samples
+    kernel = torch.zeros(ratio // 2 + 1)
+    kernel[-1] = 1
+    if ratio % 2 == 0:
+        kernel[-2:] = 0.5
+    return kernel
+
+
+def _folded_layer(layer: TransformerLayer) -> TransformerLayer:
+    layer = deepcopy(layer)
+    attention: Any = folded(layer.attention)
+    layer.attention = attention
+    return layer
+
+
+def _constant(values: Tensor) -> nn.Parameter:
+    return nn.Parameter(values.contiguous(), requires_grad=False)
