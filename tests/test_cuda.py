@@ -13,7 +13,7 @@ from killing import broken_off_and_resumed
 from mmengine.runner import Runner
 from ranks import free_port, set_rank
 
-from hrnas_mm.deploy import check_onnx, export_onnx
+from hrnas_mm.deploy import DeployableModel, check_onnx, export_onnx
 from hrnas_mm.engine.surgery import deployed_model
 from hrnas_mm.modules import MixConv
 from hrnas_mm.resume.state import bare_model
@@ -118,6 +118,14 @@ def test_onnx_file_of_a_network_on_a_gpu(tmp_path):
     model = deployed_model(train(config(tmp_path)))
     path = str(tmp_path / 'model.onnx')
     export_onnx(model, (3, 32, 32), path)
+    deployed = DeployableModel(model)
+    images = torch.randn(2, 3, 32, 32, device='cuda')
+    with torch.no_grad():
+        expected = model.eval()(images)
+        found = (deployed(images)[0], torch.compile(deployed)(images)[0])
+    bound = 1e-2 * expected.abs().max().item()  # convolutions use TF32
+    for out in found:
+        torch.testing.assert_close(out, expected, rtol=0, atol=bound)
     assert check_onnx(path, model, torch.randn(1, 3, 32, 32)) < 1e-3
 
 

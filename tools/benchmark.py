@@ -13,7 +13,7 @@ import os
 import os.path as osp
 import re
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import product, zip_longest
 from typing import NamedTuple
@@ -28,7 +28,6 @@ from torch import Tensor, nn
 
 from hrnas_mm.building import build_model, load_network
 from hrnas_mm.cli.config import (
-    add_form_arguments,
     add_shape_argument,
     prepare_config,
 )
@@ -47,10 +46,12 @@ from hrnas_mm.measure import (
     profiled,
     share_threads,
 )
+from hrnas_mm.measure.stopwatch import Call
 from hrnas_mm.search import count_params, trace
 
 IN_TORCH = ('eager', 'channels_last', 'compile')
 ROWS = 12  # of the table of shares
+Form = tuple[str, int | str]  # --fuse and --round
 
 
 class Candidate(NamedTuple):
@@ -74,7 +75,7 @@ class Result(NamedTuple):
 
     Attributes:
         candidate: The model.
-        backend: What was timed; see ``--backends``.
+        backend: What was timed: the backend, and the form.
         times: Seconds per batch, one for each turn.
         peak: Peak memory in bytes; None if it was not measured.
     """
@@ -123,7 +124,15 @@ def parse_args() -> argparse.Namespace:
         help='also print which share of the time each stage and each kind of '
         'operator takes',
     )
-    add_form_arguments(parser)
+    parser.add_argument(
+        '--forms',
+        nargs='+',
+        type=form,
+        default=[('auto', 'auto')],
+        metavar='FUSE:ROUND',
+        help='deployed forms to time, such as auto:auto never:1 always:8; '
+        'see --fuse and --round of export_onnx.py; default: auto:auto',
+    )
     parser.add_argument(
         '--device', default='cuda' if torch.cuda.is_available() else 'cpu'
     )
@@ -154,43 +163,60 @@ def candidate(text: str, shape: Sequence[int] | None) -> Candidate:
     return Candidate(name, model.eval(), shape, macs)
 
 
-def call_of(
-    args: argparse.Namespace, backend: str, model: nn.Module, image: Tensor
-) -> Callable[[], object]:
+def form(text: str) -> Form:
+    """Read FUSE:ROUND."""
+    fuse, _, round = text.partition(':')
+    return fuse, int(round) if round.isdigit() else round
+
+
+def call_of(backend: str, form: Form, model: nn.Module, image: Tensor) -> Call:
     """Return a forward pass: as trained, or deployed for a backend."""
     if backend == 'eager':
         return partial(dense_part(model), image)
-    return RUN[backend](deployed(args, backend, model, image), image)
+    return RUN[backend](deployed(backend, form, model, image), image)
 
 
 def deployed(
-    args: argparse.Namespace, backend: str, model: nn.Module, image: Tensor
+    backend: str, form: Form, model: nn.Module, image: Tensor
 ) -> DeployableModel:
-    """Return the deployed form for a backend, as the command line says."""
+    """Return the deployed form for a backend."""
     shape = tuple(image.shape[1:])
-    return DeployableModel(model, FORM[backend], args.fuse, args.round, shape)
+    return DeployableModel(model, FORM[backend], *form, shape)
 
 
 @torch.no_grad()
 def measure(args: argparse.Namespace, found: list[Candidate]) -> list[Result]:
-    """Time all candidates on all backends, in turns."""
+    """Time all candidates in all forms, in turns, on one backend at a time.
+
+    Threads that one backend leaves spinning would slow down another.
+    """
     device = torch.device(args.device)
-    calls, memory = {}, {}
-    for i, (_, model, shape, _) in enumerate(found):
-        image = torch.randn(args.batch, *shape, device=device)
-        for backend in args.backends:
-            call = call_of(args, backend, model.to(device), image)
+    results = []
+    for backend in args.backends:
+        forms = args.forms[:1] if backend == 'eager' else args.forms
+        calls, memory = {}, {}
+        for candidate, form in product(found, forms):
+            image = torch.randn(args.batch, *candidate.shape, device=device)
+            call = call_of(backend, form, candidate.model.to(device), image)
             call()
-            calls[i, backend] = call
+            calls[candidate.name, form] = call
             # torch does not see what other runtimes allocate.
-            memory[i, backend] = (
+            memory[candidate.name, form] = (
                 peak_memory(call, device) if backend in IN_TORCH else None
             )
-    times = interleaved(calls, device, args.rounds)
-    return [
-        Result(found[i], backend, times[i, backend], memory[i, backend])
-        for i, backend in calls
-    ]
+        times = interleaved(calls, device, args.rounds)
+        for candidate, form in product(found, forms):
+            key = candidate.name, form
+            label = label_of(args, backend, form)
+            results.append(Result(candidate, label, times[key], memory[key]))
+    return results
+
+
+def label_of(args: argparse.Namespace, backend: str, form: Form) -> str:
+    """Return the name of a row, with the form if there are several."""
+    if backend == 'eager' or len(args.forms) == 1:
+        return backend
+    return f'{backend} {form[0]}:{form[1]}'
 
 
 def table_of(args: argparse.Namespace, results: list[Result]) -> Table:
@@ -230,9 +256,9 @@ def table_of(args: argparse.Namespace, results: list[Result]) -> Table:
 def shares_of(
     args: argparse.Namespace, backend: str, found: Candidate
 ) -> Table:
-    """Return a table of what takes which share of the time."""
+    """Return a table of what takes which share of the time, in one form."""
     image = torch.randn(args.batch, *found.shape)
-    network = deployed(args, backend, found.model.cpu(), image)
+    network = deployed(backend, args.forms[0], found.model.cpu(), image)
     by_stage, by_operator = (
         [(name, f'{100 * share:.1f}') for name, share in shares.items()][:ROWS]
         for shares in profiled(backend, network, image)

@@ -70,11 +70,27 @@ def deployed_(module: nn.Module, form: Form) -> nn.Module:
     other packages' modules, the batch norms are folded that are known to
     follow a convolution.
     """
+    return _deployed_(module, form, {})
+
+
+def _deployed_(
+    module: nn.Module, form: Form, done: dict[nn.Module, nn.Module]
+) -> nn.Module:
+    """Do so once for a module that is found in several places."""
+    if module not in done:
+        done[module] = _replaced(module, form, done)
+    return done[module]
+
+
+def _replaced(
+    module: nn.Module, form: Form, done: dict[nn.Module, nn.Module]
+) -> nn.Module:
     own = getattr(module, 'deployed', None)
     if own is not None:
         return own(form)
-    for name, child in module.named_children():
-        setattr(module, name, deployed_(child, form))
+    for name, child in module._modules.items():
+        if child is not None:
+            setattr(module, name, _deployed_(child, form, done))
     for conv, norm in convs_and_norms(module):
         first, second = module._modules[conv], module._modules[norm]
         if type(first) is nn.Conv2d and isinstance(second, _BatchNorm):

@@ -54,8 +54,10 @@ def onnxruntime_session(
     import onnxruntime  # optional: only deployment needs it
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.use_per_session_threads = not _shares_threads
+    if _shares_threads:
+        options.use_per_session_threads = False
+    else:
+        options.intra_op_num_threads = torch.get_num_threads()
     if profile is not None:
         options.enable_profiling = True
         options.profile_file_prefix = profile

@@ -185,6 +185,11 @@ def test_whole_part_emptied_alone():
         torch.testing.assert_close(alone(x), part(x))
 
 
+def test_a_block_in_two_places():
+    block = SearchingBlock(6, 6, num_tokens=2, transformer=dict(ffn_dims=8))
+    check(searched(nn.Sequential(block, nn.ReLU(), block), 0), 6)
+
+
 def test_neck_of_classification():
     neck = HRNASFuseScales((4, 6), (6, 8), 10, num_tokens=2, token_size=4)
     model = nn.Sequential(

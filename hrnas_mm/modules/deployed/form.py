@@ -36,9 +36,9 @@ class Runtime(NamedTuple):
 
 
 RUNTIMES = dict(
-    torch=Runtime(8, 118e3, 1.31, 1.32, 0.0162, 0.0261),
-    onnxruntime=Runtime(16, 10.5e3, 0.387, 0.174, 0.0142, 0.0262),
-    openvino=Runtime(8, 2.4e3, 0, 0, 0.0252, 0.0320),
+    torch=Runtime(8, 94000, 0.817, 0.602, 0.0185, 0.0343),
+    onnxruntime=Runtime(16, 9490, 0.401, 0, 0.0156, 0.0283),
+    openvino=Runtime(16, 4890, 0, 0, 0.0263, 0.031),
 )
 
 

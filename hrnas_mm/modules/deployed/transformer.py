@@ -11,6 +11,8 @@ from ..attention import TransformerLayer
 from .attention import FoldedAttention, folded
 from .convs import conv_of
 
+MOST = 4  # multiply-adds per pixel and channel, to resize in a convolution
+
 
 class Projector(NamedTuple):
     """What depends on the size of the map that the tokens are taken from.
@@ -18,7 +20,7 @@ class Projector(NamedTuple):
     Attributes:
         kernel: Resizing and projecting in one convolution,
             (n, C_in, k_h, k_w); None where they are done one after the other.
-        stride: Stride of this convolution.
+        stride: Its stride.
         shift: What the projection adds to the tokens, (n, s, s).
         extra: Additional tokens of the decoder, (P, s^2).
     """
@@ -131,14 +133,14 @@ class DeployedTransformer(nn.Module):
         shift = shift + self.project_in.bias[:, None, None]
         sides = [int(side) for side in x.shape[-2:]]
         rows, columns = (taps(side, self.token_size) for side in sides)
-        kernel, stride = None, (1, 1)
+        height, width = (side // self.token_size for side in sides)
+        kernel = None
         if rows is not None and columns is not None:
-            kernel = self.project_in.weight * torch.outer(
-                rows.to(x), columns.to(x)
-            )
-            height, width = (side // self.token_size for side in sides)
-            stride = (height, width)
-        return Projector(kernel, stride, shift, position.flatten(1))
+            taken = torch.outer(rows.to(x), columns.to(x))
+            # Not if it were more than a few multiply-adds per pixel.
+            if len(self.queries) * taken.numel() <= MOST * height * width:
+                kernel = self.project_in.weight * taken
+        return Projector(kernel, (height, width), shift, position.flatten(1))
 
 
 def taps(pixels: int, samples: int) -> Tensor | None:
