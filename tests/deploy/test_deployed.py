@@ -17,7 +17,8 @@ from hrnas_mm.modules import (
     LightweightTransformer,
     SearchingBlock,
 )
-from hrnas_mm.modules.deployed import RUNTIMES, Sum, form_of
+from hrnas_mm.modules.deployed import RUNTIMES, SplitSum, Sum, form_of
+from hrnas_mm.modules.deployed.joining import rows_by_maps
 from hrnas_mm.registry import MODELS
 from hrnas_mm.search import named_search_units, shrink_
 
@@ -89,6 +90,47 @@ def check(model, channels=3, sizes=SIZES, forms=FORMS, left=0):
 def test_supernet(options, share_empty):
     model = tiny.supernet(**{'stages': STAGES, **options})
     check(searched(model, share_empty))
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(fuse_channels=6),
+        dict(fuse_channels=11),  # groups of two channels, some of two maps
+        dict(fuse_channels=22, num_tokens=0),
+        dict(fuse_channels=44, transformer=dict(position_in='both')),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize('share_empty', [0, 0.6])
+def test_joining_without_a_joined_map(options, share_empty, monkeypatch):
+    """Each map is convolved at its own size, where resizing costs nothing."""
+    for name, runtime in RUNTIMES.items():
+        cheap = runtime._replace(resize=0, add=0)
+        monkeypatch.setitem(RUNTIMES, name, cheap)
+    model = searched(tiny.supernet(stages=STAGES, **options), share_empty)
+    check(model, forms=FORMS[1:])
+    forms = [DeployableModel(model, fuse=fuse) for fuse in ('auto', 'never')]
+    split = [isinstance(form.model.fuse, SplitSum) for form in forms]
+    assert split == [True, False]
+
+
+def test_rows_that_read_the_same_maps():
+    weight = torch.tensor(
+        [
+            [0, 0, 0, 0],
+            [1, 0, 0, 0],
+            [1, 0, 0, 2],
+            [0, 0, 0, 0],
+            [3, 1, 1, 0],
+            [0, 0, 1, 0],
+        ]
+    )
+    assert rows_by_maps(weight, (2, 2)) == [
+        (0, 2, (0,)),
+        (2, 5, (0, 1)),
+        (5, 6, (1,)),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,15 @@ from torch import Tensor, nn
 
 from ...modules import ConvNormAct, SearchingBlock
 from ...modules.conv import affine
-from ...modules.deployed import Channels, Form, Stream, finished, summed
+from ...modules.deployed import (
+    Channels,
+    Form,
+    SplitSum,
+    Stream,
+    finished,
+    split_where_faster,
+    summed,
+)
 from ...modules.resizing import resize
 from ...registry import MODELS, register_in
 from ..arch import searched_
@@ -185,6 +193,8 @@ class HRNASSupernet(BaseModule):
         highest, *lower = branches.values()
         if self.fuse is None:
             return (highest, *lower)
+        if isinstance(self.fuse, SplitSum):
+            return (self.fuse([highest, *lower]),)
         size = highest.shape[-2:]
         joined = [highest, *(resize(x, size) for x in lower)]
         return (self.fuse(torch.cat(joined, dim=1)),)
@@ -205,6 +215,8 @@ class HRNASSupernet(BaseModule):
             joined = Stream.joined(list(streams.values()))
             target = Stream.of(self.fuse.out_channels)
             fuse: Any = finished(*summed(self.fuse, form, joined, target))
+            widths = [stream.width for stream in streams.values()]
+            fuse = split_where_faster(fuse, widths, form)
             self.fuse = fuse
         else:
             for i, branch in stages[-1].branches.items():

@@ -12,6 +12,7 @@ from .block import (
 from .convs import conv_of
 from .form import FUSE, RUNTIMES, Form, form_of
 from .fusion import DeployedFusion, deployed_fusion
+from .joining import SplitSum, split_where_faster
 from .mixconv import Path, deployed_paths, path_module
 from .shortcut import deployed_shortcut
 from .stream import Stream
@@ -26,6 +27,7 @@ __all__ = [
     'Form',
     'Parts',
     'Path',
+    'SplitSum',
     'Stream',
     'Sum',
     'alone',
@@ -37,5 +39,6 @@ __all__ = [
     'finished',
     'form_of',
     'path_module',
+    'split_where_faster',
     'summed',
 ]

@@ -25,6 +25,8 @@ class Runtime(NamedTuple):
             pixel, whatever its kernel.
         tap: Its time in ns per mid channel, pixel and element of the kernel.
         mac: Time of a multiply-add of a 1x1 convolution, in ns.
+        resize: Time of resizing or copying a map, in ns per channel and pixel,
+            from the profile of ``tools/benchmark.py``.
     """
 
     step: int
@@ -33,12 +35,13 @@ class Runtime(NamedTuple):
     channel: float
     tap: float
     mac: float
+    resize: float
 
 
 RUNTIMES = dict(
-    torch=Runtime(8, 94000, 0.817, 0.602, 0.0185, 0.0343),
-    onnxruntime=Runtime(16, 9490, 0.401, 0, 0.0156, 0.0283),
-    openvino=Runtime(16, 4890, 0, 0, 0.0263, 0.031),
+    torch=Runtime(8, 94000, 0.817, 0.602, 0.0185, 0.0343, 1.5),
+    onnxruntime=Runtime(16, 9490, 0.401, 0, 0.0156, 0.0283, 0.7),
+    openvino=Runtime(16, 4890, 0, 0, 0.0263, 0.031, 2.5),
 )
 
 
