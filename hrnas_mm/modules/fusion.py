@@ -1,11 +1,12 @@
 """The fusion module, Fig. 3 (b), in which branches exchange features."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
 from .conv import ActLayer, relu
-from .deployed import DeployedFusion, Form, Stream, deployed_fusion
+from .deployed import Form, Stream, Sum, deployed_sum, sum_onto, summed
 from .resizing import upsample
 
 Block = Callable[..., nn.Module]
@@ -82,18 +83,33 @@ class FusionModule(nn.Module):
             fused[lowest + 1] = self.grow(fused[lowest])
         return {i: fused[i] for i in self.outputs}
 
-    def deployed_between(
+    def deploy_(
         self, form: Form, streams: Mapping[int, Stream]
-    ) -> tuple[DeployedFusion, dict[int, Stream]]:
-        """Return the deployed form, and the streams of its outputs."""
-        return deployed_fusion(
-            self.fuse, self.grow, self.act, self.outputs, form, streams
-        )
+    ) -> dict[int, Stream]:
+        """Change every block to its deployed form, and return the streams."""
+        fused = {}
+        fuse: Any = self.fuse
+        for target, blocks in fuse.items():
+            channels = blocks[target].out_channels
+            fused[int(target)] = stream = Stream.of(channels, form.step)
+            fuse[target] = deployed_sum(blocks, form, streams, stream)
+        if self.grow is not None:
+            grow: Any = self.grow
+            lowest = max(fused)
+            target = Stream.of(grow.out_channels, form.step)
+            self.grow, fused[lowest + 1] = summed(
+                grow, form, fused[lowest], target
+            )
+        return {i: fused[i] for i in self.outputs}
 
     def _sum(
         self, blocks: nn.Module, branches: Branches, target: int
     ) -> Tensor:
         assert isinstance(blocks, nn.ModuleDict)
+        if isinstance(blocks[str(target)], Sum):
+            total = sum_onto(blocks, branches, target)
+            assert total is not None
+            return total
         x = blocks[str(target)](branches[target])
         for source, block in blocks.items():
             if int(source) < target:

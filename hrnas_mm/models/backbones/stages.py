@@ -59,9 +59,7 @@ class Stage(nn.Module):
         self, form: Form, streams: Mapping[int, Stream]
     ) -> dict[int, Stream]:
         """Change every part to its deployed form, and return the streams."""
-        fusion: Any = self.fusion
-        fusion, fused = fusion.deployed_between(form, streams)
-        self.fusion = fusion
+        fused = self.fusion.deploy_(form, streams)
         found = {}
         branches: Any = self.branches
         for i, blocks in branches.items():

@@ -11,7 +11,7 @@ from .block import (
 )
 from .convs import conv_of
 from .form import FUSE, RUNTIMES, Form, form_of
-from .fusion import DeployedFusion, deployed_fusion
+from .fusion import deployed_sum, sum_onto
 from .joining import SplitSum, split_where_faster
 from .mixconv import Path, deployed_paths, path_module
 from .shortcut import deployed_shortcut
@@ -22,7 +22,6 @@ __all__ = [
     'FUSE',
     'RUNTIMES',
     'Channels',
-    'DeployedFusion',
     'DeployedTransformer',
     'Form',
     'Parts',
@@ -33,12 +32,13 @@ __all__ = [
     'alone',
     'chained',
     'conv_of',
-    'deployed_fusion',
     'deployed_paths',
     'deployed_shortcut',
+    'deployed_sum',
     'finished',
     'form_of',
     'path_module',
     'split_where_faster',
+    'sum_onto',
     'summed',
 ]

@@ -106,7 +106,8 @@ def split_where_faster(block: Sum, widths: Sequence[int], form: Form) -> Sum:
         widths: Channels of each map, the largest map first.
     """
     readers = {name: _reader(module) for name, module in block.items()}
-    if form.fuse == 'never' or None in readers.values() or len(widths) == 1:
+    splits = len(widths) > 1 and block.constant is None
+    if form.fuse == 'never' or not splits or None in readers.values():
         return block
     weights = [conv.weight.flatten(1) for conv in readers.values() if conv]
     runtime = form.runtime
