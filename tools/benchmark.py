@@ -15,7 +15,7 @@ import re
 import statistics
 from collections.abc import Sequence
 from functools import partial
-from itertools import product, zip_longest
+from itertools import chain, product, zip_longest
 from typing import NamedTuple
 
 # Otherwise torch's profiler, which measures the memory, announces itself.
@@ -191,25 +191,26 @@ def measure(args: argparse.Namespace, found: list[Candidate]) -> list[Result]:
     Threads that one backend leaves spinning would slow down another.
     """
     device = torch.device(args.device)
-    results = []
+    results: list[list[Result]] = [[] for _ in found]
     for backend in args.backends:
         forms = args.forms[:1] if backend == 'eager' else args.forms
         calls, memory = {}, {}
-        for candidate, form in product(found, forms):
-            image = torch.randn(args.batch, *candidate.shape, device=device)
-            call = call_of(backend, form, candidate.model.to(device), image)
+        for (i, each), form in product(enumerate(found), forms):
+            image = torch.randn(args.batch, *each.shape, device=device)
+            call = call_of(backend, form, each.model.to(device), image)
             call()
-            calls[candidate.name, form] = call
+            calls[i, form] = call
             # torch does not see what other runtimes allocate.
-            memory[candidate.name, form] = (
+            memory[i, form] = (
                 peak_memory(call, device) if backend in IN_TORCH else None
             )
         times = interleaved(calls, device, args.rounds)
-        for candidate, form in product(found, forms):
-            key = candidate.name, form
+        for i, form in calls:
             label = label_of(args, backend, form)
-            results.append(Result(candidate, label, times[key], memory[key]))
-    return results
+            key = i, form
+            result = Result(found[i], label, times[key], memory[key])
+            results[i].append(result)
+    return list(chain.from_iterable(results))
 
 
 def label_of(args: argparse.Namespace, backend: str, form: Form) -> str:

@@ -74,8 +74,11 @@ def share_threads() -> None:
 
     Threads of its own a session keeps spinning after a call, which slows down
     whatever is timed next. Sessions of other code must share them then, too.
+    With a single thread there is nothing to share, and nothing is done.
     """
     global _shares_threads
+    if torch.get_num_threads() == 1:
+        return
     import onnxruntime
 
     onnxruntime.set_global_thread_pool_sizes(torch.get_num_threads(), 1)
