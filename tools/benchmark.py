@@ -30,6 +30,7 @@ from hrnas_mm.building import build_model, load_network
 from hrnas_mm.cli.config import (
     add_shape_argument,
     prepare_config,
+    round_of,
 )
 from hrnas_mm.cli.errors import clear_errors
 from hrnas_mm.deploy import DeployableModel
@@ -47,6 +48,7 @@ from hrnas_mm.measure import (
     share_threads,
 )
 from hrnas_mm.measure.stopwatch import Call
+from hrnas_mm.modules.deployed import form_of
 from hrnas_mm.search import count_params, trace
 
 IN_TORCH = ('eager', 'channels_last', 'compile')
@@ -166,7 +168,7 @@ def candidate(text: str, shape: Sequence[int] | None) -> Candidate:
 def form(text: str) -> Form:
     """Read FUSE:ROUND."""
     fuse, _, round = text.partition(':')
-    return fuse, int(round) if round.isdigit() else round
+    return fuse, round_of(round)
 
 
 def call_of(backend: str, form: Form, model: nn.Module, image: Tensor) -> Call:
@@ -282,6 +284,8 @@ def main() -> None:
     torch._dynamo.config.recompile_limit = 8 + len(args.models)
     with clear_errors():
         check_runtimes(args.backends)
+        for fuse, round in args.forms:
+            form_of('torch', fuse, round, {})  # an error, if there is one
         if 'onnxruntime' in args.backends:
             share_threads()
         found = [candidate(text, args.shape) for text in args.models]

@@ -108,7 +108,7 @@ def add_form_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         '--round',
-        type=_number_or_auto,
+        type=round_of,
         default='auto',
         metavar='N',
         help='number to whose multiples channels are rounded up with zeros, '
@@ -116,8 +116,9 @@ def add_form_arguments(parser: ArgumentParser) -> None:
     )
 
 
-def _number_or_auto(text: str) -> int | str:
-    return text if text == 'auto' else int(text)
+def round_of(text: str) -> int | str:
+    """Read what to round to; what is no number is left to be checked."""
+    return int(text) if text.isdigit() else text
 
 
 def read_config(args: Namespace) -> Config:

@@ -63,20 +63,22 @@ class DeployableModel(nn.Module):
 
 
 @torch.no_grad()
-def deployed_(module: nn.Module, form: Form) -> nn.Module:
+def deployed_(
+    module: nn.Module,
+    form: Form,
+    done: dict[nn.Module, nn.Module] | None = None,
+) -> nn.Module:
     """Return the deployed form of a module, which is changed for it.
 
     What has a method ``deployed(form)`` says itself what takes its place. Of
     other packages' modules, the batch norms are folded that are known to
     follow a convolution.
+
+    Args:
+        done: What was returned for modules before, as one may be found in
+            several places.
     """
-    return _deployed_(module, form, {})
-
-
-def _deployed_(
-    module: nn.Module, form: Form, done: dict[nn.Module, nn.Module]
-) -> nn.Module:
-    """Do so once for a module that is found in several places."""
+    done = {} if done is None else done
     if module not in done:
         done[module] = _replaced(module, form, done)
     return done[module]
@@ -90,7 +92,7 @@ def _replaced(
         return own(form)
     for name, child in module._modules.items():
         if child is not None:
-            setattr(module, name, _deployed_(child, form, done))
+            setattr(module, name, deployed_(child, form, done))
     for conv, norm in convs_and_norms(module):
         first, second = module._modules[conv], module._modules[norm]
         if type(first) is nn.Conv2d and isinstance(second, _BatchNorm):

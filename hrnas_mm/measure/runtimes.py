@@ -2,7 +2,8 @@
 
 import os.path as osp
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -61,9 +62,7 @@ def onnxruntime_session(
     if profile is not None:
         options.enable_profiling = True
         options.profile_file_prefix = profile
-    with tempfile.TemporaryDirectory() as folder:
-        path = osp.join(folder, 'model.onnx')
-        write_onnx(module.cpu(), image.cpu(), path, scoped=bool(profile))
+    with _onnx_file(module, image, bool(profile)) as path:
         return onnxruntime.InferenceSession(
             path, options, providers=['CPUExecutionProvider']
         )
@@ -95,9 +94,7 @@ def openvino_model(
     """
     import openvino  # optional: only deployment needs it
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = osp.join(folder, 'model.onnx')
-        write_onnx(module.cpu(), image.cpu(), path, scoped=profile)
+    with _onnx_file(module, image, profile) as path:
         return openvino.Core().compile_model(
             path,
             'CPU',
@@ -108,6 +105,16 @@ def openvino_model(
                 'PERF_COUNT': profile,
             },
         )
+
+
+@contextmanager
+def _onnx_file(
+    module: nn.Module, image: Tensor, scoped: bool
+) -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = osp.join(folder, 'model.onnx')
+        write_onnx(module.cpu(), image.cpu(), path, scoped=scoped)
+        yield path
 
 
 RUN: dict[str, Callable[[nn.Module, Tensor], Call]] = dict(

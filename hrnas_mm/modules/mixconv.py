@@ -24,7 +24,14 @@ from .conv import (
     norm_axes,
     relu,
 )
-from .deployed import Form, Parts, Path, Stream, alone, deployed_paths
+from .deployed import (
+    Deployable,
+    Form,
+    Parts,
+    Path,
+    Stream,
+    deployed_paths,
+)
 from .lean import fits_lean, lean_sum
 
 
@@ -116,7 +123,7 @@ class MixConvPath(nn.Module):
         following.running_mean -= self.project.weight[:, dead, 0, 0] @ constant
 
 
-class MixConv(nn.Module):
+class MixConv(Deployable):
     """Paths of several kernel sizes, projected, summed and normalised.
 
     Source: HR-NAS, Eq. (5), first term. Differs in: the paths are projected
@@ -242,10 +249,6 @@ class MixConv(nn.Module):
             if not self.norm.training and self.norm.running_mean is not None:
                 bias.copy_(eval_affine(self.norm)[1])
             self.norm = Constant(bias)
-
-    def deployed(self, form: Form) -> nn.Module:
-        """Return what takes its place in a deployed network."""
-        return alone(self, form)
 
     def deployed_parts(
         self, form: Form, source: Stream, target: Stream

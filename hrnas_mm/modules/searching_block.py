@@ -8,12 +8,18 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .conv import ActLayer, NormLayer, batch_norm, init_conv_, relu
-from .deployed import Form, Parts, Stream, alone, deployed_shortcut
+from .deployed import (
+    Deployable,
+    Form,
+    Parts,
+    Stream,
+    deployed_shortcut,
+)
 from .mixconv import MixConv
 from .transformer import LightweightTransformer
 
 
-class SearchingBlock(nn.Module):
+class SearchingBlock(Deployable):
     """Compute shortcut(x) + MixConv(x) + Transformer(x).
 
     Source: HR-NAS, Eq. (5) and Fig. 3 (c). The shortcut is the identity where
@@ -100,10 +106,6 @@ class SearchingBlock(nn.Module):
         if self.transformer is not None:
             residual = residual + self.transformer(x)
         return self.shortcut(x) + residual
-
-    def deployed(self, form: Form) -> nn.Module:
-        """Return what takes its place in a deployed network."""
-        return alone(self, form)
 
     def deployed_parts(
         self, form: Form, source: Stream, target: Stream

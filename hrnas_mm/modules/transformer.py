@@ -22,13 +22,19 @@ from .conv import (
     init_conv_,
     norm_axes,
 )
-from .deployed import DeployedTransformer, Form, Parts, Stream, alone
+from .deployed import (
+    Deployable,
+    DeployedTransformer,
+    Form,
+    Parts,
+    Stream,
+)
 from .pointwise import convolved
 from .position import build_position
 from .resizing import resize
 
 
-class LightweightTransformer(nn.Module):
+class LightweightTransformer(Deployable):
     """Global context through a few tokens of s * s pixels each.
 
     Source: HR-NAS, Sec. 3.1, Eq. (1)-(4). Differs in: the projector resizes
@@ -202,10 +208,6 @@ class LightweightTransformer(nn.Module):
             delattr(self, name)
         del self.queries
         self.norm = Constant(bias)
-
-    def deployed(self, form: Form) -> nn.Module:
-        """Return what takes its place in a deployed network."""
-        return alone(self, form)
 
     def deployed_parts(
         self, form: Form, source: Stream, target: Stream

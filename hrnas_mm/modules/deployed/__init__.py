@@ -2,9 +2,9 @@
 
 from .block import (
     Channels,
+    Deployable,
     Parts,
     Sum,
-    alone,
     chained,
     finished,
     summed,
@@ -22,6 +22,7 @@ __all__ = [
     'FUSE',
     'RUNTIMES',
     'Channels',
+    'Deployable',
     'DeployedTransformer',
     'Form',
     'Parts',
@@ -29,7 +30,6 @@ __all__ = [
     'SplitSum',
     'Stream',
     'Sum',
-    'alone',
     'chained',
     'conv_of',
     'deployed_paths',

@@ -5,6 +5,7 @@ import math
 from torch import Tensor, nn
 
 from ..attention import Attention
+from .convs import constant
 
 
 class FoldedAttention(nn.Module):
@@ -25,8 +26,8 @@ class FoldedAttention(nn.Module):
             for layer in (attention.query, attention.key, attention.value)
         )
         out = attention.out.weight.unflatten(1, (heads, -1)).transpose(0, 1)
-        self.scores = _constant(query.mT @ key / math.sqrt(query.shape[1]))
-        self.values = _constant((out @ value).mT)
+        self.scores = constant(query.mT @ key / math.sqrt(query.shape[1]))
+        self.values = constant((out @ value).mT)
         self.single = heads == 1
 
     def forward(self, queries: Tensor, memory: Tensor) -> Tensor:
@@ -49,7 +50,3 @@ def folded(attention: Attention) -> nn.Module:
     if attention.num_heads * dims > 2 * hidden:
         return attention
     return FoldedAttention(attention)
-
-
-def _constant(values: Tensor) -> nn.Parameter:
-    return nn.Parameter(values.contiguous(), requires_grad=False)

@@ -1,11 +1,12 @@
 """Sums of deployed parts: blocks, chains of blocks, and what they add."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from .convs import constant as frozen
 from .form import Form
 from .stream import Stream
 
@@ -22,8 +23,8 @@ class Parts(NamedTuple):
     constant: Tensor
 
 
-class Deployable(Protocol):
-    """A part that can be deployed between two maps."""
+class Deployable(nn.Module):
+    """A part that can be deployed, alone or between two maps."""
 
     in_channels: int
     out_channels: int
@@ -32,6 +33,13 @@ class Deployable(Protocol):
         self, form: Form, source: Stream, target: Stream
     ) -> Parts:
         """Return the modules and the constant that are the output."""
+        raise NotImplementedError
+
+    def deployed(self, form: Form) -> nn.Module:
+        """Return what takes its place in a deployed network."""
+        source = Stream.of(self.in_channels)
+        target = Stream.of(self.out_channels)
+        return finished(*summed(self, form, source, target))
 
 
 class Sum(nn.ModuleDict):
@@ -51,9 +59,7 @@ class Sum(nn.ModuleDict):
     ) -> None:
         super().__init__(modules)
         self.constant = (
-            None
-            if constant is None
-            else nn.Parameter(constant[:, None, None], requires_grad=False)
+            None if constant is None else frozen(constant[:, None, None])
         )
 
     def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
@@ -124,12 +130,6 @@ def chained(
     return chain, stream
 
 
-def alone(part: Deployable, form: Form) -> nn.Module:
-    """Return the deployed form of a part that stands alone."""
-    source, target = map(Stream.of, (part.in_channels, part.out_channels))
-    return finished(*summed(part, form, source, target))
-
-
 def finished(module: Sum, stream: Stream) -> Sum:
     """Add what the stream of a module has still to be added, to its output."""
     if stream.constant is None:
@@ -151,9 +151,7 @@ class Channels(nn.Module):
         self.constant = (
             None
             if stream.constant is None
-            else nn.Parameter(
-                stream.constant[:, None, None], requires_grad=False
-            )
+            else frozen(stream.constant[:, None, None])
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -50,9 +50,13 @@ def conv_of(
         groups=groups,
         device='meta',
     )
-    conv.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
-    conv.bias = nn.Parameter(bias.contiguous(), requires_grad=False)
+    conv.weight, conv.bias = constant(weight), constant(bias)
     return conv
+
+
+def constant(values: Tensor) -> nn.Parameter:
+    """Return a parameter that is not trained."""
+    return nn.Parameter(values.contiguous(), requires_grad=False)
 
 
 def dense(weight: Tensor, groups: int) -> Tensor:

@@ -7,9 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...search.formulas import strided
 from ..attention import TransformerLayer
+from ..resizing import resize
 from .attention import FoldedAttention, folded
-from .convs import conv_of
+from .convs import constant, conv_of
 
 MOST = 4  # multiply-adds per pixel and channel, to resize in a convolution
 
@@ -64,9 +66,9 @@ class DeployedTransformer(nn.Module):
         super().__init__()
         self.project_in = conv_of(*project)
         self.position = deepcopy(position)
-        self.position_weight = _constant(position_weight)
+        self.position_weight = constant(position_weight)
         self.encoder, self.decoder = map(_folded_layer, layers)
-        self.queries = _constant(queries)
+        self.queries = constant(queries)
         self.with_extra = with_extra
         self.project_out = conv_of(*project_out)
         self.fewer_tokens = (
@@ -95,9 +97,7 @@ class DeployedTransformer(nn.Module):
         if projector.kernel is not None:
             tokens = F.conv2d(x, projector.kernel, stride=projector.stride)
         else:
-            x = F.interpolate(
-                x, (self.token_size, self.token_size), mode='bilinear'
-            )
+            x = resize(x, (self.token_size, self.token_size))
             tokens = F.conv2d(x, self.project_in.weight)
         return (tokens + projector.shift).flatten(2)
 
@@ -106,13 +106,13 @@ class DeployedTransformer(nn.Module):
 
         Both are linear, so that the fewer maps can be resized.
         """
-        size = [-(-side // self.stride) for side in x.shape[-2:]]
+        size = strided(x.shape[-2:], self.stride)
         maps = tokens.unflatten(2, (self.token_size, self.token_size))
         if not self.fewer_tokens:
             maps = self.project_out(maps)
         if x.is_contiguous(memory_format=torch.channels_last):
             maps = maps.contiguous(memory_format=torch.channels_last)
-        maps = F.interpolate(maps, size, mode='bilinear')
+        maps = resize(maps, size)
         return self.project_out(maps) if self.fewer_tokens else maps
 
     def _projector(self, x: Tensor) -> Projector:
@@ -165,7 +165,3 @@ def _folded_layer(layer: TransformerLayer) -> TransformerLayer:
     attention: Any = folded(layer.attention)
     layer.attention = attention
     return layer
-
-
-def _constant(values: Tensor) -> nn.Parameter:
-    return nn.Parameter(values.contiguous(), requires_grad=False)
