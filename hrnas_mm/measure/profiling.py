@@ -1,4 +1,4 @@
-"""Where a deployed network spends its time: shares of stages and operators."""
+"""Profiling a deployed network: shares of its stages and operators."""
 
 import json
 import os.path as osp

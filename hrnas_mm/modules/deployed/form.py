@@ -1,4 +1,4 @@
-"""How a network is deployed: which paths are merged, which widths rounded."""
+"""Choosing how a network is deployed: paths to merge, widths to round."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ FUSE = ('auto', 'always', 'never')
 
 
 class Runtime(NamedTuple):
-    """What decides the fastest form on a runtime.
+    """Constants of a runtime that decide which form is fastest.
 
     Measured with one thread by ``tools/benchmark_forms.py``, on a CPU with
     AVX-512; see docs/deploy.md.
@@ -47,7 +47,7 @@ RUNTIMES = dict(
 
 @dataclass(frozen=True)
 class Form:
-    """How a network is deployed.
+    """Form in which a network is deployed.
 
     Args:
         runtime: Runtime for which 'auto' chooses.

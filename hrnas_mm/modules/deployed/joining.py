@@ -102,7 +102,8 @@ def split_where_faster(block: Sum, widths: Sequence[int], form: Form) -> Sum:
     """Return a block for the maps as they are, if that is faster.
 
     Args:
-        block: Deployed block for the maps resized and concatenated.
+        block: Deployed block for the maps resized and concatenated; with
+            ``fuse='never'`` it is returned as it is.
         widths: Channels of each map, the largest map first.
     """
     readers = {name: _reader(module) for name, module in block.items()}
@@ -110,21 +111,38 @@ def split_where_faster(block: Sum, widths: Sequence[int], form: Form) -> Sum:
     if form.fuse == 'never' or not splits or None in readers.values():
         return block
     weights = [conv.weight.flatten(1) for conv in readers.values() if conv]
-    runtime = form.runtime
-    outputs = sum(weight.shape[0] for weight in weights)
-    joined = runtime.mac * outputs * sum(widths)
-    joined += runtime.resize * (2 * sum(widths) - widths[0])
-    split = 0.0
-    for weight in weights:
-        rows = rows_by_maps(weight, widths)
-        for start, stop, read in rows:
-            lower = len(set(read) - {0})
-            split += (stop - start) * lower * (runtime.resize + runtime.add)
-            split += (stop - start) * runtime.mac * widths[0] * (0 in read)
-        split += runtime.resize * weight.shape[0] * (len(rows) > 1)
-    if joined <= split:
+    split = sum(_time_split(weight, widths, form) for weight in weights)
+    if _time_joined(weights, widths, form) <= split:
         return block
     return SplitSum({n: _split(m, widths) for n, m in block.items()})
+
+
+def _time_joined(
+    weights: Sequence[Tensor], widths: Sequence[int], form: Form
+) -> float:
+    """Estimate the ns per pixel of joining the maps and reading them."""
+    runtime = form.runtime
+    outputs = sum(weight.shape[0] for weight in weights)
+    moved = 2 * sum(widths) - widths[0]  # the lower maps resized, all copied
+    return runtime.mac * outputs * sum(widths) + runtime.resize * moved
+
+
+def _time_split(weight: Tensor, widths: Sequence[int], form: Form) -> float:
+    """Estimate the ns per pixel of reading each map at its own size.
+
+    Convolutions of the lower maps, which have few pixels, count nothing.
+    """
+    runtime = form.runtime
+    rows = rows_by_maps(weight, widths)
+    copied = weight.shape[0] if len(rows) > 1 else 0
+    time = runtime.resize * copied
+    for start, stop, read in rows:
+        lower = len(set(read) - {0})
+        each = lower * (runtime.resize + runtime.add)
+        if 0 in read:
+            each += runtime.mac * widths[0]
+        time += (stop - start) * each
+    return time
 
 
 def _reader(module: nn.Module) -> nn.Conv2d | None:

@@ -1,4 +1,4 @@
-"""What a map between two deployed parts holds."""
+"""Streams: maps between two deployed parts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Stream:
-    """Where the channels of a map lie, and what is still to be added to them.
+    """Channels of a map: where they lie, what is still to be added to them.
 
     Args:
         slots: Index in the map of each of the C channels, (C,). What is in

@@ -17,7 +17,7 @@ MOST = 4  # multiply-adds per pixel and channel, to resize in a convolution
 
 
 class Projector(NamedTuple):
-    """What depends on the size of the map that the tokens are taken from.
+    """Values for one size of the map that the tokens are taken from.
 
     Attributes:
         kernel: Resizing and projecting in one convolution,
