@@ -20,6 +20,12 @@ MODELS = root.Registry(
     scope='hrnas_mm',
     locations=['hrnas_mm.models'],
 )
+OPTIM_WRAPPER_CONSTRUCTORS = root.Registry(
+    'optimizer wrapper constructor',
+    parent=root.OPTIM_WRAPPER_CONSTRUCTORS,
+    scope='hrnas_mm',
+    locations=['hrnas_mm.engine'],
+)
 HOOKS = root.Registry(
     'hook',
     parent=root.HOOKS,

@@ -34,6 +34,7 @@ optim_wrapper = dict(
     optimizer=dict(
         type='AdamW', lr=3e-4, betas=(0.95, 0.99), weight_decay=0.01
     ),
+    constructor='MergedGroupsConstructor',
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
 )
 epochs, iters_per_epoch = 80, 78  # 3712 frames / 48

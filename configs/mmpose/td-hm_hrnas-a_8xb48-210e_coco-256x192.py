@@ -25,6 +25,7 @@ train_dataloader = dict(batch_size=48)
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-3, eps=1e-8, weight_decay=1e-8),
+    constructor='MergedGroupsConstructor',
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
 )
 auto_scale_lr = dict(base_batch_size=384)

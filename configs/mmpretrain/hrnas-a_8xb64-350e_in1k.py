@@ -23,6 +23,7 @@ optim_wrapper = dict(
         eps=1e-3,
         weight_decay=1e-5,
     ),
+    constructor='MergedGroupsConstructor',
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
 )
 param_scheduler = [

@@ -26,6 +26,7 @@ optim_wrapper = dict(
     optimizer=dict(
         _delete_=True, type='AdamW', lr=0.01, eps=1e-3, weight_decay=1e-5
     ),
+    constructor='MergedGroupsConstructor',
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
 )
 custom_hooks = [dict(type='ProgressiveShrinkHook', rho=1.4e-4, interval=4000)]

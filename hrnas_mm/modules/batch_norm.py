@@ -1,5 +1,6 @@
 """Batch norm in its parts: statistics, also over ranks, and gradients."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -60,67 +61,85 @@ def momentum_(norm: Any) -> float | None:
     return norm.momentum
 
 
-@torch.no_grad()
-def track_(
-    norm: Any,
-    mean: Tensor,
-    var: Tensor,
-    count: Any,
-    momentum: float | None,
-    part: slice = slice(None),
-) -> None:
-    """Update running statistics, as the norm itself would.
+class Statistics:
+    """Running statistics of norms that are computed as one.
 
-    Args:
-        mean, var: Those of the batch, of some channels.
-        count: Number of pixels that they are over.
-        momentum: See :func:`momentum_`.
-        part: Which of the norm's channels they are.
+    The norms, one or several of the same kind, count a batch when this is
+    built. What is tracked of it reaches several norms at :meth:`store_`.
     """
-    if momentum is not None:
-        unbiased = var * (count / (count - 1))
-        for running, value in (
-            (norm.running_mean, mean),
-            (norm.running_var, unbiased),
-        ):
-            running[part].lerp_(value.to(running.dtype), momentum)
+
+    def __init__(self, norms: Sequence[Any]) -> None:
+        first = norms[0]
+        self.norms = norms
+        self.of_batch, self.group = uses_batch(first), group_of(first)
+        self.eps: float = first.eps
+        (self.momentum,) = {momentum_(norm) for norm in norms}
+        self.mean: Any = None
+        self.var: Any = None
+        if self.momentum is not None or not self.of_batch:
+            self.mean = joined([norm.running_mean for norm in norms])
+            self.var = joined([norm.running_var for norm in norms])
+
+    @torch.no_grad()
+    def track_(
+        self, mean: Tensor, var: Tensor, count: Any, part: slice = slice(None)
+    ) -> None:
+        """Update running statistics, as the norms themselves would.
+
+        Args:
+            mean, var: Those of the batch, of some channels.
+            count: Number of pixels that they are over.
+            part: Which of the norms' channels they are.
+        """
+        if self.momentum is not None:
+            unbiased = var * (count / (count - 1))
+            for running, value in ((self.mean, mean), (self.var, unbiased)):
+                value = value.to(running.dtype)
+                running[part].lerp_(value, self.momentum)
+
+    def normalise(
+        self, x: Tensor, scale: Tensor, shift: Tensor, part: slice
+    ) -> tuple[Tensor, Moments]:
+        """Normalise some channels of the norms' input, and track theirs.
+
+        Args:
+            x: Some channels of the input, (B, C, H, W).
+            scale, shift: The norms' parameters for these channels.
+            part: Which of the norms' channels they are.
+        """
+        if self.of_batch and self.group is None:
+            running_mean = running_var = None
+            if self.momentum is not None:
+                running_mean, running_var = self.mean[part], self.var[part]
+            out, mean, inverse = torch.native_batch_norm(
+                x, scale, shift, running_mean, running_var,
+                True, self.momentum or 0.0, self.eps,
+            )  # fmt: skip
+            pixels = x.numel() // x.shape[1]
+            return out, Moments(mean, inverse, pixels, self.eps)
+        count: Any = None
+        if self.of_batch:
+            mean, var, count = _moments_of_all(x, self.group)
+            self.track_(mean, var, count, part)
+        else:
+            mean, var = self.mean[part], self.var[part]
+        moments = Moments(mean, (var + self.eps).rsqrt(), count, self.eps)
+        return normalised(x, moments, scale, shift), moments
+
+    @torch.no_grad()
+    def store_(self) -> None:
+        """Give each of several norms what was tracked."""
+        if len(self.norms) > 1 and self.momentum is not None:
+            sizes = [len(norm.running_mean) for norm in self.norms]
+            parts = self.mean.split(sizes), self.var.split(sizes)
+            for norm, mean, var in zip(self.norms, *parts):
+                norm.running_mean.copy_(mean)
+                norm.running_var.copy_(var)
 
 
-def normalise(
-    norm: Any,
-    x: Tensor,
-    scale: Tensor,
-    shift: Tensor,
-    momentum: float | None,
-    part: slice,
-) -> tuple[Tensor, Moments]:
-    """Normalise some channels of a norm's input, and track their statistics.
-
-    Args:
-        x: Some channels of the input, (B, C, H, W).
-        scale, shift: The norm's parameters for these channels.
-        momentum: See :func:`momentum_`.
-        part: Which of the norm's channels they are.
-    """
-    group = group_of(norm)
-    if uses_batch(norm) and group is None:
-        running_mean = running_var = None
-        if momentum is not None:
-            running_mean = norm.running_mean[part]
-            running_var = norm.running_var[part]
-        out, mean, inverse = torch.native_batch_norm(
-            x, scale, shift, running_mean, running_var,
-            True, momentum or 0.0, norm.eps,
-        )  # fmt: skip
-        return out, Moments(mean, inverse, x.numel() // x.shape[1], norm.eps)
-    if uses_batch(norm):
-        mean, var, count = _moments_of_all(x, group)
-        track_(norm, mean, var, count, momentum, part)
-    else:
-        mean, var = norm.running_mean[part], norm.running_var[part]
-        count = None
-    moments = Moments(mean, (var + norm.eps).rsqrt(), count, norm.eps)
-    return normalised(x, moments, scale, shift), moments
+def joined(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Return the concatenation of tensors; of a single one, itself."""
+    return tensors[0] if len(tensors) == 1 else torch.cat([*tensors], dim)
 
 
 def _moments_of_all(x: Tensor, group: Any) -> tuple[Tensor, Tensor, Tensor]:

@@ -14,7 +14,7 @@ third of the memory:
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import torch
@@ -26,14 +26,16 @@ from torch.autograd.function import once_differentiable
 from ..search.formulas import strided
 from .batch_norm import (
     PIXELS,
-    group_of,
-    momentum_,
+    Statistics,
+    joined,
     sum_over_,
-    track_,
     uses_batch,
 )
 from .lean_paths import LeanPath, LeanPaths
-from .pointwise import may_pass_by, trains_eagerly
+from .pointwise import may_pass_by, pointwise, trains_eagerly
+
+# Multiply-adds with zeros that take the fixed time of a path, as measured.
+WORTH_A_PATH = 5e6
 
 
 def fits_lean(paths: Collection[nn.Module], x: Tensor) -> bool:
@@ -46,7 +48,7 @@ def fits_lean(paths: Collection[nn.Module], x: Tensor) -> bool:
     return (
         trains_eagerly()
         and all(map(_is_plain, paths))
-        and len({_mode(path) for path in paths}) == 1
+        and len({mode for path in paths for mode in _modes(path)}) == 1
         and all(_pixels(path, x) > 1 for path in paths)  # else norms' error
     )
 
@@ -73,8 +75,12 @@ _ACTS = tuple(
 )  # fmt: skip
 
 
-def _mode(path: Any) -> tuple[bool, float]:
-    return uses_batch(path.expand.norm), path.expand.norm.eps
+def _modes(path: Any) -> Iterator[tuple[object, ...]]:
+    """Yield what the norms of all paths must have in common."""
+    for norm in path.expand.norm, path.depthwise.norm:
+        counts = norm.momentum is None and norm.num_batches_tracked is not None
+        batches = int(norm.num_batches_tracked) if counts else None
+        yield uses_batch(norm), norm.eps, norm.momentum, batches
 
 
 def _pixels(path: Any, x: Tensor) -> int:
@@ -94,38 +100,63 @@ def lean_sum(paths: Collection[Any], x: Tensor, keep: bool = True) -> Tensor:
     """
     with torch.autocast(x.device.type, enabled=False):
         expand, bias = _expansions(paths, x)
-    parts = [path.depthwise for path in paths]
+    groups = [paths] if _few_values(paths, x) else [[path] for path in paths]
     return LeanPaths.apply(
         x,
-        [LeanPath(path, keep) for path in paths],
+        [LeanPath(group, keep) for group in groups],
         expand,
         bias,
-        *(part.conv.weight for part in parts),
-        *(part.norm.weight for part in parts),
-        *(part.norm.bias for part in parts),
-        *(path.project.weight for path in paths),
+        *(_depthwise(group) for group in groups),
+        *(joined([p.depthwise.norm.weight for p in g]) for g in groups),
+        *(joined([p.depthwise.norm.bias for p in g]) for g in groups),
+        *(joined([p.project.weight for p in g], 1) for g in groups),
     )
+
+
+def _few_values(paths: Collection[Any], x: Tensor) -> bool:
+    """Return whether the paths are faster as one, with the largest kernel.
+
+    That saves a path's fixed time, but takes multiply-adds with zeros.
+    """
+    taps = [path.depthwise.conv.weight[0].numel() for path in paths]
+    zeros = sum(
+        (max(taps) - n) * path.depthwise.conv.out_channels
+        for n, path in zip(taps, paths)
+    )
+    pixels = min(_pixels(path, x) for path in paths)
+    acts = {f'{path.expand.act}, {path.depthwise.act}' for path in paths}
+    return (
+        x.device.type == 'cpu'
+        and len(acts) == 1
+        and zeros * pixels < WORTH_A_PATH * (len(paths) - 1)
+    )
+
+
+def _depthwise(paths: Collection[Any]) -> Tensor:
+    """Return the depthwise kernels of paths, in the size of the largest."""
+    weights = [path.depthwise.conv.weight for path in paths]
+    size = max(weight.shape[-1] for weight in weights)
+    rims = [(size - weight.shape[-1]) // 2 for weight in weights]
+    return joined([F.pad(w, [rim] * 4) for w, rim in zip(weights, rims)])
 
 
 def _expansions(paths: Collection[Any], x: Tensor) -> tuple[Tensor, Tensor]:
     """Return weight and bias of all expansions with their norms folded in."""
     norms = [path.expand.norm for path in paths]
-    weights = [path.expand.conv.weight.flatten(1) for path in paths]
-    weight = torch.cat(weights)
-    if uses_batch(norms[0]):
-        x_mean, cov, count = _Moments.apply(x, group_of(norms[0]))
+    weight = joined([path.expand.conv.weight.flatten(1) for path in paths])
+    statistics = Statistics(norms)
+    if statistics.of_batch:
+        x_mean, cov, count = _Moments.apply(x, statistics.group)
         weight = weight.to(cov.dtype)
         mean = weight @ x_mean
         var = ((weight @ cov) * weight).sum(1)
-        sizes = [len(part) for part in weights]
-        for norm, m, v in zip(norms, mean.split(sizes), var.split(sizes)):
-            track_(norm, m, v, count, momentum_(norm))
+        statistics.track_(mean, var, count)
+        statistics.store_()
     else:
-        mean = torch.cat([norm.running_mean for norm in norms])
-        var = torch.cat([norm.running_var for norm in norms])
-    scale = torch.cat([norm.weight for norm in norms])
-    scale = scale * (var + norms[0].eps).rsqrt()
-    bias = torch.cat([norm.bias for norm in norms]) - scale * mean
+        mean, var = statistics.mean, statistics.var
+    scale = joined([norm.weight for norm in norms])
+    scale = scale * (var + statistics.eps).rsqrt()
+    bias = joined([norm.bias for norm in norms]) - scale * mean
     return (weight * scale[:, None])[:, :, None, None], bias
 
 
@@ -159,4 +190,4 @@ class _Moments(Function):
         weight, bias = both[1:], both[0] - both[1:] @ mean
         with torch.autocast(x.device.type, enabled=False):
             weight = weight[:, :, None, None]
-            return F.conv2d(x.to(weight.dtype), weight, bias), None
+            return pointwise(x.to(weight.dtype), weight, bias), None

@@ -1,6 +1,6 @@
 """The lean training form from the expansions to the sum of the paths."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -13,10 +13,9 @@ from ..compat_torch import depthwise_backward
 from .batch_norm import (
     PIXELS,
     Moments,
-    group_of,
-    momentum_,
+    Statistics,
+    joined,
     norm_backward,
-    normalise,
     normalised,
 )
 from .pointwise import add_pointwise, pointwise, pointwise_weight_grad
@@ -56,12 +55,14 @@ class PathTensors(NamedTuple):
 class LeanPath:
     """Hold a path's norm, activations and options, but none of its tensors.
 
-    Those are arguments of :class:`LeanPaths`, as they need gradients.
+    Those are arguments of :class:`LeanPaths`, as they need gradients. Several
+    paths are taken as one of their largest kernel size.
     """
 
-    def __init__(self, path: Any, keep: bool) -> None:
+    def __init__(self, paths: Collection[Any], keep: bool) -> None:
+        path = max(paths, key=lambda path: path.depthwise.conv.kernel_size)
         conv = path.depthwise.conv
-        self.norm: Any = path.depthwise.norm
+        self.statistics = Statistics([p.depthwise.norm for p in paths])
         self.acts: tuple[Any, Any] = path.expand.act, path.depthwise.act
         self.options = conv.stride, conv.padding, (1, 1)
         # Other accelerators are taken for GPUs.
@@ -96,13 +97,13 @@ class LeanPaths(Function):
         kept: list[Tensor] = []
         ctx.parts = []
         for i, (path, params) in enumerate(zip(paths, _by_path(tensors))):
-            momentum, group = momentum_(path.norm), group_of(path.norm)
-            for channels in _parts(len(params.bias), x, group):
+            statistics = path.statistics
+            for channels in _parts(len(params.bias), x, statistics.group):
                 p = params.part(channels)
                 wide = path.acts[0](pointwise(x, p.expand, p.bias))
                 deep = path.depthwise(wide, p.depthwise)
-                out, moments = normalise(
-                    path.norm, deep, p.scale, p.shift, momentum, channels
+                out, moments = statistics.normalise(
+                    deep, p.scale, p.shift, channels
                 )
                 ctx.parts.append((i, channels, path, moments.count))
                 kept += moments[:2]
@@ -111,6 +112,7 @@ class LeanPaths(Function):
                 del wide, deep
                 total = add_pointwise(total, path.acts[1](out), p.project)
                 del out
+            statistics.store_()
         ctx.save_for_backward(x, *tensors, *kept)
         ctx.count = len(tensors)
         assert total is not None
@@ -128,34 +130,31 @@ class LeanPaths(Function):
         d_x: Tensor | None = None
         with torch.autocast(x.device.type, enabled=False):
             for i, channels, path, count in ctx.parts:
+                eps = path.statistics.eps
                 d_x, d_part = _part_backward(
                     path,
                     x,
-                    Moments(next(kept), next(kept), count, path.norm.eps),
+                    Moments(next(kept), next(kept), count, eps),
                     next(kept) if path.keeps else None,
                     params[i].part(channels),
                     grad,
                     d_x,
                 )
                 grads[i].append(d_part)
-        return d_x, None, *_joined(grads)
+        return d_x, None, *_by_tensor(grads)
 
 
-def _joined(paths: list[list[PathTensors]]) -> list[Tensor]:
+def _by_tensor(paths: list[list[PathTensors]]) -> list[Tensor]:
     """Return gradients of the tensors of :class:`LeanPaths`, by path and part.
 
     The opposite of :func:`_by_path` and :meth:`PathTensors.part`.
     """
     every = [part for parts in paths for part in parts]
-    joined = [_cat([part[i] for part in every]) for i in range(2)]
+    grads = [joined([part[i] for part in every]) for i in range(2)]
     for i in range(2, 5):
-        joined += [_cat([part[i] for part in parts]) for parts in paths]
-    joined += [_cat([part.project for part in parts], 1) for parts in paths]
-    return joined
-
-
-def _cat(tensors: list[Tensor], dim: int = 0) -> Tensor:
-    return tensors[0] if len(tensors) == 1 else torch.cat(tensors, dim)
+        grads += [joined([part[i] for part in parts]) for parts in paths]
+    grads += [joined([part.project for part in parts], 1) for parts in paths]
+    return grads
 
 
 def _by_path(tensors: Sequence[Tensor]) -> list[PathTensors]:
@@ -221,7 +220,7 @@ def _part_backward(
     grad = undo(add_pointwise(None, grad, project.transpose(0, 1)))
     del out, undo
     grad, d_scale, d_shift = norm_backward(
-        grad, deep, moments, p.scale, group_of(path.norm)
+        grad, deep, moments, p.scale, path.statistics.group
     )
     del deep
     grad, d_depthwise = depthwise_backward(

@@ -16,6 +16,7 @@ from .deployed import (
     deployed_shortcut,
 )
 from .mixconv import MixConv
+from .pointwise import convolved
 from .transformer import LightweightTransformer
 
 
@@ -105,7 +106,7 @@ class SearchingBlock(Deployable):
         residual = self.mixconv(x)
         if self.transformer is not None:
             residual = residual + self.transformer(x)
-        return self.shortcut(x) + residual
+        return convolved(self.shortcut, x) + residual
 
     def deployed_parts(
         self, form: Form, source: Stream, target: Stream

@@ -1,6 +1,7 @@
 """The lean training form of MixConv against the readable one."""
 
 import copy
+import math
 from functools import partial
 
 import pytest
@@ -9,7 +10,7 @@ import torch.distributed as dist
 from ranks import free_port, set_rank
 from torch import nn
 
-from hrnas_mm.modules import MixConv, SearchingBlock
+from hrnas_mm.modules import MixConv, SearchingBlock, lean
 from hrnas_mm.modules.lean import lean_sum
 from hrnas_mm.modules.pointwise import convolved
 from hrnas_mm.search import architecture_of, select_alive, shrink_
@@ -84,11 +85,14 @@ def everything(block, x, grad):
     return found + list(block.buffers())
 
 
+@pytest.mark.parametrize('form', ['as one', 'one by one'])
 @pytest.mark.parametrize('change', [None, frozen, shrunk])
 @pytest.mark.parametrize('case', CASES)
-def test_is_the_same_function(case, change):
+def test_is_the_same_function(case, change, form, monkeypatch):
     if case == 'untracked' and change is frozen:
         pytest.skip('has no running statistics')
+    worth = math.inf if form == 'as one' else 0
+    monkeypatch.setattr(lean, 'WORTH_A_PATH', worth)
     block = block_of(change, **CASES[case])
     plain = copy.deepcopy(block)
     plain.lean = False
@@ -204,8 +208,8 @@ def test_keeps_an_expanded_map_of_the_larger_kernels():
     """As much as a fifth of the readable form, or with with_cp nearly none."""
     block = SearchingBlock(8, 8, num_tokens=0).train()
     frugal = SearchingBlock(8, 8, num_tokens=0, with_cp=True).train()
-    x = torch.randn(2, 8, 32, 32, requires_grad=True)
-    pixels, expanded = 2 * 32 * 32, 32
+    x = torch.randn(2, 8, 64, 64, requires_grad=True)
+    pixels, expanded = 2 * 64 * 64, 32
     others = 1.5 * 8  # the input of the last norm, and parameters
     assert kept(block, x) < pixels * (2 * expanded + others)
     assert kept(frugal, x) < pixels * others
@@ -213,10 +217,11 @@ def test_keeps_an_expanded_map_of_the_larger_kernels():
     assert kept(block, x) > 3.5 * pixels * 3 * expanded
 
 
-def test_projections_of_small_maps_are_products():
-    conv = nn.Conv2d(6, 5, 1, bias=False).double()
-    x = torch.randn(2, 6, 8, 8, dtype=torch.double, requires_grad=True)
-    grad = torch.randn(2, 5, 8, 8, dtype=torch.double)
+@pytest.mark.parametrize('groups, size', [(1, 8), (3, 8), (3, 20)])
+def test_projections_of_small_maps_and_with_groups_are_products(groups, size):
+    conv = nn.Conv2d(6, 9, 1, groups=groups, bias=False).double()
+    x = torch.randn(2, 6, size, size, dtype=torch.double, requires_grad=True)
+    grad = torch.randn(2, 9, size, size, dtype=torch.double)
     inputs = (x, conv.weight)
     out, expected = convolved(conv, x), conv(x)
     torch.testing.assert_close(out, expected)

@@ -1,6 +1,7 @@
 # The schedule of HR-NAS for Cityscapes: 430 epochs of 93 iterations, batch 32.
 optim_wrapper = dict(
     type='OptimWrapper',
+    constructor='MergedGroupsConstructor',
     optimizer=dict(
         type='AdamW',
         lr=0.04,

@@ -57,12 +57,3 @@ def conv_of(
 def constant(values: Tensor) -> nn.Parameter:
     """Return a parameter that is not trained."""
     return nn.Parameter(values.contiguous(), requires_grad=False)
-
-
-def dense(weight: Tensor, groups: int) -> Tensor:
-    """Return the weight of a grouped 1x1 convolution without groups.
-
-    Shape:
-        (C_out, C_in / groups, 1, 1) -> (C_out, C_in)
-    """
-    return torch.block_diag(*weight.flatten(1).chunk(groups))

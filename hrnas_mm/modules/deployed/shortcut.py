@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from ..pointwise import dense
 from .block import Parts
-from .convs import conv_of, dense
+from .convs import conv_of
 from .stream import Stream
 
 
