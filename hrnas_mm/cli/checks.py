@@ -14,6 +14,7 @@ from torch import nn
 
 from ..building import build_model
 from ..engine.milestones import parse_milestones
+from ..engine.milliseconds import given_latency
 from ..engine.plan import make_schedule
 from ..engine.searched_config import SEARCH, search_hooks
 from ..measure import cost_model_of
@@ -137,10 +138,12 @@ def _check_search(hook: dict[str, Any], cfg: Config, model: nn.Module) -> None:
         hook.pop(name, None)
     options = _classes(HOOKS)[SEARCH](**hook).options
     cost_model = cost_model_of(model, options.input_shape)
-    budget = None
-    if options.target is not None:
-        budget = parse_budget(options.target, cost_model)
-    parse_milestones(options.milestones, cost_model, budget)
+    latency = given_latency(options.latency, cost_model)
+    if options.latency is None or latency is not None:
+        budget = None
+        if options.target is not None:
+            budget = parse_budget(options.target, cost_model, latency=latency)
+        parse_milestones(options.milestones, cost_model, budget, latency)
     # Only where the length of an epoch does not matter: the data, which
     # determine it, have not been loaded.
     length = 'max_epochs' if options.by_epoch else 'max_iters'

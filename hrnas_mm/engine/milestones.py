@@ -5,7 +5,13 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ..search import Budget, CostModel, parse_budget, select_within
+from ..search import (
+    Budget,
+    CostModel,
+    Latency,
+    parse_budget,
+    select_within,
+)
 from ..search.budget import Target
 from ..search.descent import allowed
 from ..search.shrink import Keep
@@ -19,7 +25,10 @@ class Milestone(NamedTuple):
 
 
 def parse_milestones(
-    targets: Sequence[Target], cost_model: CostModel, final: Budget | None
+    targets: Sequence[Target],
+    cost_model: CostModel,
+    final: Budget | None,
+    latency: Latency | None = None,
 ) -> list[Milestone]:
     """Parse the milestones of a config.
 
@@ -27,6 +36,7 @@ def parse_milestones(
         targets: Budgets as users write them.
         cost_model: Cost model of the supernet.
         final: Target of the search, if it has one.
+        latency: Cost in milliseconds, if there is a table of them.
 
     Raises:
         ValueError: If one is not a budget of this supernet, is given twice,
@@ -34,7 +44,8 @@ def parse_milestones(
     """
     found = [
         Milestone(
-            _name(target), parse_budget(target, cost_model, f'milestones[{i}]')
+            _name(target),
+            parse_budget(target, cost_model, f'milestones[{i}]', latency),
         )
         for i, target in enumerate(targets)
     ]

@@ -1,14 +1,18 @@
 """The options of a search, as they stand in a config."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from ..measure import RUN
 from ..search import COSTS
 from ..search.budget import Target
+from ..search.cost import MS
 
 COUNTS = ('interval', 'warmup', 'begin', 'end', 'calibration_batches')
 PENALTIES = ('l1', 'proximal')
+MEASURED = {'backend', 'threads', 'batch', 'round'}
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class SearchOptions:
     end: int | None
     by_epoch: bool
     cost: str | None
+    latency: str | Mapping[str, Any] | None
     input_shape: Sequence[int] | None
     calibration_batches: int
 
@@ -56,7 +61,9 @@ class SearchOptions:
             )
         self._check_choice('penalty', PENALTIES)
         if self.cost is not None:
-            self._check_choice('cost', tuple(COSTS))
+            timed = () if self.latency is None else (MS.name,)
+            self._check_choice('cost', (*COSTS, *timed))
+        self._check_latency()
 
     def _check_number(self, name: str, kinds: tuple[type, ...]) -> None:
         value = getattr(self, name)
@@ -70,6 +77,22 @@ class SearchOptions:
         if not 0 <= value < math.inf:
             raise ValueError(
                 f'{name} must be finite and not negative, got {value}'
+            )
+
+    def _check_latency(self) -> None:
+        if self.latency is None or isinstance(self.latency, str):
+            return
+        described = isinstance(self.latency, Mapping)
+        if not described or not {'backend'} <= set(self.latency) <= MEASURED:
+            raise ValueError(
+                'latency must be the file of a table, or dict(backend=...) '
+                f'with {", ".join(sorted(MEASURED - {"backend"}))}, got '
+                f'{self.latency!r}'
+            )
+        if self.latency['backend'] not in RUN:
+            raise ValueError(
+                f'latency.backend must be one of {", ".join(RUN)}, got '
+                f'{self.latency["backend"]!r}'
             )
 
     def _check_choice(self, name: str, known: Sequence[str]) -> None:

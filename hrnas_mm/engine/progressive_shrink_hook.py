@@ -60,7 +60,8 @@ class ProgressiveShrinkHook(Hook):
     Args:
         target: Cost of the network at the end: multiply-adds as a number, a
             string ('1.91G') or a ratio of the supernet (0.03), or another
-            cost: ``dict(params=...)`` with any of these.
+            cost: ``dict(params=...)`` with any of these; milliseconds as
+            '6ms' or ``dict(latency=0.3)``, with a table of ``latency``.
         rho: Coefficient of the penalty (the paper's lambda), on prices whose
             mean over the supernet is 1. With a target it is only the initial
             value, and None chooses one.
@@ -79,6 +80,9 @@ class ProgressiveShrinkHook(Hook):
         cost: Cost that gives elements their price: 'macs' (an element's
             total), 'params', or 'eq6' (only a channel's depthwise
             convolution, as Eq. (6) is printed). None for the target's cost.
+        latency: Table of milliseconds on the user's device: a file of
+            ``tools/measure_latency.py``, or ``dict(backend=..., threads=...)``
+            to measure it before the first iteration.
         input_shape: (H, W) or (C, H, W) at which multiply-adds are counted;
             None for the ``size`` of the model's data_preprocessor.
         calibration_batches: Batches per rank of a recalibration; 0 for none.
@@ -103,6 +107,7 @@ class ProgressiveShrinkHook(Hook):
         end: int | None = None,
         by_epoch: bool = False,
         cost: str | None = None,
+        latency: str | Mapping[str, Any] | None = None,
         input_shape: Sequence[int] | None = None,
         calibration_batches: int = 10,
     ) -> None:
@@ -118,6 +123,7 @@ class ProgressiveShrinkHook(Hook):
             end=end,
             by_epoch=by_epoch,
             cost=cost,
+            latency=latency,
             input_shape=input_shape,
             calibration_batches=calibration_batches,
         )
@@ -141,6 +147,9 @@ class ProgressiveShrinkHook(Hook):
         compat.sync_first_iteration_(runner.model)
         model = bare_model(runner)
         keep_freed_memory(next(model.parameters()).device)
+        table = self.search.table_in(self._resumed or {})
+        if table is not None:
+            self.search = Search(self.options, runner, self.search, table)
         self._penalising = Penalising(
             runner, self.search, self.options.penalty
         )

@@ -13,12 +13,17 @@ from torch import nn
 from ..files import replacing
 from ..nested import plain
 from ..resume.files import failing_clearly
-from ..search import describe_architecture, write_architecture
+from ..search import (
+    architecture_of,
+    describe_architecture,
+    write_architecture,
+)
 from ..version import __version__
 from ..visualization import write_report
 from .circumstances import circumstances, training_curves
 from .class_wise import ClassWise
 from .journal import note_rung, write_search_record
+from .milliseconds import measured_ms
 from .predictions import draw_predictions
 from .search import Search
 from .searched_config import searched_config
@@ -69,6 +74,7 @@ def write_results(
     """
     folder = osp.join(runner.work_dir, 'searched')
     write_network(runner, search, folder)
+    timed = note_ms(runner, search)
     found = [
         make(runner, search) for make in (comparison, evaluations, ladder)
     ]
@@ -79,6 +85,7 @@ def write_results(
         search,
         run=circumstances(runner),
         curves=training_curves(runner),
+        latency=timed,
         tables=[t._asdict() for t in [*tables, *more] if t is not None],
     )
     draw_predictions(runner)
@@ -111,6 +118,31 @@ def write_rung(
     write_network(runner, search, folder)
     note_rung(runner, search, name, metrics)
     runner.logger.info(f'Search: milestone {name} reached; see {folder}')
+    note_ms(runner, search)
+
+
+@master_only
+def note_ms(runner: Runner, search: Search) -> dict[str, Any] | None:
+    """Measure the network as deployed, and log it beside the prediction.
+
+    Returns:
+        The milliseconds predicted and measured, and what with; None if the
+        search knows no milliseconds.
+    """
+    latency = search.latency
+    if latency is None:
+        return None
+    model = deployed_model(runner)
+    predicted = search.totals(architecture_of(model))[latency.name]
+    (measured,) = measured_ms([model], latency)
+    conditions = latency.table.conditions
+    runner.logger.info(
+        f'Search: {latency.format(predicted)} ms predicted, '
+        f'{latency.format(measured)} ms measured, {conditions}'
+    )
+    return dict(
+        predicted=predicted, measured=measured, conditions=str(conditions)
+    )
 
 
 def _checkpoint(runner: Runner, model: nn.Module) -> dict:

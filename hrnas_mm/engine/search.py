@@ -12,13 +12,18 @@ from ..search import (
     COSTS,
     REPORTED,
     Cost,
+    CostModel,
+    Latency,
+    LatencyTable,
     ResourcePenalty,
     architecture_of,
     parse_budget,
 )
 from ..search.controller import CONTROLLER_STATES, Importance
+from ..search.latency import table_of
 from ..search.shrink import Keep
 from .milestones import Milestone, parse_milestones, stop_at_milestone
+from .milliseconds import latency_of
 from .options import SearchOptions
 from .plan import make_controller, make_schedule
 
@@ -72,29 +77,53 @@ class Search:
     Args:
         options: Options that the user gave.
         runner: The runner, whose model is the supernet.
+        before: Search of the same supernet, if it has been looked at before.
+        table: Table of milliseconds; None for that of the options.
 
     Raises:
         ValueError: If a target or a milestone cannot be met by this supernet
             in this run.
     """
 
-    def __init__(self, options: SearchOptions, runner: Runner) -> None:
+    def __init__(
+        self,
+        options: SearchOptions,
+        runner: Runner,
+        before: 'Search | None' = None,
+        table: LatencyTable | None = None,
+    ) -> None:
         model = bare_model(runner)
-        self.cost_model = cost_model_of(model, options.input_shape)
+        # By now the model may be smaller than the supernet.
+        self.cost_model: CostModel = (
+            cost_model_of(model, options.input_shape)
+            if before is None
+            else before.cost_model
+        )
+        self.latency = (
+            latency_of(options.latency, runner, self.cost_model)
+            if table is None
+            else Latency(table)
+        )
         self.budget = (
             None
             if options.target is None
-            else parse_budget(options.target, self.cost_model)
+            else parse_budget(
+                options.target, self.cost_model, latency=self.latency
+            )
         )
         counted = self.budget.cost if self.budget else self.cost_model.cost
+        timed = [] if self.latency is None else [self.latency]
         # The first is the cost that the target counts.
         self.costs: tuple[Cost, ...] = tuple(
-            {cost.name: cost for cost in (counted, *REPORTED)}.values()
+            {cost.name: cost for cost in (counted, *timed, *REPORTED)}.values()
         )
-        priced = COSTS[options.cost] if options.cost else counted
+        priced = counted
+        if options.cost is not None:
+            costs = {**COSTS, **{cost.name: cost for cost in timed}}
+            priced = costs[options.cost]
         self.penalty = ResourcePenalty(self.cost_model.counting(priced), model)
         self.milestones = parse_milestones(
-            options.milestones, self.cost_model, self.budget
+            options.milestones, self.cost_model, self.budget, self.latency
         )
         self.schedule = make_schedule(
             options,
@@ -106,7 +135,10 @@ class Search:
             options, runner, self.budget, self.schedule
         )
         self.history = History()
-        own = ('target', 'rho', 'penalty', 'milestones', 'threshold', 'cost')
+        own = (
+            'target', 'rho', 'penalty', 'milestones', 'threshold', 'cost',
+            'latency',
+        )  # fmt: skip
         settings = {name: getattr(options, name) for name in own}
         settings.update(
             asdict(self.schedule), input_shape=self.cost_model.input_shape
@@ -134,6 +166,7 @@ class Search:
             settings=self.settings,
             controller=self.controller.state_dict(),
             history=asdict(self.history),
+            latency=self.latency and self.latency.table.as_json(),
         )
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -144,6 +177,17 @@ class Search:
         for facts in self.history.shrinks:
             counts = dict(zip(self.cost_model.supernet, facts['counts']))
             facts['costs'] = self.totals(counts)
+
+    def table_in(self, state: Mapping[str, Any]) -> LatencyTable | None:
+        """Return the table that a checkpoint's search has, if it is to stay.
+
+        That is so unless the user has named another one since.
+        """
+        content = state.get('latency')
+        named = state.get('settings', {}).get('latency')
+        if content is None or named != self.settings['latency']:
+            return None
+        return table_of(content)
 
     def resume_(self, runner: Runner, state: Mapping[str, Any]) -> None:
         """Resume from a checkpoint's state; log which settings have changed.
@@ -166,7 +210,7 @@ class Search:
         self.load_state_dict(state)
         if changed & {'rho', 'penalty'}:
             self.controller.rho = first_rho
-        if changed & {'target', 'begin', 'end', 'input_shape'}:
+        if changed & {'target', 'begin', 'end', 'input_shape', 'latency'}:
             self.replan_(runner)
 
     def replan_(self, runner: Runner) -> None:

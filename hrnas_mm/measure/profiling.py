@@ -15,7 +15,12 @@ from ..deploy import DeployableModel
 from ..deploy.onnx import INPUT
 from ..search.units import join
 from .counting import stage_names
-from .runtimes import channels_last, onnxruntime_session, openvino_model
+from .runtimes import (
+    channels_last,
+    onnx_bytes,
+    onnxruntime_session,
+    openvino_model,
+)
 
 RUNS = 20
 STAGE = 'stage:'
@@ -74,7 +79,8 @@ def in_torch(module: DeployableModel, image: Tensor) -> Times:
 def in_onnxruntime(module: DeployableModel, image: Tensor) -> Times:
     """Return the time of each node of onnxruntime's optimised graph."""
     with tempfile.TemporaryDirectory() as folder:
-        session = onnxruntime_session(module, image, osp.join(folder, ''))
+        onnx = onnx_bytes(module, image, scoped=True)
+        session = onnxruntime_session(onnx, osp.join(folder, ''))
         for _ in range(RUNS):
             session.run(None, {INPUT: image.numpy()})
         with open(session.end_profiling()) as file:
@@ -89,7 +95,8 @@ def in_onnxruntime(module: DeployableModel, image: Tensor) -> Times:
 
 def in_openvino(module: DeployableModel, image: Tensor) -> Times:
     """Return the time of each layer of OpenVINO's compiled model."""
-    model = openvino_model(module, image, profile=True)
+    onnx = onnx_bytes(module, image, scoped=True)
+    model = openvino_model(onnx, profile=True)
     request = model.create_infer_request()
     times: Times = Counter()
     for _ in range(RUNS):

@@ -2,8 +2,7 @@
 
 import os.path as osp
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -11,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..deploy.onnx import INPUT, check_installed, write_onnx
+from ..deploy.onnx import check_installed, write_onnx
 from .stopwatch import Call
 
+Run = Callable[[nn.Module, Tensor], Call]
 _shares_threads = False
 
 
@@ -30,26 +30,41 @@ def compiled(module: Any, image: Tensor) -> Call:
     return partial(torch.compile(module, dynamic=False), image)
 
 
-def in_onnxruntime(module: nn.Module, image: Tensor) -> Call:
-    """Return a forward pass in onnxruntime, on the CPU."""
-    session = onnxruntime_session(module, image)
-    return partial(session.run, None, {INPUT: image.cpu().numpy()})
+def onnx_bytes(
+    module: nn.Module, image: Tensor, scoped: bool = False
+) -> bytes:
+    """Return the ONNX file of a module; see :func:`write_onnx`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = osp.join(folder, 'model.onnx')
+        write_onnx(module.cpu(), image.cpu(), path, scoped=scoped)
+        with open(path, 'rb') as file:
+            return file.read()
 
 
-def in_openvino(module: nn.Module, image: Tensor) -> Call:
+def in_onnxruntime(onnx: bytes, image: Tensor) -> Call:
+    """Return a forward pass in onnxruntime, on the CPU.
+
+    The image is given to each input.
+    """
+    session = onnxruntime_session(onnx)
+    array = image.cpu().numpy()
+    inputs = {value.name: array for value in session.get_inputs()}
+    return partial(session.run, None, inputs)
+
+
+def in_openvino(onnx: bytes, image: Tensor) -> Call:
     """Return a forward pass in OpenVINO in float32, on the CPU."""
-    model = openvino_model(module, image)
-    return partial(model, image.cpu().numpy())
+    model = openvino_model(onnx)
+    return partial(model, [image.cpu().numpy()] * len(model.inputs))
 
 
-def onnxruntime_session(
-    module: nn.Module, image: Tensor, profile: str | None = None
-) -> Any:
-    """Return an onnxruntime session of a module, on the CPU.
+def onnxruntime_session(onnx: bytes, profile: str | None = None) -> Any:
+    """Return an onnxruntime session of an ONNX file, on the CPU.
 
     It has as many threads as torch; see :func:`share_threads`.
 
     Args:
+        onnx: Content of the file.
         profile: Prefix of the file to which it writes a profile, if any.
     """
     import onnxruntime  # optional: only deployment needs it
@@ -62,10 +77,9 @@ def onnxruntime_session(
     if profile is not None:
         options.enable_profiling = True
         options.profile_file_prefix = profile
-    with _onnx_file(module, image, bool(profile)) as path:
-        return onnxruntime.InferenceSession(
-            path, options, providers=['CPUExecutionProvider']
-        )
+    return onnxruntime.InferenceSession(
+        onnx, options, providers=['CPUExecutionProvider']
+    )
 
 
 def share_threads() -> None:
@@ -84,44 +98,39 @@ def share_threads() -> None:
     _shares_threads = True
 
 
-def openvino_model(
-    module: nn.Module, image: Tensor, profile: bool = False
-) -> Any:
+def openvino_model(onnx: bytes, profile: bool = False) -> Any:
     """Return a compiled model of OpenVINO, on the CPU.
 
     Args:
+        onnx: Content of an ONNX file.
         profile: Whether it takes the time of each layer.
     """
     import openvino  # optional: only deployment needs it
 
-    with _onnx_file(module, image, profile) as path:
-        return openvino.Core().compile_model(
-            path,
-            'CPU',
-            {
-                'INFERENCE_PRECISION_HINT': 'f32',
-                'INFERENCE_NUM_THREADS': torch.get_num_threads(),
-                'NUM_STREAMS': 1,
-                'PERF_COUNT': profile,
-            },
-        )
+    core = openvino.Core()
+    return core.compile_model(
+        core.read_model(onnx),
+        'CPU',
+        {
+            'INFERENCE_PRECISION_HINT': 'f32',
+            'INFERENCE_NUM_THREADS': torch.get_num_threads(),
+            'NUM_STREAMS': 1,
+            'PERF_COUNT': profile,
+        },
+    )
 
 
-@contextmanager
-def _onnx_file(
-    module: nn.Module, image: Tensor, scoped: bool
-) -> Iterator[str]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = osp.join(folder, 'model.onnx')
-        write_onnx(module.cpu(), image.cpu(), path, scoped=scoped)
-        yield path
+def _exported(run: Callable[[bytes, Tensor], Call]) -> Run:
+    return lambda module, image: run(onnx_bytes(module, image), image)
 
 
-RUN: dict[str, Callable[[nn.Module, Tensor], Call]] = dict(
+RUN_ONNX: dict[str, Callable[[bytes, Tensor], Call]] = dict(
+    onnxruntime=in_onnxruntime, openvino=in_openvino
+)
+RUN: dict[str, Run] = dict(
     channels_last=channels_last,
     compile=compiled,
-    onnxruntime=in_onnxruntime,
-    openvino=in_openvino,
+    **{name: _exported(run) for name, run in RUN_ONNX.items()},
 )
 
 # Runtime for whose strengths each of them wants its network deployed.

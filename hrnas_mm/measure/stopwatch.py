@@ -72,6 +72,38 @@ def interleaved(
     return {name: taken[warmup:] for name, taken in times.items()}
 
 
+def settled(
+    calls: Mapping[Key, Call],
+    device: torch.device,
+    limit: float,
+    spread: float = 0.01,
+) -> dict[Key, float]:
+    """Return the median seconds of calls that take turns until they settle.
+
+    Args:
+        calls, device: See :func:`interleaved`.
+        limit: Time in seconds after which no further turns are taken.
+        spread: Standard error of each median, as a share of it, to reach.
+    """
+    times: dict[Key, list[float]] = {name: [] for name in calls}
+    start = time.perf_counter()
+    warmup = 2
+    while True:
+        for name, taken in interleaved(calls, device, 8, warmup).items():
+            times[name] += taken
+        warmup = 0
+        unsettled = any(_spread(taken) > spread for taken in times.values())
+        if not unsettled or time.perf_counter() - start > limit:
+            break
+    return {name: statistics.median(taken) for name, taken in times.items()}
+
+
+def _spread(taken: Sequence[float]) -> float:
+    """Return the relative standard error of a median, from quartiles."""
+    low, middle, high = statistics.quantiles(taken, n=4)
+    return (high - low) / middle / math.sqrt(len(taken))
+
+
 def seconds(function: Call, device: torch.device) -> float:
     """Return the seconds of one call, including all its work on a GPU."""
     _wait(device)

@@ -1,5 +1,6 @@
 """MixConv, Eq. (5): depthwise convolutions of several kernel sizes."""
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -31,6 +32,8 @@ from .deployed import (
     Path,
     Stream,
     deployed_paths,
+    form_of,
+    rounded,
 )
 from .lean import fits_lean, lean_sum
 
@@ -233,6 +236,43 @@ class MixConv(Deployable):
             depthwise_macs(alive[name], size, kernel_size, self.stride)
             for name, kernel_size in self.kernel_sizes.items()
         )
+
+    def deployed_counts(
+        self, counts: Mapping[str, int], size: Size, runtime: str, round: int
+    ) -> dict[str, int]:
+        """Return which deployed path computes how many channels.
+
+        A merged path has the name of its largest kernel size, and the
+        channels of all; they are rounded up.
+
+        Args:
+            counts: Number of channels of every path, by unit name.
+            size: Height and width of the input.
+            runtime, round: See :func:`~hrnas_mm.modules.deployed.form_of`.
+        """
+        form = form_of(runtime, 'auto', round, {})
+        by_size = {
+            kernel_size: counts[name]
+            for name, kernel_size in self.kernel_sizes.items()
+            if counts[name]
+        }
+        widths = (
+            rounded(self.in_channels, form.step),
+            rounded(self.out_channels, form.step),
+        )
+        pixels = math.prod(strided(size, self.stride))
+        return {
+            f'k{max(group)}': rounded(
+                sum(by_size[kernel_size] for kernel_size in group), form.step
+            )
+            for group in form.groups(by_size, widths, pixels)
+        }
+
+    def deployed_units(self, unit: str) -> tuple[str, ...]:
+        """Return the paths whose channels a deployed one may compute."""
+        size = self.kernel_sizes[unit]
+        smaller = [n for n, k in self.kernel_sizes.items() if k < size]
+        return (unit, *smaller)
 
     @torch.no_grad()
     def drop_empty_(self) -> None:

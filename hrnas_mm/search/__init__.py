@@ -21,6 +21,7 @@ from .description import (
     write_architecture,
 )
 from .formulas import count_params
+from .latency import Latency, LatencyTable, read_latency_table
 from .optimizer import check_optimizer, try_out
 from .penalty import ResourcePenalty
 from .schedule import Schedule, linear_warmup
@@ -50,6 +51,8 @@ __all__ = [
     'Macs',
     'Params',
     'Part',
+    'Latency',
+    'LatencyTable',
     'ResourcePenalty',
     'Schedule',
     'SearchUnit',
@@ -72,6 +75,7 @@ __all__ = [
     'random_architecture',
     'read_architecture',
     'read_description',
+    'read_latency_table',
     'select_alive',
     'select_within',
     'shrink_',

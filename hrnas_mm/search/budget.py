@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .cost import COSTS, MACS, Cost
+from .cost import COSTS, MACS, MS, Cost
 from .cost_model import CostModel
 
 Amount = int | float | str
@@ -36,30 +36,44 @@ class Budget:
 
 
 def parse_budget(
-    target: Target, cost_model: CostModel, name: str = 'target'
+    target: Target,
+    cost_model: CostModel,
+    name: str = 'target',
+    latency: Cost | None = None,
 ) -> Budget:
     """Parse a budget as users write it.
 
     Args:
         target: Multiply-adds as a number (1.91e9), a string ('1.91G') or a
             ratio of the supernet (0.03); ``dict(params=...)`` with any of
-            these for parameters, and likewise for every cost in ``COSTS``.
+            these for parameters, and likewise for every cost in ``COSTS``;
+            milliseconds as '6ms' or ``dict(latency=...)``.
         cost_model: Cost model of the supernet, for any cost.
         name: Name of the argument, for error messages.
+        latency: Cost in milliseconds, if there is a table of them.
 
     Raises:
         ValueError: If the target has none of these forms, or no network of
             this supernet can meet it.
     """
     cost: Cost = MACS
+    if isinstance(target, str) and target.strip().lower().endswith('ms'):
+        target = {MS.name: target}
     if isinstance(target, Mapping):
-        if len(target) != 1 or not set(target) <= set(COSTS):
-            known = ', '.join(f'dict({name}=...)' for name in COSTS)
+        costs = COSTS if latency is None else {**COSTS, MS.name: latency}
+        if set(target) == {MS.name} and latency is None:
+            raise ValueError(
+                f'{name} in milliseconds needs a table of them, '
+                "latency='table.json' from tools/measure_latency.py, got "
+                f'{target[MS.name]!r} without one'
+            )
+        if len(target) != 1 or not set(target) <= set(costs):
+            known = ', '.join(f'dict({name}=...)' for name in costs)
             raise ValueError(
                 f'{name} must be one of {known}, got {dict(target)}'
             )
         ((key, target),) = target.items()
-        cost = COSTS[key]
+        cost = costs[key]
     cost_model = cost_model.counting(cost)
     whole = cost_model.total(cost_model.supernet)
     least = cost_model.total(smallest(cost_model))
@@ -68,9 +82,10 @@ def parse_budget(
     except ValueError as error:
         raise ValueError(f'{name} {error}') from None
     if not least <= amount < whole:
+        left = 'one element per block' if cost.step is None else 'no element'
         raise ValueError(
-            f'{name} must be at least {cost.format(least)} (one element per '
-            f'block) and below {cost.format(whole)} (the supernet), got '
+            f'{name} must be at least {cost.format(least)} ({left}) '
+            f'and below {cost.format(whole)} (the supernet), got '
             f'{target!r}, which is {cost.format(amount)} {cost.noun} at input '
             f'shape {cost_model.input_shape}'
         )
@@ -78,7 +93,12 @@ def parse_budget(
 
 
 def smallest(cost_model: CostModel) -> dict[str, int]:
-    """Return the cheapest architecture with one element in every part."""
+    """Return the cheapest architecture with one element in every part.
+
+    If the cost falls in steps, parts may be empty, and no element is left.
+    """
+    if cost_model.cost.step is not None:
+        return dict.fromkeys(cost_model.supernet, 0)
     cheapest: dict[str, str] = {}
     for unit, part in cost_model.part_of.items():
         if part not in cheapest or cost_model.saving(

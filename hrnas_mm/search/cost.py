@@ -23,10 +23,13 @@ class Cost(Protocol):
     Attributes:
         name: Name in configs: ``target=dict(<name>=...)``.
         noun: Noun that follows an amount in texts: 'multiply-adds'.
+        step: Number of elements in which the cost falls, in searches that may
+            empty whole parts; None for a cost that falls with each element.
     """
 
     name: str
     noun: str
+    step: int | None = None
 
     def part(self, part: Part, alive: Mapping[str, int]) -> float:
         """Return the cost of a part.
@@ -41,6 +44,15 @@ class Cost(Protocol):
     def whole(self, trace: Trace) -> float:
         """Return the cost of the whole traced model, not only of its parts."""
         raise NotImplementedError
+
+    def rest(self, trace: Trace, searched: float) -> float:
+        """Return the cost of what no part owns.
+
+        Args:
+            trace: Trace of the model.
+            searched: Cost of all its parts.
+        """
+        return self.whole(trace) - searched
 
     def price(self, part: Part, alive: Mapping[str, int], unit: str) -> float:
         """Return the price of one element of a unit, for the penalty.
@@ -97,7 +109,8 @@ def amount_of(name: str, amount: float) -> str:
 
     Each cost thus has the same unit wherever it is reported.
     """
-    return COSTS[name].format(amount) if name in COSTS else short(amount)
+    cost = _known(name)
+    return cost.format(amount) if cost else short(amount)
 
 
 def short(amount: float) -> str:
@@ -194,7 +207,45 @@ class Params(Cost):
         return f'{amount / 1e6:.4g} M'
 
 
+class Milliseconds(Cost):
+    """Milliseconds, as far as they need no table: how they are written."""
+
+    name, noun = 'latency', 'ms'
+
+    def part(self, part: Part, alive: Mapping[str, int]) -> float:
+        """Raise, as milliseconds of a part need a table."""
+        raise NotImplementedError
+
+    def whole(self, trace: Trace) -> float:
+        """Raise, as a table has the rest of a network, not the whole."""
+        raise NotImplementedError
+
+    def parse(self, text: float | str, supernet: float) -> float:
+        """Parse '6ms', a number of milliseconds, or a ratio below 1.
+
+        Raises:
+            ValueError: If the text has none of these forms.
+        """
+        digits = str(text).strip().lower()
+        has_unit = digits.endswith('ms')
+        try:
+            value = float(digits.removesuffix('ms'))
+        except ValueError:
+            value = math.nan
+        if not 0 < value < math.inf:
+            raise ValueError(
+                "must be a positive time such as '6ms', or a ratio of the "
+                f'supernet below 1, got {text!r}'
+            )
+        return value * supernet if value < 1 and not has_unit else value
+
+    def format(self, amount: float) -> str:
+        """Format an amount to three digits."""
+        return f'{amount:.3g}'
+
+
 MACS, PARAMS = Macs(), Params()
+MS = Milliseconds()
 # Costs that are reported of every network, whatever its target counts.
 REPORTED: tuple[Cost, ...] = (MACS, PARAMS)
 # Costs that a config can name; add a cost of your own under its name.
@@ -203,4 +254,10 @@ COSTS: dict[str, Cost] = {cost.name: cost for cost in (*REPORTED, Eq6())}
 
 def noun_of(name: str) -> str:
     """Return the noun of a cost, or its name if the cost is unknown."""
-    return COSTS[name].noun if name in COSTS else name
+    cost = _known(name)
+    return cost.noun if cost else name
+
+
+def _known(name: str) -> Cost | None:
+    """Return a cost by its name, for texts; milliseconds lack a table."""
+    return {MS.name: MS, **COSTS}.get(name)

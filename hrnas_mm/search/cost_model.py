@@ -50,7 +50,7 @@ class CostModel:
             unit: self.parts[name].units[unit].elements
             for unit, name in self.part_of.items()
         }
-        self._family: dict[str, CostModel] = {}
+        self._family: dict[Cost, CostModel] = {}
         self._count(cost)
 
     @property
@@ -60,17 +60,17 @@ class CostModel:
 
     def counting(self, cost: Cost) -> 'CostModel':
         """Return the model for another cost, without tracing again."""
-        if cost.name not in self._family:
+        if cost not in self._family:
             copy(self)._count(cost)
-        return self._family[cost.name]
+        return self._family[cost]
 
     def _count(self, cost: Cost) -> None:
         self.cost = cost
-        self._family[cost.name] = self
+        self._family[cost] = self
         # A cut asks for the cost of the same counts again and again.
         self._cost_of = lru_cache(maxsize=2**16)(self._ask)
         searched = sum(self._parts(self.supernet))
-        self.rest = cost.whole(self._trace) - searched
+        self.rest = cost.rest(self._trace, searched)
 
     def _ask(self, name: str, counts: tuple[int, ...]) -> float:
         part = self.parts[name]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from .bargain import select_bargains
 from .budget import smallest
 from .cost_model import CostModel
 from .shrink import Keep
@@ -22,7 +23,8 @@ def select_within(
     Dead elements are removed first, in order of rising importance, as long
     as the cost stays above the lower limit. Then alive ones are removed, in
     the same order, until the cost is below the upper limit, as if the
-    threshold rose. Only dead elements empty a part.
+    threshold rose. Only dead elements empty a part. A cost that falls in
+    steps is cut by bargains: :func:`~hrnas_mm.search.bargain.select_bargains`.
 
     Args:
         importance: Importance of every element, by unit name.
@@ -35,6 +37,8 @@ def select_within(
     Returns:
         Indices of the kept elements, ascending, by unit name.
     """
+    if cost_model.cost.step is not None:
+        return select_bargains(importance, threshold, cost_model, limits)
     removal = _Removal(importance, threshold, cost_model)
     lowest, highest = limits
     removal.remove_(lowest, highest, protect=True, all_dead=True)

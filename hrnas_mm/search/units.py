@@ -127,6 +127,7 @@ class Part:
     in no such module is a part of its own.
 
     Args:
+        name: Name of the module in the model.
         module: The module. It shrinks, but the widths, strides and kernel
             sizes that it declares stay.
         searchables: Modules in it that declare units, by their names in the
@@ -136,6 +137,7 @@ class Part:
             call.
     """
 
+    name: str
     module: nn.Module
     searchables: Mapping[str, Searchable]
     units: Mapping[str, UnitFacts]
@@ -194,7 +196,7 @@ def _part(
         for name, unit in searchable.search_units().items()
     }
     own = {name: sizes[name] for name in searchables if name in sizes}
-    return Part(module, searchables, units, own)
+    return Part(prefix, module, searchables, units, own)
 
 
 def _is_searchable(module: nn.Module) -> bool:

@@ -15,11 +15,14 @@ from ...modules.deployed import (
     SplitSum,
     Stream,
     finished,
+    joined_alone,
     split_where_faster,
     summed,
 )
 from ...modules.resizing import resize
 from ...registry import MODELS, register_in
+from ...search.formulas import strided
+from ...search.units import Size
 from ..arch import searched_
 from ..blocks import (
     ACT_CFG,
@@ -170,8 +173,10 @@ class HRNASSupernet(BaseModule):
             block,
             act_layer,
         )
-        joined = sum(stages[-1]['num_channels'][i] for i in self.out_indices)
-        self.fuse = block(joined, fuse_channels) if fuse_channels else None
+        self.joined = [stages[-1]['num_channels'][i] for i in self.out_indices]
+        self.fuse = (
+            block(sum(self.joined), fuse_channels) if fuse_channels else None
+        )
         if zero_init_residual:
             zero_residuals_(self)
         searched_(self, arch)
@@ -222,6 +227,29 @@ class HRNASSupernet(BaseModule):
             for i, branch in stages[-1].branches.items():
                 branch.append(Channels(streams[int(i)]))
         return self
+
+    def part_alone(
+        self, name: str, module: Any, form: Form, size: Size
+    ) -> tuple[nn.Module, tuple[int, ...]] | None:
+        """Return how a part is deployed, if not like any other.
+
+        That is the block that reads all branches.
+
+        Args:
+            name: Name of the part in the backbone.
+            module: The part, which may have lost elements.
+            form: Form that it is deployed in.
+            size: Height and width of its input.
+
+        Returns:
+            A module, and the shape of its input without the batch; None for
+            the parts that are deployed like any other.
+        """
+        if name != 'fuse':
+            return None
+        highest = self.out_indices[0]
+        sizes = [strided(size, 2 ** (i - highest)) for i in self.out_indices]
+        return joined_alone(module, form, self.joined, sizes)
 
     def train(self, mode: bool = True) -> 'HRNASSupernet':
         """Set the mode.

@@ -12,10 +12,10 @@ from .block import (
 from .convs import conv_of
 from .form import FUSE, RUNTIMES, Form, form_of
 from .fusion import deployed_sum, sum_onto
-from .joining import SplitSum, split_where_faster
+from .joining import SplitSum, joined_alone, split_where_faster
 from .mixconv import Path, deployed_paths, path_module
 from .shortcut import deployed_shortcut
-from .stream import Stream
+from .stream import Stream, rounded
 from .transformer import DeployedTransformer
 
 __all__ = [
@@ -37,7 +37,9 @@ __all__ = [
     'deployed_sum',
     'finished',
     'form_of',
+    'joined_alone',
     'path_module',
+    'rounded',
     'split_where_faster',
     'sum_onto',
     'summed',

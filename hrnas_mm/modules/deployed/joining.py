@@ -8,14 +8,16 @@ reads one map only, as in a grouped shortcut.
 
 from collections.abc import Sequence
 from itertools import groupby
+from math import prod
 
 import torch
 from torch import Tensor, nn
 
 from ..resizing import resize
-from .block import Sum
+from .block import Deployable, Sum
 from .convs import conv_of
 from .form import Form
+from .stream import Stream
 from .transformer import DeployedTransformer
 
 Maps = Sequence[Tensor]
@@ -96,6 +98,52 @@ class SplitSum(Sum):
     Shape:
         [(B, C_i, H_i, W_i)] -> (B, C_out, H_0, W_0)
     """
+
+
+class Joined(nn.Module):
+    """A deployed block, and the joining of the maps that it reads.
+
+    Args:
+        block: What :func:`split_where_faster` returned.
+        shapes: (C, H, W) of each map, the largest map first.
+
+    Shape:
+        (B, sum of C_i * H_i * W_i), all maps in a row -> (B, C_out, H_0, W_0)
+    """
+
+    def __init__(self, block: Sum, shapes: Sequence[Sequence[int]]) -> None:
+        super().__init__()
+        self.block = block
+        self.shapes = [tuple(shape) for shape in shapes]
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.split([prod(shape) for shape in self.shapes], 1)
+        maps = [row.unflatten(1, s) for row, s in zip(rows, self.shapes)]
+        if isinstance(self.block, SplitSum):
+            return self.block(maps)
+        size = maps[0].shape[-2:]
+        return self.block(torch.cat([resize(m, size) for m in maps], 1))
+
+
+def joined_alone(
+    block: Deployable, form: Form, channels: Sequence[int], sizes: Sequence
+) -> tuple[Joined, tuple[int, ...]]:
+    """Return what a block adds to its shortcut, and the shape of its input.
+
+    Args:
+        block: Block that reads several maps, resized and concatenated.
+        form: Form that it is deployed in.
+        channels: Channels of each map, the largest map first.
+        sizes: Height and width of each map.
+    """
+    streams = [Stream.of(width, form.step) for width in channels]
+    target = Stream.of(block.out_channels)
+    parts = block.deployed_parts(form, Stream.joined(streams), target)
+    modules = {k: m for k, m in parts.modules.items() if k != 'shortcut'}
+    widths = [stream.width for stream in streams]
+    split = split_where_faster(Sum(modules), widths, form)
+    shapes = [(width, *size) for width, size in zip(widths, sizes)]
+    return Joined(split, shapes), (sum(map(prod, shapes)),)
 
 
 def split_where_faster(block: Sum, widths: Sequence[int], form: Form) -> Sum:

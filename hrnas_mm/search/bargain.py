@@ -1,0 +1,144 @@
+"""Cutting where a cost falls in steps: the best bargain first."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from heapq import merge
+from typing import NamedTuple
+
+from torch import Tensor
+
+from .cost_model import CostModel
+from .shrink import Keep
+
+
+class Bargain(NamedTuple):
+    """Elements of one part that go together.
+
+    Attributes:
+        rate: Importance lost per cost saved.
+        saved: Cost saved, with the opposite sign: the larger one goes first.
+        counts: Numbers of elements of the part's units that are left.
+    """
+
+    rate: float
+    saved: float
+    counts: Mapping[str, int]
+
+
+def select_bargains(
+    importance: Mapping[str, Tensor],
+    threshold: float,
+    cost_model: CostModel,
+    limits: tuple[float, float],
+) -> Keep:
+    """Select the elements to keep so that the cost comes within limits.
+
+    Elements go in groups that save something: the least important ones of a
+    unit, of a module or of a part, down to a multiple of the cost's step, or
+    all. What loses the least importance for what it saves goes first. Dead
+    elements lose nothing, and go as long as the cost stays above the lower
+    limit; those that save nothing stay, as they may come alive again.
+
+    Source: the knapsack of HALP (Shen et al., NeurIPS 2022), taken greedily.
+
+    Args, returns: See :func:`~hrnas_mm.search.select_within`.
+    """
+    cut = _Cut(importance, threshold, cost_model)
+    lowest, highest = limits
+    cut.take_(lowest, highest)
+    if cut.cost > highest:  # nothing that fits is left: go below
+        cut.take_(-math.inf, highest)
+    return cut.keep()
+
+
+class _Cut:
+    """A network, and the bargains of each of its parts."""
+
+    def __init__(
+        self,
+        importance: Mapping[str, Tensor],
+        threshold: float,
+        cost_model: CostModel,
+    ) -> None:
+        self.cost_model = cost_model
+        self.order = {
+            name: value.argsort(stable=True)
+            for name, value in importance.items()
+        }
+        self.losses = {
+            name: [
+                v if v >= threshold else 0.0 for v in value.sort()[0].tolist()
+            ]
+            for name, value in importance.items()
+        }
+        self.alive = {name: len(value) for name, value in importance.items()}
+        self.cost = cost_model.total(self.alive)
+        self.bargains = {name: self._of(name) for name in cost_model.parts}
+
+    def take_(self, lowest: float, highest: float) -> None:
+        """Take bargains down to ``highest``, all dead ones to ``lowest``."""
+        while True:
+            best: tuple[Bargain, str] | None = None
+            for name, bargains in self.bargains.items():
+                for bargain in bargains:
+                    fits = self.cost + bargain.saved >= lowest
+                    if fits and (best is None or bargain[:2] < best[0][:2]):
+                        best = bargain, name
+            if best is None or self.cost <= highest and best[0].rate > 0:
+                return
+            (_, saved, counts), name = best
+            self.alive.update(counts)
+            self.cost += saved
+            self.bargains[name] = self._of(name)
+
+    def _of(self, name: str) -> list[Bargain]:
+        """Return the bargains of a part as it is now."""
+        now = self.cost_model.part(name, self.alive)
+        found = []
+        for pool in self._pools(name):
+            for lost, counts in self._left(pool):
+                left = self.cost_model.part(name, {**self.alive, **counts})
+                if now - left > 1e-9 * self.cost:
+                    found.append(
+                        Bargain(lost / (now - left), left - now, counts)
+                    )
+        return found
+
+    def _pools(self, name: str) -> Iterator[Sequence[str]]:
+        """Yield groups of units: each alone, by module, and the whole part."""
+        units = self.cost_model.parts[name].units
+        there = [unit for unit in units if self.alive.get(unit)]
+        yield from ([unit] for unit in there)
+        modules = sorted({units[unit].searchable for unit in there})
+        for module in modules:
+            pool = [u for u in there if units[u].searchable == module]
+            if len(pool) > 1:
+                yield pool
+        if len(modules) > 1:
+            yield there
+
+    def _left(
+        self, pool: Sequence[str]
+    ) -> Iterator[tuple[float, dict[str, int]]]:
+        """Yield (importance lost, counts left) of a group of units."""
+        counts = {unit: self.alive[unit] for unit in pool}
+        total, lost = sum(counts.values()), 0.0
+        step = self.cost_model.cost.step or 1
+        for loss, unit in merge(*(self._rising(unit) for unit in pool)):
+            counts[unit] -= 1
+            lost += loss
+            total -= 1
+            if total % step == 0 or len(pool) == 1 and total < step:
+                yield lost, dict(counts)
+
+    def _rising(self, unit: str) -> Iterator[tuple[float, str]]:
+        losses = self.losses[unit]
+        for loss in losses[len(losses) - self.alive[unit] :]:
+            yield loss, unit
+
+    def keep(self) -> Keep:
+        """Return the indices of the elements that are left."""
+        return {
+            name: self.order[name][len(self.order[name]) - n :].sort().values
+            for name, n in self.alive.items()
+        }

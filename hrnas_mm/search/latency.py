@@ -1,0 +1,293 @@
+"""Milliseconds as a cost, from a table that was measured on a device."""
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+from ..files import read_json
+from .cost import Milliseconds
+from .cost_model import CostModel
+from .trace import Trace
+from .units import Part, join
+
+SCHEMA = 1
+MOST_PRICE = 10
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a table was measured with; its times hold for nothing else.
+
+    Attributes:
+        backend: How networks were run, such as 'onnxruntime'.
+        form: Runtime for which they were deployed.
+        round: Number to whose multiples their channels were rounded up.
+        device: Name of the processor.
+        version: Version of what ran them.
+        threads: Number of threads.
+        dtype: Type of weights and maps.
+        batch: Number of images.
+        input_shape: (C, H, W) of an image.
+        created: Date, YYYY-MM-DD.
+    """
+
+    backend: str
+    form: str
+    round: int
+    device: str
+    version: str
+    threads: int
+    dtype: str
+    batch: int
+    input_shape: tuple[int, ...]
+    created: str
+
+    def __str__(self) -> str:
+        height, width = self.input_shape[-2:]
+        threads = f'{self.threads} thread' + 's' * (self.threads != 1)
+        return (
+            f'{self.backend} {self.version}, {threads}, {self.dtype}, '
+            f'{self.batch} x {height}x{width}, {self.device}'
+        )
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Milliseconds of a part's unit by the number of elements.
+
+    Straight lines lead from point to point, and the last one goes on. Fewer
+    elements than at the first point take as long as there; none take nothing.
+
+    Args:
+        elements: Numbers of elements, ascending.
+        ms: Milliseconds at each of them, not descending.
+    """
+
+    elements: tuple[int, ...]
+    ms: tuple[float, ...]
+
+    def __call__(self, count: float) -> float:
+        if count <= 0:
+            return 0.0
+        if count <= self.elements[0] or len(self.elements) == 1:
+            return self.ms[0]
+        i = min(bisect_left(self.elements, count), len(self.elements) - 1)
+        (x0, x1), (y0, y1) = (
+            self.elements[i - 1 : i + 1],
+            self.ms[i - 1 : i + 1],
+        )
+        return y0 + (y1 - y0) * (count - x0) / (x1 - x0)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How well the sum over the parts predicts whole networks.
+
+    milliseconds = offset + sum of max(factor * part alone - passes, 0)
+
+    The last sum is over all parts that are not empty.
+
+    Attributes:
+        offset: Milliseconds of what no part owns, in a network of empty parts.
+        factor: What a part takes in a network, by what it takes alone.
+        passes: Milliseconds that a part saves the others by not being empty:
+            runtimes add what it is added to in its last convolution, else in
+            a pass over the map.
+        median_error, worst_error: Relative errors of the networks that the
+            line was fitted to.
+        kendall_tau: Rank correlation of measured and predicted times, from
+            -1 to 1.
+    """
+
+    offset: float
+    factor: float
+    passes: float
+    median_error: float
+    worst_error: float
+    kendall_tau: float
+
+
+@dataclass(frozen=True)
+class LatencyTable:
+    """Milliseconds of the parts of one supernet on one device.
+
+    Args:
+        conditions: What was measured, and on what.
+        supernet: Elements of every unit of the supernet.
+        kinds: For every part of the supernet, the names of its curves, one
+            per call; parts of the same kind share theirs.
+        curves: Curves by their names and by the unit's name in the part.
+        calibration: How the parts add up.
+    """
+
+    conditions: Conditions
+    supernet: Mapping[str, int]
+    kinds: Mapping[str, Sequence[str]]
+    curves: Mapping[str, Mapping[str, Curve]]
+    calibration: Calibration
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the content of a file."""
+        return dict(schema=SCHEMA, unit='ms', **asdict(self))
+
+
+def read_latency_table(path: str) -> LatencyTable:
+    """Read a table that ``tools/measure_latency.py`` has written.
+
+    Raises:
+        ValueError: If the file is no such table, or has impossible times.
+    """
+    content = read_json(path)
+    try:
+        return table_of(content)
+    except ValueError as error:
+        raise ValueError(f'{path} {error}') from error
+
+
+def table_of(content: Any) -> LatencyTable:
+    """Return the table with the content of a file.
+
+    Raises:
+        ValueError: See :func:`read_latency_table`; the message lacks its
+            subject, the file.
+    """
+    try:
+        if content['schema'] != SCHEMA or content['unit'] != 'ms':
+            raise ValueError(
+                f'must be a table of schema {SCHEMA} in ms, got schema '
+                f'{content["schema"]!r} in {content["unit"]!r}'
+            )
+        conditions = dict(content['conditions'])
+        conditions['input_shape'] = tuple(conditions['input_shape'])
+        table = LatencyTable(
+            Conditions(**conditions),
+            dict(content['supernet']),
+            {name: tuple(keys) for name, keys in content['kinds'].items()},
+            {
+                key: {
+                    unit: Curve(tuple(c['elements']), tuple(c['ms']))
+                    for unit, c in curves.items()
+                }
+                for key, curves in content['curves'].items()
+            },
+            Calibration(**content['calibration']),
+        )
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(
+            'is no table of tools/measure_latency.py: '
+            f'{type(error).__name__}: {error}'
+        ) from error
+    _check_numbers(table)
+    return table
+
+
+def _check_numbers(table: LatencyTable) -> None:
+    """Raise ValueError unless times are positive and do not descend."""
+    for key, curves in table.curves.items():
+        for unit, curve in curves.items():
+            rises = all(a < b for a, b in pairwise((0, *curve.elements)))
+            holds = all(a <= b for a, b in pairwise((0, *curve.ms)))
+            whole = len(curve.elements) == len(curve.ms) > 0
+            if not (rises and holds and whole and math.isfinite(curve.ms[-1])):
+                raise ValueError(
+                    f'must have times that are finite, not negative and never '
+                    f'fall with more elements; {key!r}, {unit!r} has '
+                    f'{list(curve.ms)} ms at {list(curve.elements)}'
+                )
+    line = table.calibration
+    found = (line.offset, line.factor, line.passes)
+    if not (all(0 <= x < math.inf for x in found) and line.factor):
+        raise ValueError(
+            'must have an offset, a factor and passes that are finite and not '
+            f'negative, got {found}'
+        )
+
+
+class Latency(Milliseconds):
+    """Milliseconds of the deployed network, as a table predicts them.
+
+    Args:
+        table: Table of this supernet, from the user's device.
+    """
+
+    def __init__(self, table: LatencyTable) -> None:
+        self.table = table
+        self.step = table.conditions.round
+
+    def part(self, part: Part, alive: Mapping[str, int]) -> float:
+        """Return the milliseconds of a part in a network."""
+        curves, line = self._curves(part), self.table.calibration
+        alone = sum(
+            curves[call][unit](count)
+            for call, unit, count in self._deployed(part, alive)
+        )
+        return max(line.factor * alone - line.passes, 0.0)
+
+    def _curves(self, part: Part) -> list[Mapping[str, Curve]]:
+        keys = self.table.kinds[part.name]
+        return [self.table.curves[key] for key in keys]
+
+    def _deployed(
+        self, part: Part, alive: Mapping[str, int]
+    ) -> Iterator[tuple[int, str, int]]:
+        """Yield (call, unit's name in the part, elements as deployed)."""
+        conditions = self.table.conditions
+        for prefix, searchable in part.searchables.items():
+            inner = prefix[len(part.name) :].lstrip('.')
+            counts = {
+                name: alive.get(join(prefix, name), 0)
+                for name in searchable.unit_names
+            }
+            for call, size in enumerate(part.sizes.get(prefix, ())):
+                found = counts
+                if hasattr(searchable, 'deployed_counts'):
+                    found = searchable.deployed_counts(
+                        counts, size, conditions.form, conditions.round
+                    )
+                for name, count in found.items():
+                    if count:
+                        yield call, join(inner, name), count
+
+    def rest(self, trace: Trace, searched: float) -> float:
+        """Return the milliseconds of what no part owns."""
+        return self.table.calibration.offset
+
+    def price(self, part: Part, alive: Mapping[str, int], unit: str) -> float:
+        """Return what a part saves without the unit, by its elements.
+
+        This contains the fixed time that goes with the last element, and
+        rises as elements go: a path or a Transformer that is nearly empty is
+        priced out. It is at most ``MOST_PRICE`` times that of the full part.
+        """
+        full = {name: facts.elements for name, facts in part.units.items()}
+        most = MOST_PRICE * self._secant(part, full, unit)
+        return min(self._secant(part, alive, unit), most)
+
+    def _secant(
+        self, part: Part, alive: Mapping[str, int], unit: str
+    ) -> float:
+        without = {**alive, unit: 0}
+        saved = self.part(part, alive) - self.part(part, without)
+        return max(saved, 0.0) / alive[unit]
+
+    def check(self, cost_model: CostModel) -> None:
+        """Raise ValueError unless the table is one of this supernet."""
+        conditions = self.table.conditions
+        if conditions.input_shape != tuple(cost_model.input_shape):
+            raise ValueError(
+                f'must be a table for input shape {cost_model.input_shape}, '
+                f'got one for {conditions.input_shape}'
+            )
+        if dict(self.table.supernet) != cost_model.supernet:
+            odd = sorted(
+                set(self.table.supernet.items())
+                ^ set(cost_model.supernet.items())
+            )
+            raise ValueError(
+                'must be a table of this supernet, got one of another: they '
+                f'differ in {len({unit for unit, _ in odd})} units, such as '
+                f'{odd[0][0]}'
+            )

@@ -1,0 +1,200 @@
+"""A search to a number of milliseconds, on real Runners."""
+
+import copy
+import json
+import re
+
+import pytest
+import tiny
+import torch
+from killing import broken_off_and_resumed, everything, told
+from milliseconds import table_of_formula
+from mmengine.runner import Runner
+
+from hrnas_mm.building import build_model
+from hrnas_mm.engine import milliseconds, results
+from hrnas_mm.engine.surgery import deployed_model
+from hrnas_mm.measure import cost_model_of
+from hrnas_mm.resume.state import bare_model
+from hrnas_mm.search import Latency, architecture_of
+
+SHAPE = (3, 32, 32)
+
+
+def config(work_dir, **hook):
+    hook = dict(dict(rho=None, interval=3, begin=3, end=15), **hook)
+    cfg = tiny.config(work_dir, 18, ema=dict(momentum=0.3), **hook)
+    cfg.log_level = 'INFO'
+    return cfg
+
+
+def run(cfg):
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
+@pytest.fixture(scope='module')
+def table():
+    cfg = config('nowhere', target=0.5)
+    return table_of_formula(cost_model_of(build_model(cfg), SHAPE), round=2)
+
+
+@pytest.fixture
+def path(table, tmp_path):
+    file = tmp_path / 'table.json'
+    file.write_text(json.dumps(table.as_json()))
+    return str(file)
+
+
+@pytest.fixture
+def stopwatch(monkeypatch):
+    """Says that every network takes 3 ms."""
+    timed = []
+
+    def measured(models, latency):
+        timed.extend(models)
+        return [3.0] * len(models)
+
+    monkeypatch.setattr(results, 'measured_ms', measured)
+    return timed
+
+
+@pytest.mark.parametrize('target', ['3.5ms', dict(latency=0.2)])
+def test_ends_at_the_target(path, table, tmp_path, stopwatch, target, capfd):
+    cfg = config(
+        tmp_path / 'run', target=target, latency=path, milestones=['4ms']
+    )
+    runner = run(cfg)
+    search = tiny.search_of(runner)
+    architecture = architecture_of(deployed_model(runner))
+    whole = search.cost_model.counting(search.latency)
+    aimed = target if isinstance(target, str) else ''
+    amount = float(aimed[:-2]) if aimed else 0.2 * whole.total(whole.supernet)
+    predicted = whole.total(architecture)
+    assert 0.97 * amount <= predicted <= amount
+    assert len(stopwatch) == 2  # the milestone, and the end
+    text = capfd.readouterr().err + capfd.readouterr().out
+    text += ''.join(p.read_text() for p in (tmp_path / 'run').rglob('*.log'))
+    assert f'{predicted:.3g} ms predicted, 3 ms measured' in text
+    record = json.loads((tmp_path / 'run/search.json').read_text())
+    assert record['latency']['measured'] == 3.0
+    assert record['latency']['predicted'] == pytest.approx(predicted)
+    assert record['target'] == dict(cost='latency', amount=amount)
+    (rung,) = record['rungs']
+    assert 0.97 * 4 <= rung['costs']['latency'] <= 4
+    assert (tmp_path / 'run/rungs/4ms/model.pth').is_file()
+
+
+def test_a_resumed_search_has_the_table_of_its_checkpoint(
+    path, table, tmp_path, stopwatch
+):
+    """Whatever has become of the file since."""
+    whole = run(config(tmp_path / 'whole', target='3.5ms', latency=path))
+    cfg = config(tmp_path / 'broken', target='3.5ms', latency=path)
+
+    def slower_then_run(cfg):
+        if cfg.get('resume'):
+            content = copy.deepcopy(table.as_json())
+            content['calibration']['factor'] *= 1.5
+            with open(path, 'w') as file:
+                json.dump(content, file)
+        return run(cfg)
+
+    resumed = broken_off_and_resumed(cfg, slower_then_run, at=11)
+    torch.testing.assert_close(
+        everything(resumed), everything(whole), rtol=0, atol=0
+    )
+    assert told(resumed) == told(whole)
+
+
+def test_another_table_on_resume_is_a_new_plan(
+    path, table, tmp_path, stopwatch
+):
+    cfg = config(tmp_path / 'run', target='3.5ms', latency=path)
+    content = copy.deepcopy(table.as_json())
+    content['calibration']['factor'] *= 1.2
+    slower = tmp_path / 'slower.json'
+    slower.write_text(json.dumps(content))
+
+    def with_another(cfg):
+        if cfg.get('resume'):
+            cfg.custom_hooks[0].latency = str(slower)
+        return run(cfg)
+
+    runner = broken_off_and_resumed(cfg, with_another, at=11)
+    search = tiny.search_of(runner)
+    assert search.latency.table.calibration.factor == pytest.approx(1.5)
+    spent = search.budget.spent(architecture_of(bare_model(runner)))
+    assert 0.97 * 3.5 <= spent <= 3.5
+
+
+def test_measures_before_the_first_iteration_and_keeps_that(
+    table, tmp_path, stopwatch, monkeypatch
+):
+    """The generators do not notice."""
+    measured = []
+
+    def build(self):
+        measured.append(self.conditions())
+        torch.randn(100)
+        return table
+
+    monkeypatch.setattr(milliseconds.TableBuilder, 'build', build)
+    option = dict(backend='onnxruntime', threads=1)
+    cfg = config(tmp_path / 'run', target='3.5ms', latency=option)
+    first = run(cfg)
+    assert len(measured) == 1 and measured[0].backend == 'onnxruntime'
+    assert json.loads((tmp_path / 'run/latency.json').read_text())
+    again = run(copy.deepcopy(cfg))  # finds the file
+    assert len(measured) == 1
+    torch.testing.assert_close(
+        everything(again), everything(first), rtol=0, atol=0
+    )
+
+
+def test_measures_the_network_as_deployed(table):
+    """Really, with onnxruntime."""
+    pytest.importorskip('onnxruntime')
+    model = build_model(config('nowhere', target=0.5))
+    state = torch.get_rng_state()
+    (ms,) = milliseconds.measured_ms([model], Latency(table))
+    assert 0 < ms < 100
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    'hook, words',
+    [
+        (dict(target='3ms'), 'needs a table'),
+        (dict(target='3ms', latency='no.json'), 'no.json does not exist'),
+        (dict(target='3ms', latency=3), 'latency must be the file'),
+        (dict(target='3ms', latency=dict(threads=1)), 'latency must be the'),
+        (
+            dict(target='3ms', latency=dict(backend='abacus')),
+            'latency.backend must be one of',
+        ),
+        (dict(target='0.1ms', latency='PATH'), 'must be at least 0.5'),
+        (dict(target='99ms', latency='PATH'), 'below .* .the supernet.'),
+        (
+            dict(target='3ms', latency='PATH', input_shape=(64, 64)),
+            'must be a table for input shape .3, 64, 64.',
+        ),
+        (dict(target=0.5, cost='latency'), 'cost must be'),
+    ],
+)
+def test_clear_errors_before_the_first_iteration(hook, words, path, tmp_path):
+    hook = {k: path if v == 'PATH' else v for k, v in hook.items()}
+    with pytest.raises(ValueError, match=words) as error:
+        run(config(tmp_path / 'run', **hook))
+    assert '\n' not in re.sub(r'class `.*', '', str(error.value))[:50]
+
+
+def test_macs_are_cut_as_before_beside_a_table(path, tmp_path, stopwatch):
+    """A table only adds what is reported."""
+    without = run(config(tmp_path / 'a', target=0.5))
+    beside = run(config(tmp_path / 'b', target=0.5, latency=path))
+    torch.testing.assert_close(
+        everything(beside), everything(without), rtol=0, atol=0
+    )
+    assert 'latency' in tiny.history_of(beside)[-1]

@@ -1,0 +1,45 @@
+"""Tables of milliseconds that nobody has measured, for any supernet."""
+
+from hrnas_mm.measure.latency_points import kinds_of, points_of
+from hrnas_mm.search import LatencyTable
+from hrnas_mm.search.latency import Calibration, Conditions, Curve
+
+FIXED, EACH, OFFSET, FACTOR, PASSES = 0.1, 0.01, 0.5, 1.25, 0.02
+
+
+def ms_of(unit, elements):
+    """What a unit takes alone: paths of large kernels take longer."""
+    kernel = int(unit[-1]) if unit[-1].isdigit() else 2
+    return FIXED + EACH * kernel * elements
+
+
+def table_of_formula(cost_model, round=4):
+    kinds, examples = kinds_of(cost_model)
+    curves = {}
+    for kind, (part, _) in examples.items():
+        points = {}
+        for point in points_of(part, round):
+            points.setdefault(point.unit, []).append(point.elements)
+        curves[kind] = {
+            unit: Curve(tuple(counts), tuple(ms_of(unit, n) for n in counts))
+            for unit, counts in points.items()
+        }
+    conditions = Conditions(
+        backend='onnxruntime',
+        form='onnxruntime',
+        round=round,
+        device='none',
+        version='0',
+        threads=1,
+        dtype='float32',
+        batch=1,
+        input_shape=tuple(cost_model.input_shape),
+        created='2026-01-01',
+    )
+    return LatencyTable(
+        conditions,
+        dict(cost_model.supernet),
+        {name: tuple(keys) for name, keys in kinds.items()},
+        curves,
+        Calibration(OFFSET, FACTOR, PASSES, 0.01, 0.02, 1.0),
+    )

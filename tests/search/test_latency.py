@@ -1,0 +1,222 @@
+"""Milliseconds from a table: what networks take, prices, cuts, bad tables."""
+
+import json
+import math
+from itertools import product
+
+import pytest
+import torch
+from milliseconds import EACH, FACTOR, FIXED, OFFSET, PASSES, table_of_formula
+from tiny import supernet
+
+from hrnas_mm.modules import MixConv
+from hrnas_mm.modules.deployed import Stream, form_of
+from hrnas_mm.search import (
+    CostModel,
+    Latency,
+    importances,
+    parse_budget,
+    read_latency_table,
+    select_within,
+    shrink_,
+)
+from hrnas_mm.search.latency import Curve, table_of
+
+SHAPE = (3, 32, 32)
+
+
+@pytest.fixture(scope='module')
+def cost_model():
+    return CostModel(supernet(), SHAPE)
+
+
+def timed(cost_model, round=4):
+    return cost_model.counting(Latency(table_of_formula(cost_model, round)))
+
+
+def expected_ms(cost_model, architecture, round=4):
+    """The formula, with paths merged where that is taken for faster."""
+    total = OFFSET
+    for part in cost_model.parts.values():
+        alone = 0.0
+        for searchable, counts, size in part.calls(architecture):
+            if hasattr(searchable, 'deployed_counts'):
+                counts = searchable.deployed_counts(
+                    counts, size, 'onnxruntime', round
+                )
+            for unit, n in counts.items():
+                kernel = int(unit[-1]) if unit[-1].isdigit() else 2
+                alone += bool(n) * FIXED + n * kernel * EACH
+        total += max(FACTOR * alone - PASSES, 0)
+    return total
+
+
+def random_architecture(cost_model, seed):
+    torch.manual_seed(seed)
+    return {
+        unit: int(torch.randint(0, n + 1, ()))
+        for unit, n in cost_model.supernet.items()
+    }
+
+
+@pytest.mark.parametrize('round', [1, 4, 16])
+def test_networks_take_what_their_parts_take_as_deployed(cost_model, round):
+    model = timed(cost_model, round)
+    for seed in range(5):
+        architecture = random_architecture(cost_model, seed)
+        assert model.total(architecture) == pytest.approx(
+            expected_ms(cost_model, architecture, round)
+        )
+    assert model.total({}) == OFFSET
+
+
+def test_merged_paths_are_those_of_the_deployed_form(cost_model):
+    """Not only the sum of all, but which path has them."""
+    mixconv = MixConv(16, 16, kernel_sizes=(3, 5, 7), expand_ratio=2).eval()
+    units = [f'k{size}' for size in (3, 5, 7)]
+    for runtime, size in product(('onnxruntime', 'torch'), ((4, 4), (64, 64))):
+        form = form_of(runtime, 'auto', 'auto', {mixconv: size})
+        stream = Stream.of(16, form.step)
+        modules = mixconv.deployed_parts(form, stream, stream).modules
+        found = mixconv.deployed_counts(
+            dict.fromkeys(units, 32), size, runtime, 'auto'
+        )
+        assert {
+            f'k{path[2].kernel_size[0]}': path[2].groups
+            for path in modules.values()
+        } == found
+
+
+def test_curve():
+    curve = Curve((4, 8, 16), (1.0, 2.0, 3.0))
+    values = {0: 0, 1: 1, 4: 1, 6: 1.5, 8: 2, 12: 2.5, 16: 3, 24: 4}
+    assert {n: curve(n) for n in values} == values
+    assert Curve((2,), (0.5,))(7) == 0.5
+
+
+def test_price_contains_what_goes_with_the_last_element(cost_model):
+    """All that a unit takes, by its elements; ten times at most."""
+    model = timed(cost_model, round=1)
+    token = next(u for u in model.supernet if u.endswith('tokens'))
+    for n in (4, 2, 1):
+        price = model.prices({token: n})[token]
+        whole = FACTOR * (FIXED + 2 * n * EACH) - PASSES
+        assert price == pytest.approx(whole / n)
+    path = next(u for u in model.supernet if u.endswith('k3'))
+    few, full = ({path: n} for n in (1, model.supernet[path]))
+    ratio = model.prices(few)[path] / model.prices(full)[path]
+    assert ratio <= 10
+
+
+def test_budgets(cost_model):
+    latency = Latency(table_of_formula(cost_model))
+    whole = timed(cost_model).total(cost_model.supernet)
+    half = parse_budget('1.5 ms', cost_model, latency=latency)
+    assert (half.amount, str(half)) == (1.5, '1.5 ms')
+    ratio = parse_budget(dict(latency=0.5), cost_model, latency=latency)
+    assert ratio.amount == whole / 2
+    assert parse_budget('0.9ms', cost_model, latency=latency).amount == 0.9
+    for target, words in {
+        '0.4ms': 'at least 0.5 .no element.',
+        f'{whole + 1}ms': 'and below',
+        'soonms': "such as '6ms'",
+        '-1ms': "such as '6ms'",
+    }.items():
+        with pytest.raises(ValueError, match=words):
+            parse_budget(target, cost_model, latency=latency)
+    for target in ('6ms', dict(latency=0.5)):
+        with pytest.raises(ValueError, match='needs a table'):
+            parse_budget(target, cost_model)
+
+
+@pytest.mark.parametrize('share', [0.9, 0.6, 0.3])
+def test_cuts_come_within_the_limits(cost_model, share):
+    model = timed(cost_model)
+    torch.manual_seed(0)
+    importance = {u: torch.rand(n) for u, n in model.supernet.items()}
+    highest = share * model.total(model.supernet)
+    keep = select_within(importance, 0.1, model, (0.9 * highest, highest))
+    left = {unit: len(index) for unit, index in keep.items()}
+    assert 0.9 * highest <= model.total(left) <= highest
+    for unit, index in keep.items():
+        gone = set(range(len(importance[unit]))) - set(index.tolist())
+        if gone and len(index):  # the least important ones of each unit
+            assert importance[unit][list(gone)].max() <= (
+                importance[unit][index].min()
+            )
+
+
+def test_dead_elements_go_where_that_saves_something():
+    """The others fill a step for nothing, and may come alive again."""
+    model = timed(CostModel(supernet(expand_ratio=4), SHAPE), round=8)
+    torch.manual_seed(0)
+    importance = {u: torch.rand(n) for u, n in model.supernet.items()}
+    whole = model.total(model.supernet)
+    keep = select_within(importance, 0.5, model, (0.0, whole))
+    left = {unit: len(index) for unit, index in keep.items()}
+    alive = {u: int((v >= 0.5).sum()) for u, v in importance.items()}
+    assert all(left[unit] >= alive[unit] for unit in left)
+    assert alive != left != model.supernet
+    for name, part in model.parts.items():
+        dead_gone = {**left, **{unit: alive[unit] for unit in part.units}}
+        assert model.part(name, dead_gone) == pytest.approx(
+            model.part(name, left)
+        )
+
+
+def test_blocks_go_when_that_is_the_better_bargain(cost_model):
+    model = timed(cost_model)
+    importance = {u: torch.ones(n) for u, n in model.supernet.items()}
+    part = next(iter(model.parts.values()))
+    for unit in part.units:
+        importance[unit] *= 0.01
+    highest = model.total(model.supernet) - 0.2
+    keep = select_within(importance, 1e-3, model, (0.0, highest))
+    gone = [name for name, index in keep.items() if not len(index)]
+    assert set(gone) <= set(part.units)
+    network = supernet()
+    shrink_(network, keep)
+    assert network.eval()(torch.randn(1, *SHAPE))
+    assert importances([network])
+
+
+def first_curve(content):
+    return next(iter(next(iter(content['curves'].values())).values()))
+
+
+BROKEN = {
+    'negative': (lambda c: first_curve(c).update(ms=[-1.0] * 9), 'finite'),
+    'falling': (
+        lambda c: first_curve(c)['ms'].__setitem__(-1, 0.0),
+        'never fall',
+    ),
+    'nan': (
+        lambda c: first_curve(c)['ms'].__setitem__(-1, math.nan),
+        'finite',
+    ),
+    'offset': (lambda c: c['calibration'].update(offset=-1), 'offset'),
+    'unit': (lambda c: c.update(unit='us'), "in 'us'"),
+    'curves': (lambda c: c.pop('curves'), 'is no table'),
+    'condition': (lambda c: c['conditions'].pop('threads'), 'is no table'),
+}
+
+
+@pytest.mark.parametrize('case', BROKEN)
+def test_a_table_that_was_edited_is_refused(cost_model, case, tmp_path):
+    change, words = BROKEN[case]
+    content = json.loads(json.dumps(table_of_formula(cost_model).as_json()))
+    assert table_of(content) == table_of_formula(cost_model)  # as it was
+    change(content)
+    path = tmp_path / 'table.json'
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=f'table.json .*{words}'):
+        read_latency_table(str(path))
+
+
+def test_a_table_of_another_supernet_is_refused(cost_model):
+    latency = Latency(table_of_formula(cost_model))
+    latency.check(cost_model)
+    with pytest.raises(ValueError, match='input shape .3, 64, 64.'):
+        latency.check(CostModel(supernet(), (3, 64, 64)))
+    with pytest.raises(ValueError, match='of another'):
+        latency.check(CostModel(supernet(num_tokens=3), SHAPE))
