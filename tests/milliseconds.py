@@ -4,7 +4,8 @@ from hrnas_mm.measure.latency_points import kinds_of, points_of
 from hrnas_mm.search import LatencyTable
 from hrnas_mm.search.latency import Calibration, Conditions, Curve
 
-FIXED, EACH, OFFSET, FACTOR, PASSES = 0.1, 0.01, 0.5, 1.25, 0.02
+FIXED, EACH, OFFSET = 0.1, 0.01, 0.5
+FACTORS = dict(MixConv=1.25, LightweightTransformer=1.5)
 
 
 def ms_of(unit, elements):
@@ -41,5 +42,5 @@ def table_of_formula(cost_model, round=4):
         dict(cost_model.supernet),
         {name: tuple(keys) for name, keys in kinds.items()},
         curves,
-        Calibration(OFFSET, FACTOR, PASSES, 0.01, 0.02, 1.0),
+        Calibration(OFFSET, FACTORS, 0.01, 0.02, 1.0),
     )

@@ -73,6 +73,22 @@ def parse_args() -> argparse.Namespace:
         'what is fastest on the runtime',
     )
     parser.add_argument(
+        '--networks',
+        type=int,
+        default=12,
+        metavar='N',
+        help='number of random networks to fit the line to; default: '
+        '%(default)s',
+    )
+    parser.add_argument(
+        '--seconds',
+        type=float,
+        default=3.0,
+        metavar='S',
+        help='for how long a part is timed at most, if its times do not '
+        'settle; whole networks three times as long; default: %(default)s',
+    )
+    parser.add_argument(
         '--check',
         type=int,
         default=0,
@@ -95,6 +111,8 @@ def builder_of(args: argparse.Namespace, console: Console) -> TableBuilder:
         args.backend,
         args.batch,
         args.round,
+        args.networks,
+        args.seconds,
     )
 
 
@@ -151,8 +169,9 @@ def main() -> None:
     console.print(f'{args.out}: {table.conditions}')
     line = table.calibration
     console.print(
-        f'{line.offset:.3g} ms + {line.factor:.3g} x the parts - '
-        f'{line.passes:.3g} ms for each that is not empty; {verdict(line)}'
+        f'{line.offset:.3g} ms'
+        + ''.join(f' + {x:.3g} x {kind}' for kind, x in line.factors.items())
+        + f'; {verdict(line)}'
     )
     if not adds_up(line):
         console.print(

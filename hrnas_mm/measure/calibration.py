@@ -12,20 +12,38 @@ from ..search.budget import smallest
 from ..search.latency import Calibration, Latency, LatencyTable
 
 MEDIAN, WORST, TAU = 0.05, 0.12, 0.9
-UNKNOWN = Calibration(0.0, 1.0, 0.0, math.inf, math.inf, 0.0)
+
+
+def unknown(cost_model: CostModel) -> Calibration:
+    """Return the calibration of a table that has none yet."""
+    factors = dict.fromkeys(classes_of(cost_model), 1.0)
+    return Calibration(0.0, factors, math.inf, math.inf, 0.0)
 
 
 def random_networks(
     cost_model: CostModel, count: int, seed: int = 0
 ) -> list[Architecture]:
-    """Return random networks of all sizes, as many small as large ones."""
+    """Return random networks of all sizes, as many small as large ones.
+
+    Every third one is without the units of one class, such as Transformers,
+    as searches often end with few of them.
+    """
     low = cost_model.total(smallest(cost_model))
     high = cost_model.total(cost_model.supernet)
+    class_of, classes = _class_of_units(cost_model), classes_of(cost_model)
     found = []
     for i in range(count):
         amount = low * (high / low) ** ((i + 1) / (count + 1))
         budget = Budget(amount, cost_model)
-        found.append(random_architecture(budget, seed + i))
+        network = random_architecture(budget, seed + i)
+        left_out = classes[i // 3 % len(classes)]
+        if i % 3 == 2 and len(classes) > 1:
+            network = {
+                unit: 0 if class_of[unit] == left_out else n
+                for unit, n in network.items()
+            }
+        if any(network.values()):
+            found.append(network)
     return found
 
 
@@ -43,31 +61,48 @@ def calibrated(
     import numpy as np  # only here
     from scipy.optimize import least_squares
 
+    kinds = classes_of(cost_model)
     alone = cost_model.counting(Latency(table))
-    parts = np.array(
-        [[alone.part(name, n) for name in cost_model.parts] for n in networks]
+    sums = np.array(
+        [
+            [_only(kind, alone, network) for kind in kinds]
+            for network in networks
+        ]
     )
     times = np.array(measured)
-
-    def predicted(line: Sequence[float]) -> np.ndarray:
-        offset, factor, passes = line
-        return offset + np.maximum(factor * parts - passes, 0).sum(1)
-
     line = least_squares(
-        lambda line: predicted(line) / times - 1,
-        [times.min(), 1.0, 0.01],
-        bounds=([0, 1e-3, 0], np.inf),
+        lambda line: (line[0] + sums @ line[1:]) / times - 1,
+        [times.min() / 2, *np.ones(len(kinds))],
+        bounds=(0, np.inf),
         loss='soft_l1',
         f_scale=0.05,
     ).x
-    offset, factor, passes = (round(float(value), 6) for value in line)
-    found = quality(predicted((offset, factor, passes)), times)
+    offset, *factors = (round(float(value), 6) for value in line)
+    found = quality(offset + sums @ factors, times)
+    factors_of = dict(zip(kinds, factors))
     return replace(
-        table,
-        calibration=replace(
-            found, offset=offset, factor=factor, passes=passes
-        ),
+        table, calibration=replace(found, offset=offset, factors=factors_of)
     )
+
+
+def classes_of(cost_model: CostModel) -> list[str]:
+    """Return the names of the classes that declare units."""
+    return sorted(set(_class_of_units(cost_model).values()))
+
+
+def _class_of_units(cost_model: CostModel) -> dict[str, str]:
+    return {
+        unit: type(part.searchables[facts.searchable]).__name__
+        for part in cost_model.parts.values()
+        for unit, facts in part.units.items()
+    }
+
+
+def _only(kind: str, alone: CostModel, network: Architecture) -> float:
+    """Return what the units of one class take, each alone."""
+    class_of = _class_of_units(alone)
+    units = {u: n for u, n in network.items() if class_of[u] == kind}
+    return alone.total(units) - alone.total({})
 
 
 def quality(predicted: Any, measured: Any) -> Calibration:
@@ -77,8 +112,7 @@ def quality(predicted: Any, measured: Any) -> Calibration:
     errors = [abs(p / m - 1) for p, m in zip(predicted, measured)]
     return Calibration(
         offset=0.0,
-        factor=1.0,
-        passes=0.0,
+        factors={},
         median_error=round(statistics.median(errors), 4),
         worst_error=round(max(errors), 4),
         kendall_tau=round(float(kendalltau(predicted, measured)[0]), 4),

@@ -8,6 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import torch
@@ -26,14 +27,13 @@ from ..search.architecture import Architecture
 from ..search.budget import smallest
 from ..search.latency import Conditions, Curve, LatencyTable
 from ..search.units import Part, Size
-from .calibration import UNKNOWN, calibrated, random_networks
+from .calibration import calibrated, random_networks, unknown
 from .latency_points import Point, kinds_of, points_of
 from .on_all_cores import on_all_cores
 from .runtimes import FORM, RUN, RUN_ONNX, onnx_bytes
 from .stopwatch import Call, settled
 
 COPIES = (1, 5)
-NETWORKS = 12  # random ones to calibrate with
 
 Say = Callable[[str], None]
 
@@ -48,6 +48,7 @@ class TableBuilder:
         backend: One of :data:`~hrnas_mm.measure.RUN`.
         batch: Number of images.
         round: Number to whose multiples channels are rounded up.
+        networks: Number of random networks to calibrate with.
         limit: Seconds for which a part or the networks are timed at most.
         say: Function that is told what is done now.
     """
@@ -57,10 +58,15 @@ class TableBuilder:
     backend: str
     batch: int = 1
     round: int | str = 'auto'
+    networks: int = 12
     limit: float = 3.0
     say: Say = field(default=lambda text: None)
 
     def __post_init__(self) -> None:
+        if find_spec('scipy') is None:
+            raise ModuleNotFoundError(
+                "scipy is not installed: pip install 'hrnas_mm[deploy]'"
+            )
         self.runtime = RUNTIMES[FORM[self.backend]]
         self.step = (
             self.runtime.step if self.round == 'auto' else int(self.round)
@@ -69,7 +75,7 @@ class TableBuilder:
     @property
     def steps(self) -> int:
         """Return how often ``say`` will be called while a table is built."""
-        return 2 * len(kinds_of(self.cost_model)[1]) + NETWORKS + 3
+        return 2 * len(kinds_of(self.cost_model)[1]) + self.networks + 3
 
     def build(self) -> LatencyTable:
         """Measure everything, and return the table."""
@@ -89,9 +95,9 @@ class TableBuilder:
             dict(self.cost_model.supernet),
             {name: tuple(keys) for name, keys in kinds.items()},
             curves,
-            UNKNOWN,
+            unknown(self.cost_model),
         )
-        networks = random_networks(self.cost_model, NETWORKS)
+        networks = random_networks(self.cost_model, self.networks)
         networks += [dict(self.cost_model.supernet), smallest(self.cost_model)]
         times = self.time(networks)
         return calibrated(table, self.cost_model, networks, times)

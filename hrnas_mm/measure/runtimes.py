@@ -20,14 +20,20 @@ _shares_threads = False
 def channels_last(module: Any, image: Tensor) -> Call:
     """Return a forward pass in torch, weights and image in channels_last."""
     module = module.to(memory_format=torch.channels_last)
-    return partial(module, image.contiguous(memory_format=torch.channels_last))
+    return partial(module, _channels_last(image))
 
 
 def compiled(module: Any, image: Tensor) -> Call:
     """Return a forward pass through torch.compile, for this input size."""
     module = module.to(memory_format=torch.channels_last)
-    image = image.contiguous(memory_format=torch.channels_last)
-    return partial(torch.compile(module, dynamic=False), image)
+    compiled_module = torch.compile(module, dynamic=False)
+    return partial(compiled_module, _channels_last(image))
+
+
+def _channels_last(image: Tensor) -> Tensor:
+    if image.dim() != 4:  # maps of several sizes in a row
+        return image
+    return image.contiguous(memory_format=torch.channels_last)
 
 
 def onnx_bytes(

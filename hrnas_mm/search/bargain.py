@@ -82,6 +82,7 @@ class _Cut:
             for name, bargains in self.bargains.items():
                 for bargain in bargains:
                     fits = self.cost + bargain.saved >= lowest
+                    fits = fits and self._leaves_some(bargain)
                     if fits and (best is None or bargain[:2] < best[0][:2]):
                         best = bargain, name
             if best is None or self.cost <= highest and best[0].rate > 0:
@@ -90,6 +91,11 @@ class _Cut:
             self.alive.update(counts)
             self.cost += saved
             self.bargains[name] = self._of(name)
+
+    def _leaves_some(self, bargain: Bargain) -> bool:
+        """Return whether any element of the network is left."""
+        left = {**self.alive, **bargain.counts}
+        return any(left.values())
 
     def _of(self, name: str) -> list[Bargain]:
         """Return the bargains of a part as it is now."""

@@ -86,16 +86,13 @@ class Curve:
 class Calibration:
     """How well the sum over the parts predicts whole networks.
 
-    milliseconds = offset + sum of max(factor * part alone - passes, 0)
-
-    The last sum is over all parts that are not empty.
+    milliseconds = offset + sum of factor * (what the unit takes alone)
 
     Attributes:
-        offset: Milliseconds of what no part owns, in a network of empty parts.
-        factor: What a part takes in a network, by what it takes alone.
-        passes: Milliseconds that a part saves the others by not being empty:
-            runtimes add what it is added to in its last convolution, else in
-            a pass over the map.
+        offset: Milliseconds of what no part owns.
+        factors: What units take in a network, by what they take alone, by the
+            name of the class that declares them: what runtimes join with the
+            layers around it depends on that.
         median_error, worst_error: Relative errors of the networks that the
             line was fitted to.
         kendall_tau: Rank correlation of measured and predicted times, from
@@ -103,8 +100,7 @@ class Calibration:
     """
 
     offset: float
-    factor: float
-    passes: float
+    factors: Mapping[str, float]
     median_error: float
     worst_error: float
     kendall_tau: float
@@ -198,10 +194,10 @@ def _check_numbers(table: LatencyTable) -> None:
                     f'{list(curve.ms)} ms at {list(curve.elements)}'
                 )
     line = table.calibration
-    found = (line.offset, line.factor, line.passes)
-    if not (all(0 <= x < math.inf for x in found) and line.factor):
+    found = [line.offset, *line.factors.values()]
+    if not all(0 <= value < math.inf for value in found):
         raise ValueError(
-            'must have an offset, a factor and passes that are finite and not '
+            'must have an offset and factors that are finite and not '
             f'negative, got {found}'
         )
 
@@ -219,12 +215,11 @@ class Latency(Milliseconds):
 
     def part(self, part: Part, alive: Mapping[str, int]) -> float:
         """Return the milliseconds of a part in a network."""
-        curves, line = self._curves(part), self.table.calibration
-        alone = sum(
-            curves[call][unit](count)
-            for call, unit, count in self._deployed(part, alive)
+        curves, factors = self._curves(part), self.table.calibration.factors
+        return sum(
+            factors[kind] * curves[call][unit](count)
+            for kind, call, unit, count in self._deployed(part, alive)
         )
-        return max(line.factor * alone - line.passes, 0.0)
 
     def _curves(self, part: Part) -> list[Mapping[str, Curve]]:
         keys = self.table.kinds[part.name]
@@ -232,8 +227,8 @@ class Latency(Milliseconds):
 
     def _deployed(
         self, part: Part, alive: Mapping[str, int]
-    ) -> Iterator[tuple[int, str, int]]:
-        """Yield (call, unit's name in the part, elements as deployed)."""
+    ) -> Iterator[tuple[str, int, str, int]]:
+        """Yield (class, call, unit's name in the part, deployed elements)."""
         conditions = self.table.conditions
         for prefix, searchable in part.searchables.items():
             inner = prefix[len(part.name) :].lstrip('.')
@@ -249,7 +244,8 @@ class Latency(Milliseconds):
                     )
                 for name, count in found.items():
                     if count:
-                        yield call, join(inner, name), count
+                        kind = type(searchable).__name__
+                        yield kind, call, join(inner, name), count
 
     def rest(self, trace: Trace, searched: float) -> float:
         """Return the milliseconds of what no part owns."""

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 import torch
-from milliseconds import EACH, FACTOR, FIXED, OFFSET, PASSES, table_of_formula
+from milliseconds import EACH, FACTORS, FIXED, OFFSET, table_of_formula
 from tiny import supernet
 
 from hrnas_mm.modules import MixConv
@@ -38,7 +38,6 @@ def expected_ms(cost_model, architecture, round=4):
     """The formula, with paths merged where that is taken for faster."""
     total = OFFSET
     for part in cost_model.parts.values():
-        alone = 0.0
         for searchable, counts, size in part.calls(architecture):
             if hasattr(searchable, 'deployed_counts'):
                 counts = searchable.deployed_counts(
@@ -46,8 +45,8 @@ def expected_ms(cost_model, architecture, round=4):
                 )
             for unit, n in counts.items():
                 kernel = int(unit[-1]) if unit[-1].isdigit() else 2
-                alone += bool(n) * FIXED + n * kernel * EACH
-        total += max(FACTOR * alone - PASSES, 0)
+                alone = bool(n) * FIXED + n * kernel * EACH
+                total += FACTORS[type(searchable).__name__] * alone
     return total
 
 
@@ -100,8 +99,8 @@ def test_price_contains_what_goes_with_the_last_element(cost_model):
     token = next(u for u in model.supernet if u.endswith('tokens'))
     for n in (4, 2, 1):
         price = model.prices({token: n})[token]
-        whole = FACTOR * (FIXED + 2 * n * EACH) - PASSES
-        assert price == pytest.approx(whole / n)
+        factor = FACTORS['LightweightTransformer']
+        assert price == pytest.approx(factor * (FIXED / n + 2 * EACH))
     path = next(u for u in model.supernet if u.endswith('k3'))
     few, full = ({path: n} for n in (1, model.supernet[path]))
     ratio = model.prices(few)[path] / model.prices(full)[path]
