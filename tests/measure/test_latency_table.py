@@ -198,7 +198,7 @@ def test_tool(tmp_path):
         '--seconds', 0,
     )  # fmt: skip
     printed = checked(*args)
-    for words in (' ms + ', 'x the parts', 'Kendall tau', 'Other networks'):
+    for words in (' ms + ', ' x MixConv', 'Kendall tau', 'Other networks'):
         assert words in printed
     table = read_latency_table(str(out))
     latency = Latency(table)
