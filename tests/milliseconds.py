@@ -1,8 +1,9 @@
 """Tables of milliseconds that nobody has measured, for any supernet."""
 
 from hrnas_mm.measure.latency_points import kinds_of, points_of
+from hrnas_mm.measure.latency_table import processor
 from hrnas_mm.search import LatencyTable
-from hrnas_mm.search.latency import Calibration, Conditions, Curve
+from hrnas_mm.search.latency_table import Calibration, Conditions, Curve
 
 FIXED, EACH, OFFSET = 0.1, 0.01, 0.5
 FACTORS = dict(MixConv=1.25, LightweightTransformer=1.5)
@@ -29,7 +30,7 @@ def table_of_formula(cost_model, round=4):
         backend='onnxruntime',
         form='onnxruntime',
         round=round,
-        device='none',
+        device=processor(),
         version='0',
         threads=1,
         dtype='float32',

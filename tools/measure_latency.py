@@ -38,7 +38,7 @@ from hrnas_mm.measure import (
 from hrnas_mm.measure.calibration import adds_up, quality, random_networks
 from hrnas_mm.measure.latency_table import TableBuilder
 from hrnas_mm.search import Latency
-from hrnas_mm.search.latency import Calibration
+from hrnas_mm.search.latency_table import Calibration
 
 
 def parse_args() -> argparse.Namespace:

@@ -13,7 +13,12 @@ from torch import nn
 from ..files import replacing
 from ..measure import check_runtimes, share_threads
 from ..measure.calibration import adds_up
-from ..measure.latency_table import TableBuilder, threads, time_networks
+from ..measure.latency_table import (
+    TableBuilder,
+    processor,
+    threads,
+    time_networks,
+)
 from ..resume.rng import forked_rng
 from ..resume.state import bare_model
 from ..search import (
@@ -22,7 +27,7 @@ from ..search import (
     LatencyTable,
     read_latency_table,
 )
-from ..search.latency import table_of
+from ..search.latency_table import table_of
 
 TABLE = 'latency.json'
 
@@ -123,6 +128,18 @@ def _measured(
             'end near the target in milliseconds, but not at it'
         )
     return table
+
+
+def why_not_measured(latency: Latency) -> str | None:
+    """Return why this machine cannot time what the table is for, or None."""
+    conditions = latency.table.conditions
+    if conditions.device != processor():
+        return f'this is {processor()}, the table is of {conditions.device}'
+    try:
+        check_runtimes([conditions.backend])
+    except ModuleNotFoundError as error:
+        return str(error)
+    return None
 
 
 def measured_ms(models: Iterable[nn.Module], latency: Latency) -> list[float]:

@@ -23,7 +23,7 @@ from ..visualization import write_report
 from .circumstances import circumstances, training_curves
 from .class_wise import ClassWise
 from .journal import note_rung, write_search_record
-from .milliseconds import measured_ms
+from .milliseconds import measured_ms, why_not_measured
 from .predictions import draw_predictions
 from .search import Search
 from .searched_config import searched_config
@@ -134,15 +134,20 @@ def note_ms(runner: Runner, search: Search) -> dict[str, Any] | None:
         return None
     model = deployed_model(runner)
     predicted = search.totals(architecture_of(model))[latency.name]
-    (measured,) = measured_ms([model], latency)
     conditions = latency.table.conditions
-    runner.logger.info(
-        f'Search: {latency.format(predicted)} ms predicted, '
-        f'{latency.format(measured)} ms measured, {conditions}'
+    facts: dict[str, Any] = dict(
+        predicted=predicted, conditions=str(conditions)
     )
-    return dict(
-        predicted=predicted, measured=measured, conditions=str(conditions)
-    )
+    text = f'Search: {latency.format(predicted)} ms predicted, '
+    why_not = why_not_measured(latency)
+    if why_not is None:
+        (measured,) = measured_ms([model], latency)
+        facts['measured'] = measured
+        text += f'{latency.format(measured)} ms measured, {conditions}'
+    else:
+        text += f'not measured: {why_not}'
+    runner.logger.info(text)
+    return facts
 
 
 def _checkpoint(runner: Runner, model: nn.Module) -> dict:

@@ -20,7 +20,7 @@ from ..search import (
     parse_budget,
 )
 from ..search.controller import CONTROLLER_STATES, Importance
-from ..search.latency import table_of
+from ..search.latency_table import table_of
 from ..search.shrink import Keep
 from .milestones import Milestone, parse_milestones, stop_at_milestone
 from .milliseconds import latency_of

@@ -9,7 +9,8 @@ from typing import Any
 from ..search import Budget, CostModel, random_architecture
 from ..search.architecture import Architecture
 from ..search.budget import smallest
-from ..search.latency import Calibration, Latency, LatencyTable
+from ..search.latency import Latency
+from ..search.latency_table import Calibration, LatencyTable
 
 MEDIAN, WORST, TAU = 0.05, 0.12, 0.9
 
@@ -57,6 +58,12 @@ def calibrated(
 
     Relative errors are minimised, robustly: a few disturbed times change
     little.
+
+    Args:
+        table: Table whose calibration is :func:`unknown`.
+        cost_model: Cost model of the supernet, for any cost.
+        networks: Networks of the supernet.
+        measured: Milliseconds of each.
     """
     import numpy as np  # only here
     from scipy.optimize import least_squares

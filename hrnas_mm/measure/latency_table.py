@@ -25,7 +25,7 @@ from ..modules.deployed import RUNTIMES, Form
 from ..search import CostModel, apply_architecture_
 from ..search.architecture import Architecture
 from ..search.budget import smallest
-from ..search.latency import Conditions, Curve, LatencyTable
+from ..search.latency_table import Conditions, Curve, LatencyTable
 from ..search.units import Part, Size
 from .calibration import calibrated, random_networks, unknown
 from .latency_points import Point, kinds_of, points_of
@@ -109,7 +109,7 @@ class TableBuilder:
             backend=self.backend,
             form=FORM[self.backend],
             round=self.step,
-            device=_processor(),
+            device=processor(),
             version=version(package),
             threads=torch.get_num_threads(),
             dtype='float32',
@@ -259,7 +259,7 @@ def _rising(points: Sequence[tuple[int, float]]) -> Curve:
     return Curve(elements, tuple(round(float(ms), 6) for ms in fitted))
 
 
-def _processor() -> str:
+def processor() -> str:
     """Return the name of the CPU."""
     try:
         with open('/proc/cpuinfo') as file:

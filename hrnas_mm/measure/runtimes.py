@@ -96,7 +96,7 @@ def share_threads() -> None:
     With a single thread there is nothing to share, and nothing is done.
     """
     global _shares_threads
-    if torch.get_num_threads() == 1:
+    if _shares_threads or torch.get_num_threads() == 1:
         return
     import onnxruntime
 

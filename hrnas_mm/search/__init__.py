@@ -21,7 +21,8 @@ from .description import (
     write_architecture,
 )
 from .formulas import count_params
-from .latency import Latency, LatencyTable, read_latency_table
+from .latency import Latency
+from .latency_table import LatencyTable, read_latency_table
 from .optimizer import check_optimizer, try_out
 from .penalty import ResourcePenalty
 from .schedule import Schedule, linear_warmup

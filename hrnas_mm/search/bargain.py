@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from .cost_model import CostModel
-from .shrink import Keep
+from .shrink import Keep, most_important
 
 
 class Bargain(NamedTuple):
@@ -48,7 +48,7 @@ def select_bargains(
     cut.take_(lowest, highest)
     if cut.cost > highest:  # nothing that fits is left: go below
         cut.take_(-math.inf, highest)
-    return cut.keep()
+    return most_important(importance, cut.alive)
 
 
 class _Cut:
@@ -61,10 +61,6 @@ class _Cut:
         cost_model: CostModel,
     ) -> None:
         self.cost_model = cost_model
-        self.order = {
-            name: value.argsort(stable=True)
-            for name, value in importance.items()
-        }
         self.losses = {
             name: [
                 v if v >= threshold else 0.0 for v in value.sort()[0].tolist()
@@ -72,6 +68,7 @@ class _Cut:
             for name, value in importance.items()
         }
         self.alive = {name: len(value) for name, value in importance.items()}
+        self.left = sum(self.alive.values())
         self.cost = cost_model.total(self.alive)
         self.bargains = {name: self._of(name) for name in cost_model.parts}
 
@@ -81,21 +78,22 @@ class _Cut:
             best: tuple[Bargain, str] | None = None
             for name, bargains in self.bargains.items():
                 for bargain in bargains:
+                    better = best is None or bargain[:2] < best[0][:2]
                     fits = self.cost + bargain.saved >= lowest
-                    fits = fits and self._leaves_some(bargain)
-                    if fits and (best is None or bargain[:2] < best[0][:2]):
+                    if better and fits and self._leaves_some(bargain):
                         best = bargain, name
             if best is None or self.cost <= highest and best[0].rate > 0:
                 return
             (_, saved, counts), name = best
             self.alive.update(counts)
+            self.left = sum(self.alive.values())
             self.cost += saved
             self.bargains[name] = self._of(name)
 
     def _leaves_some(self, bargain: Bargain) -> bool:
         """Return whether any element of the network is left."""
-        left = {**self.alive, **bargain.counts}
-        return any(left.values())
+        gone = sum(self.alive[u] - n for u, n in bargain.counts.items())
+        return gone < self.left
 
     def _of(self, name: str) -> list[Bargain]:
         """Return the bargains of a part as it is now."""
@@ -141,10 +139,3 @@ class _Cut:
         losses = self.losses[unit]
         for loss in losses[len(losses) - self.alive[unit] :]:
             yield loss, unit
-
-    def keep(self) -> Keep:
-        """Return the indices of the elements that are left."""
-        return {
-            name: self.order[name][len(self.order[name]) - n :].sort().values
-            for name, n in self.alive.items()
-        }

@@ -9,7 +9,7 @@ from torch import Tensor
 from .bargain import select_bargains
 from .budget import smallest
 from .cost_model import CostModel
-from .shrink import Keep
+from .shrink import Keep, most_important
 
 
 def select_within(
@@ -46,7 +46,7 @@ def select_within(
     for least in (lowest, 0.0):
         for protect in (True, False):
             removal.remove_(least, highest, protect, all_dead=False)
-    return removal.keep()
+    return most_important(importance, removal.alive)
 
 
 class _Removal:
@@ -120,10 +120,3 @@ class _Removal:
             searchable in self.last_searchables
             and self.in_searchable[searchable] == 1
         )
-
-    def keep(self) -> Keep:
-        """Return the indices of the elements that are left."""
-        return {
-            name: self.order[name][len(self.order[name]) - n :].sort().values
-            for name, n in self.alive.items()
-        }

@@ -40,6 +40,23 @@ def importances(models: Sequence[nn.Module]) -> dict[str, Tensor]:
     return found
 
 
+def most_important(
+    importance: Mapping[str, Tensor], counts: Mapping[str, int]
+) -> Keep:
+    """Return the indices of so many of the most important elements.
+
+    Args:
+        importance: Importance of every element, by unit name.
+        counts: Number of elements to keep, by unit name.
+    """
+    return {
+        name: value.argsort(stable=True)[len(value) - counts[name] :]
+        .sort()
+        .values
+        for name, value in importance.items()
+    }
+
+
 def select_alive(models: Sequence[nn.Module], threshold: float) -> Keep:
     """Select the elements to keep: those alive in any of the models.
 

@@ -160,6 +160,17 @@ def test_measures_before_the_first_iteration_and_keeps_that(
     )
 
 
+def test_another_device_is_not_measured_on(table, path, tmp_path, monkeypatch):
+    """A search for a phone ends on the server that it ran on."""
+    monkeypatch.setattr(milliseconds, 'processor', lambda: 'a server')
+    monkeypatch.setattr(results, 'measured_ms', None)
+    run(config(tmp_path / 'run', target='3.5ms', latency=path))
+    record = json.loads((tmp_path / 'run/search.json').read_text())
+    assert set(record['latency']) == {'predicted', 'conditions'}
+    text = ''.join(p.read_text() for p in (tmp_path / 'run').rglob('*.log'))
+    assert 'not measured: this is a server, the table is of' in text
+
+
 def test_measures_the_network_as_deployed(table):
     """Really, with onnxruntime."""
     pytest.importorskip('onnxruntime')

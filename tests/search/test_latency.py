@@ -20,7 +20,7 @@ from hrnas_mm.search import (
     select_within,
     shrink_,
 )
-from hrnas_mm.search.latency import Curve, table_of
+from hrnas_mm.search.latency_table import Curve, table_of
 
 SHAPE = (3, 32, 32)
 
