@@ -294,7 +294,8 @@ def test_a_baseline_is_a_config_of_its_budget(
 
 def test_benchmark_of_the_search():
     command = ('tools/benchmark_search.py', CONFIG, '--rounds', 1)
-    out = checked(*command, '--shape', 32, 64, '--batch', 2)
+    # Of smaller images the lean form's copies of weights outweigh the maps.
+    out = checked(*command, '--shape', 64, 128, '--batch', 2)
     rows = [
         [cell.strip() for cell in line.split('│')[1:-1]]
         for line in out.splitlines()
