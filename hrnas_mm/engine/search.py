@@ -199,7 +199,7 @@ class Search:
         changed = {
             name
             for name, value in self.settings.items()
-            if value != before.get(name)
+            if value != before.get(name, str(None))
         }
         for name in sorted(changed):
             runner.logger.info(

@@ -72,7 +72,9 @@ class Searchable(Protocol):
     """A module that declares search units of its own.
 
     If Eq. (6), as printed, does not count all of a module's multiply-adds, the
-    module has a method ``eq6_macs`` besides ``macs``.
+    module has a method ``eq6_macs`` besides ``macs``. If its deployed form
+    joins units or rounds their elements, it has methods ``deployed_counts``
+    and ``deployed_units``; see MixConv.
 
     Attributes:
         unit_names: Names of all units that the module was built with,
