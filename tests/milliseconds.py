@@ -10,7 +10,7 @@ FACTORS = dict(MixConv=1.25, LightweightTransformer=1.5)
 
 
 def ms_of(unit, elements):
-    """What a unit takes alone: paths of large kernels take longer."""
+    """Return what a unit takes alone; large kernels take longer."""
     kernel = int(unit[-1]) if unit[-1].isdigit() else 2
     return FIXED + EACH * kernel * elements
 

@@ -12,7 +12,6 @@ also times 30 random networks that the line was not fitted to, and compares.
 """
 
 import argparse
-import json
 
 import torch
 from rich.console import Console
@@ -28,7 +27,6 @@ from hrnas_mm.cli.config import (
 )
 from hrnas_mm.cli.errors import add_force, check_new, clear_errors
 from hrnas_mm.engine.searched_config import search_shape
-from hrnas_mm.files import replacing
 from hrnas_mm.measure import (
     RUN,
     check_runtimes,
@@ -38,7 +36,7 @@ from hrnas_mm.measure import (
 from hrnas_mm.measure.calibration import adds_up, quality, random_networks
 from hrnas_mm.measure.latency_table import TableBuilder
 from hrnas_mm.search import Latency
-from hrnas_mm.search.latency_table import Calibration
+from hrnas_mm.search.latency_table import Calibration, write_latency_table
 
 
 def parse_args() -> argparse.Namespace:
@@ -100,7 +98,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def builder_of(args: argparse.Namespace, console: Console) -> TableBuilder:
+def builder_of(args: argparse.Namespace) -> TableBuilder:
     """Build the supernet of the config, and what measures its table."""
     cfg = read_config(args)
     model = build_model(cfg).cpu().eval()
@@ -148,7 +146,7 @@ def main() -> None:
         check_runtimes([args.backend])
         if args.backend == 'onnxruntime':
             share_threads()
-        builder = builder_of(args, console)
+        builder = builder_of(args)
     columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
         task = progress.add_task(
@@ -160,9 +158,7 @@ def main() -> None:
 
         builder.say = say
         table = builder.build()
-        with replacing(args.out) as new, open(new, 'w') as file:
-            json.dump(table.as_json(), file, indent=1)
-            file.write('\n')
+        write_latency_table(table, args.out)
         latency = builder.cost_model.counting(Latency(table))
         others = random_networks(builder.cost_model, args.check, seed=1000)
         measured = builder.time(others) if others else []

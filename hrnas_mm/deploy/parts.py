@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..modules.deployed import Deployable, Form, Stream, Sum
+from ..modules.deployed import Deployable, Form, Stream
 from ..search import apply_architecture_
 from ..search.units import Part, Size
 from .deployable import deployed_
@@ -51,9 +51,8 @@ def part_alone(
         return deployed_(module, form), (first.shape[1], *size)
     source = Stream.of(module.in_channels, form.step)
     target = Stream.of(module.out_channels, form.step)
-    modules = dict(module.deployed_parts(form, source, target).modules)
-    modules.pop('shortcut', None)
-    return Sum(modules), (source.width, *size)
+    parts = module.deployed_parts(form, source, target)
+    return parts.beside_shortcut(), (source.width, *size)
 
 
 class Repeated(nn.Module):

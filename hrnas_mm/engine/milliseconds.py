@@ -1,6 +1,5 @@
 """The milliseconds of a search: its table, and what is measured at the end."""
 
-import json
 import os.path as osp
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
@@ -10,7 +9,6 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.runner import Runner
 from torch import nn
 
-from ..files import replacing
 from ..measure import check_runtimes, share_threads
 from ..measure.calibration import adds_up
 from ..measure.latency_table import (
@@ -27,7 +25,8 @@ from ..search import (
     LatencyTable,
     read_latency_table,
 )
-from ..search.latency_table import table_of
+from ..search.latency_table import table_of, write_latency_table
+from .options import MEASURED
 
 TABLE = 'latency.json'
 
@@ -84,7 +83,7 @@ def _kept_or_measured(
     option: Mapping[str, Any], runner: Runner, cost_model: CostModel
 ) -> dict[str, Any]:
     path = osp.join(runner.work_dir, TABLE)
-    wanted = {**dict(threads=1, batch=1, round='auto'), **option}
+    wanted = {**MEASURED, **option}
     if osp.isfile(path):
         table = read_latency_table(path)
         known = vars(table.conditions)
@@ -93,8 +92,7 @@ def _kept_or_measured(
             runner.logger.info(f'Search: {path} is used, {table.conditions}')
             return table.as_json()
     table = _measured(wanted, runner, cost_model)
-    with replacing(path) as new, open(new, 'w') as file:
-        json.dump(table.as_json(), file, indent=1)
+    write_latency_table(table, path)
     return table.as_json()
 
 

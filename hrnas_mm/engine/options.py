@@ -12,7 +12,8 @@ from ..search.cost import MS
 
 COUNTS = ('interval', 'warmup', 'begin', 'end', 'calibration_batches')
 PENALTIES = ('l1', 'proximal')
-MEASURED = {'backend', 'threads', 'batch', 'round'}
+# Options of a table that is measured, beside its backend.
+MEASURED = dict(threads=1, batch=1, round='auto')
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,11 @@ class SearchOptions:
         if self.latency is None or isinstance(self.latency, str):
             return
         described = isinstance(self.latency, Mapping)
-        if not described or not {'backend'} <= set(self.latency) <= MEASURED:
+        known = {'backend', *MEASURED}
+        if not described or not {'backend'} <= set(self.latency) <= known:
             raise ValueError(
                 'latency must be the file of a table, or dict(backend=...) '
-                f'with {", ".join(sorted(MEASURED - {"backend"}))}, got '
+                f'with {", ".join(sorted(MEASURED))}, got '
                 f'{self.latency!r}'
             )
         if self.latency['backend'] not in RUN:

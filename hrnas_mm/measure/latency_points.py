@@ -1,4 +1,4 @@
-"""What is timed for a latency table: each kind of part, at some sizes."""
+"""The points of a latency table: kinds of parts, numbers of elements."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -63,7 +63,7 @@ def points_of(part: Part, step: int) -> Iterator[Point]:
         path = _deployed_units(part, unit)
         most = sum(full[name] for name in path)
         ladder: Sequence[int] = TOKENS
-        if len(path) > 1 or path != [unit] or _rounds(part, unit):
+        if _rounds(part, unit):
             most = rounded(most, step)
             ladder = [step * n for n in LADDER]
         for elements in sorted({*(n for n in ladder if n < most), most}):

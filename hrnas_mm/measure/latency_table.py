@@ -21,7 +21,7 @@ from ..deploy.parts import (
     part_alone,
     repeated_onnx,
 )
-from ..modules.deployed import RUNTIMES, Form
+from ..modules.deployed import form_of
 from ..search import CostModel, apply_architecture_
 from ..search.architecture import Architecture
 from ..search.budget import smallest
@@ -40,7 +40,7 @@ Say = Callable[[str], None]
 
 @dataclass
 class TableBuilder:
-    """What a latency table is measured with.
+    """Measure the latency table of a supernet.
 
     Args:
         model: The supernet, in eval mode, on the CPU.
@@ -67,10 +67,7 @@ class TableBuilder:
             raise ModuleNotFoundError(
                 "scipy is not installed: pip install 'hrnas_mm[deploy]'"
             )
-        self.runtime = RUNTIMES[FORM[self.backend]]
-        self.step = (
-            self.runtime.step if self.round == 'auto' else int(self.round)
-        )
+        self.form = form_of(FORM[self.backend], 'always', self.round, {})
 
     @property
     def steps(self) -> int:
@@ -108,7 +105,7 @@ class TableBuilder:
         return Conditions(
             backend=self.backend,
             form=FORM[self.backend],
-            round=self.step,
+            round=self.form.step,
             device=processor(),
             version=version(package),
             threads=torch.get_num_threads(),
@@ -120,10 +117,9 @@ class TableBuilder:
 
     def _bench(self, part: Part, size: Size) -> 'Bench':
         """Return all that is timed of a part, deployed."""
-        form = Form(self.runtime, 'always', self.step)
-        points = list(points_of(part, self.step))
+        points = list(points_of(part, self.form.step))
         found = [
-            part_alone(self.model, part, size, point.counts, form)
+            part_alone(self.model, part, size, point.counts, self.form)
             for point in points
         ]
         modules = [module for module, _ in found]
@@ -183,7 +179,7 @@ class TableBuilder:
 
 
 class Bench(NamedTuple):
-    """What is timed of a part.
+    """Hold what is timed of a part.
 
     Attributes:
         points: Numbers of elements.

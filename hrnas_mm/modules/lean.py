@@ -18,7 +18,6 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
@@ -31,6 +30,7 @@ from .batch_norm import (
     sum_over_,
     uses_batch,
 )
+from .kernels import stacked_kernels
 from .lean_paths import LeanPath, LeanPaths
 from .pointwise import may_pass_by, pointwise, trains_eagerly
 
@@ -106,7 +106,10 @@ def lean_sum(paths: Collection[Any], x: Tensor, keep: bool = True) -> Tensor:
         [LeanPath(group, keep) for group in groups],
         expand,
         bias,
-        *(_depthwise(group) for group in groups),
+        *(
+            stacked_kernels([p.depthwise.conv.weight for p in group])
+            for group in groups
+        ),
         *(joined([p.depthwise.norm.weight for p in g]) for g in groups),
         *(joined([p.depthwise.norm.bias for p in g]) for g in groups),
         *(joined([p.project.weight for p in g], 1) for g in groups),
@@ -130,14 +133,6 @@ def _few_values(paths: Collection[Any], x: Tensor) -> bool:
         and len(acts) == 1
         and zeros * pixels < WORTH_A_PATH * (len(paths) - 1)
     )
-
-
-def _depthwise(paths: Collection[Any]) -> Tensor:
-    """Return the depthwise kernels of paths, in the size of the largest."""
-    weights = [path.depthwise.conv.weight for path in paths]
-    size = max(weight.shape[-1] for weight in weights)
-    rims = [(size - weight.shape[-1]) // 2 for weight in weights]
-    return joined([F.pad(w, [rim] * 4) for w, rim in zip(weights, rims)])
 
 
 def _expansions(paths: Collection[Any], x: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,6 +27,7 @@ from .deployed import (
     Stream,
     deployed_paths,
     form_of,
+    form_of_paths,
     rounded,
 )
 from .lean import fits_lean, lean_sum
@@ -157,15 +158,15 @@ class MixConv(Deployable):
             size: Height and width of the input.
             runtime, round: See :func:`~hrnas_mm.modules.deployed.form_of`.
         """
-        # Activations with parameters differ, so their paths stay apart.
         paths: Any = self.paths
-        learned = any(
-            list(act.parameters())
-            for path in paths.values()
-            for act in (path.expand.act, path.depthwise.act)
+        form = form_of_paths(
+            form_of(runtime, 'auto', round, {}),
+            [
+                act
+                for path in paths.values()
+                for act in (path.expand.act, path.depthwise.act)
+            ],
         )
-        fuse = 'never' if learned else 'auto'
-        form = form_of(runtime, fuse, round, {})
         by_size = {
             kernel_size: counts[name]
             for name, kernel_size in self.kernel_sizes.items()

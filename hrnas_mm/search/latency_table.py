@@ -1,5 +1,6 @@
 """Tables of milliseconds: what is in the file, and reading it."""
 
+import json
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
@@ -7,14 +8,14 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-from ..files import read_json
+from ..files import read_json, replacing
 
 SCHEMA = 1
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """What a table was measured with; its times hold for nothing else.
+    """Describe what a table was measured with; it holds for nothing else.
 
     Attributes:
         backend: How networks were run, such as 'onnxruntime'.
@@ -79,7 +80,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How well the sum over the parts predicts whole networks.
+    """Describe how the parts add up to networks, and how well.
 
     milliseconds = offset + sum of factor * (what the unit takes alone)
 
@@ -123,6 +124,13 @@ class LatencyTable:
     def as_json(self) -> dict[str, Any]:
         """Return the content of a file."""
         return dict(schema=SCHEMA, unit='ms', **asdict(self))
+
+
+def write_latency_table(table: LatencyTable, path: str) -> None:
+    """Write a table for :func:`read_latency_table`."""
+    with replacing(path) as new, open(new, 'w') as file:
+        json.dump(table.as_json(), file, indent=1)
+        file.write('\n')
 
 
 def read_latency_table(path: str) -> LatencyTable:

@@ -1,4 +1,4 @@
-"""What is timed for a table, what comes of it, and the tool that writes it."""
+"""Points, calibration and tool of latency tables."""
 
 import os
 from dataclasses import replace
@@ -132,7 +132,7 @@ def test_copies_in_onnx_are_those_in_torch(chained):
 
 
 def test_calibration_finds_the_line(cost_model):
-    """Of times that follow one, but for a network that was disturbed."""
+    """The times follow one, except for a network that was disturbed."""
     table = table_of_formula(cost_model)
     networks = random_networks(cost_model, 20)
     latency = cost_model.counting(Latency(table))

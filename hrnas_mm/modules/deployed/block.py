@@ -22,6 +22,10 @@ class Parts(NamedTuple):
     modules: Mapping[str, nn.Module]
     constant: Tensor
 
+    def beside_shortcut(self) -> 'Sum':
+        """Return what is added to the shortcut, without the constant."""
+        return Sum({k: m for k, m in self.modules.items() if k != 'shortcut'})
+
 
 class Deployable(nn.Module):
     """A part that can be deployed, alone or between two maps."""

@@ -139,9 +139,8 @@ def joined_alone(
     streams = [Stream.of(width, form.step) for width in channels]
     target = Stream.of(block.out_channels)
     parts = block.deployed_parts(form, Stream.joined(streams), target)
-    modules = {k: m for k, m in parts.modules.items() if k != 'shortcut'}
     widths = [stream.width for stream in streams]
-    split = split_where_faster(Sum(modules), widths, form)
+    split = split_where_faster(parts.beside_shortcut(), widths, form)
     shapes = [(width, *size) for width, size in zip(widths, sizes)]
     return Joined(split, shapes), (sum(map(prod, shapes)),)
 

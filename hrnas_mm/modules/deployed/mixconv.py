@@ -1,16 +1,16 @@
 """MixConv for inference: paths of several kernel sizes in one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from math import prod
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...search.formulas import strided
+from ..kernels import stacked_kernels
 from .convs import conv_of
 from .form import Form
 from .stream import Stream
@@ -54,8 +54,7 @@ def deployed_paths(
     """
     if not paths:
         return {}
-    if any(list(act.parameters()) for p in paths for act in p.activations):
-        form = replace(form, fuse='never')
+    form = form_of_paths(form, [a for p in paths for a in p.activations])
     by_size = {path.kernel_size: path for path in paths}
     groups = form.groups(
         {path.kernel_size: path.project.shape[1] for path in paths},
@@ -73,21 +72,26 @@ def deployed_paths(
     }
 
 
+def form_of_paths(form: Form, activations: Iterable[nn.Module]) -> Form:
+    """Return the form for paths with these activations.
+
+    Those with parameters differ, and keep their paths apart.
+    """
+    if any(list(act.parameters()) for act in activations):
+        return replace(form, fuse='never')
+    return form
+
+
 def merged(paths: Sequence[Path]) -> Path:
     """Return one path that computes the sum of several.
 
     Its channels are those of all of them. Kernels lie in the centre of the
     largest one.
     """
-    size = max(path.kernel_size for path in paths)
-    kernels = [
-        F.pad(path.depthwise[0], [(size - path.kernel_size) // 2] * 4)
-        for path in paths
-    ]
     return paths[0]._replace(
         expand=_stacked([path.expand for path in paths]),
         depthwise=(
-            torch.cat(kernels),
+            stacked_kernels([path.depthwise[0] for path in paths]),
             torch.cat([path.depthwise[1] for path in paths]),
         ),
         project=torch.cat([path.project for path in paths], dim=1),
