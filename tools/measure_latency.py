@@ -6,6 +6,14 @@ Times the deployed form of every part of the supernet, alone, with several
 numbers of channels and tokens, then whole networks, and fits a line that leads
 from the sum of the parts to the networks. Leave the machine alone meanwhile.
 
+For another device, or another runtime, give a program that times a file:
+
+    ... --backend command --command 'trtexec --onnx={onnx}' --files DIR \
+        --pattern 'median = ([0-9.]+) ms' --device 'Jetson Orin'
+
+Without --command the files are only written: time them where you like, write
+times.csv beside them, and run the same line again. To check the table,
+
     --check 30
 
 also times 30 random networks that the line was not fitted to, and compares.
@@ -33,8 +41,21 @@ from hrnas_mm.measure import (
     cost_model_of,
     share_threads,
 )
-from hrnas_mm.measure.calibration import adds_up, quality, random_networks
+from hrnas_mm.measure.calibration import (
+    adds_up,
+    quality,
+    random_networks,
+    worst,
+)
 from hrnas_mm.measure.latency_table import TableBuilder
+from hrnas_mm.measure.network_times import processor
+from hrnas_mm.measure.timers import (
+    COMMAND,
+    PATTERN,
+    Timer,
+    TimerHere,
+    TimerOfFiles,
+)
 from hrnas_mm.search import Latency
 from hrnas_mm.search.latency_table import Calibration, write_latency_table
 
@@ -49,10 +70,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('out', help='JSON file to write')
     parser.add_argument(
         '--backend',
-        choices=list(RUN),
+        choices=[*RUN, COMMAND],
         default='onnxruntime',
         help='what runs the network; default: %(default)s',
     )
+    add_command(parser)
     parser.add_argument(
         '--threads',
         type=int,
@@ -68,7 +90,7 @@ def parse_args() -> argparse.Namespace:
         default='auto',
         metavar='N',
         help='number to whose multiples channels are rounded up; default: '
-        'what is fastest on the runtime',
+        'what is found to be fastest',
     )
     parser.add_argument(
         '--networks',
@@ -98,7 +120,62 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def builder_of(args: argparse.Namespace) -> TableBuilder:
+def add_command(parser: argparse.ArgumentParser) -> None:
+    """Add the options of times that are taken by another program."""
+    parser.add_argument(
+        '--command',
+        metavar='TEXT',
+        help='with --backend command: program that runs {onnx}, the path of a '
+        'file, and prints milliseconds; without it, the files are only '
+        'written, and their times are read from times.csv beside them',
+    )
+    parser.add_argument(
+        '--pattern',
+        metavar='REGEX',
+        default=PATTERN,
+        help='where the milliseconds are in what the command prints; '
+        'default: the last number',
+    )
+    parser.add_argument(
+        '--files',
+        metavar='DIR',
+        help='with --backend command: folder of the ONNX files and times',
+    )
+    parser.add_argument(
+        '--device',
+        metavar='NAME',
+        help='with --backend command: name of the device, for the table',
+    )
+
+
+def timer_of(args: argparse.Namespace) -> Timer:
+    """Return what times networks.
+
+    Raises:
+        ValueError: If options are missing, or do not go together.
+    """
+    if args.backend == COMMAND:
+        if args.files is None or args.device is None:
+            raise ValueError('--backend command needs --files and --device')
+        if args.command is None and args.round == 'auto':
+            raise ValueError(
+                'without --command, --round N must be given: the step of '
+                'channels that is best on the device'
+            )
+        return TimerOfFiles(args.files, args.command, args.pattern)
+    for name in ('command', 'files', 'device'):
+        if getattr(args, name) is not None:
+            raise ValueError(
+                f'--{name} needs --backend command, got --backend '
+                f'{args.backend}'
+            )
+    check_runtimes([args.backend])
+    if args.backend == 'onnxruntime':
+        share_threads()
+    return TimerHere(args.backend)
+
+
+def builder_of(args: argparse.Namespace, timer: Timer) -> TableBuilder:
     """Build the supernet of the config, and what measures its table."""
     cfg = read_config(args)
     model = build_model(cfg).cpu().eval()
@@ -106,9 +183,10 @@ def builder_of(args: argparse.Namespace) -> TableBuilder:
     return TableBuilder(
         model,
         cost_model_of(model, shape),
-        args.backend,
+        timer,
         args.batch,
         args.round,
+        args.device or processor(),
         args.networks,
         args.seconds,
     )
@@ -123,16 +201,18 @@ def verdict(calibration: Calibration) -> str:
     )
 
 
-def networks_table(
-    title: str, predicted: list[float], measured: list[float]
-) -> Table:
+def networks_table(title: str, calibration: Calibration) -> Table:
     """Return a table of networks, predicted and measured."""
-    table = Table(title=title)
-    for column in ('network', 'predicted ms', 'measured ms', 'error'):
+    table = Table('network', title=title)
+    for column in ('predicted ms', 'measured ms', 'error'):
         table.add_column(column, justify='right')
-    for i, (ms, truth) in enumerate(zip(predicted, measured)):
-        error = f'{ms / truth - 1:+.1%}'
-        table.add_row(str(i + 1), f'{ms:.2f}', f'{truth:.2f}', error)
+    for each in calibration.networks:
+        table.add_row(
+            each.network,
+            f'{each.predicted:.2f}',
+            f'{each.measured:.2f}',
+            f'{each.error:+.1%}',
+        )
     return table
 
 
@@ -143,14 +223,11 @@ def main() -> None:
     console = Console(width=100)
     with clear_errors():
         check_new(args.out, args.force)
-        check_runtimes([args.backend])
-        if args.backend == 'onnxruntime':
-            share_threads()
-        builder = builder_of(args)
+        builder = builder_of(args, timer_of(args))
     columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
         task = progress.add_task(
-            '', total=builder.steps + args.check + bool(args.check)
+            '', total=builder.steps + args.check + 2 * bool(args.check)
         )
 
         def say(text: str) -> None:
@@ -161,23 +238,32 @@ def main() -> None:
         write_latency_table(table, args.out)
         latency = builder.cost_model.counting(Latency(table))
         others = random_networks(builder.cost_model, args.check, seed=1000)
-        measured = builder.time(others) if others else []
+        times = builder.time(builder.ready(others)) if others else None
     console.print(f'{args.out}: {table.conditions}')
     line = table.calibration
+    console.print(networks_table('Networks that the line is fitted to', line))
+    parts = ' + '.join(f'{x:.3g} {kind}' for kind, x in line.factors.items())
     console.print(
-        f'{line.offset:.3g} ms'
-        + ''.join(f' + {x:.3g} x {kind}' for kind, x in line.factors.items())
-        + f'; {verdict(line)}'
+        f'{line.offset:.3g} + ({parts}) ** {line.exponent:.3g} ms; '
+        f'{verdict(line)}'
     )
     if not adds_up(line):
         console.print(
             '[bold]The parts do not add up on this device[/bold]: a search '
-            'will end near its target, but not at it.'
+            f'will end near its target, but not at it. Worst: {worst(line)}.'
         )
-    if others:
-        predicted = [latency.total(each) for each in others]
-        console.print(networks_table('Other networks', predicted, measured))
-        console.print(verdict(quality(predicted, measured)))
+    if times is not None:
+        slowdown = times.reference / table.reference
+        found = quality(
+            others,
+            map(latency.total, others.values()),
+            [ms / slowdown for ms in times.networks],
+        )
+        console.print(networks_table('Other networks', found))
+        console.print(
+            f'{verdict(found)}; times divided by {slowdown:.3f}, by which the '
+            'device was slower'
+        )
 
 
 if __name__ == '__main__':

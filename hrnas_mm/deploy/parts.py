@@ -112,8 +112,9 @@ def onnx_of_each(modules: Sequence[nn.Module], image: Tensor) -> list[Any]:
 def repeated_onnx(model: Any, copies: int, chained: bool) -> Any:
     """Return what :class:`Repeated` is, for an ONNX model.
 
-    Unless they are chained, each copy has an input of its own: what several
-    compute from the same one, runtimes compute only once.
+    The image first goes through a convolution that leaves it as it is: from
+    there on it has the runtime's own layout, as between the convolutions of a
+    network.
     """
     import onnx
     from onnx import compose, helper
@@ -121,18 +122,14 @@ def repeated_onnx(model: Any, copies: int, chained: bool) -> Any:
     result = onnx.ModelProto()
     result.CopyFrom(model)
     graph = result.graph
-    for field in ('node', 'initializer', 'input', 'output', 'value_info'):
+    for field in ('node', 'initializer', 'output', 'value_info'):
         graph.ClearField(field)
-    if chained:
-        graph.input.extend(model.graph.input)
-    total = INPUT if chained else ''
+    source = _pass_through_(graph)
+    total = source if chained else ''
     for i in range(copies):
         copy = compose.add_prefix(model, f'{i}/', inplace=False).graph
         (out,) = (value.name for value in copy.output)
-        if chained:
-            _rename_input_(copy, f'{i}/{INPUT}', total)
-        else:
-            graph.input.extend(copy.input)
+        _rename_input_(copy, f'{i}/{INPUT}', total if chained else source)
         graph.node.extend(copy.node)
         graph.initializer.extend(copy.initializer)
         if total:
@@ -142,6 +139,20 @@ def repeated_onnx(model: Any, copies: int, chained: bool) -> Any:
         total = out
     graph.output.append(helper.make_empty_tensor_value_info(total))
     return result
+
+
+def _pass_through_(graph: Any) -> str:
+    """Add a convolution of a map that changes nothing; return its name."""
+    from onnx import helper, numpy_helper
+
+    shape = graph.input[0].type.tensor_type.shape.dim
+    if len(shape) != 4:  # maps of several sizes in a row
+        return INPUT
+    weight = torch.eye(shape[1].dim_value)[..., None, None].numpy()
+    graph.initializer.append(numpy_helper.from_array(weight, 'same/weight'))
+    node = helper.make_node('Conv', [INPUT, 'same/weight'], ['same/out'])
+    graph.node.append(node)
+    return 'same/out'
 
 
 def _rename_input_(graph: Any, old: str, new: str) -> None:

@@ -1,22 +1,24 @@
 """The milliseconds of a search: its table, and what is measured at the end."""
 
 import os.path as osp
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.runner import Runner
 from torch import nn
 
-from ..measure import check_runtimes, share_threads
-from ..measure.calibration import adds_up
-from ..measure.latency_table import (
-    TableBuilder,
+from ..measure import RUN, check_runtimes, share_threads
+from ..measure.calibration import adds_up, worst
+from ..measure.latency_table import TableBuilder
+from ..measure.network_times import (
     processor,
+    ready_networks,
     threads,
     time_networks,
 )
+from ..measure.timers import TimerHere
 from ..resume.rng import forked_rng
 from ..resume.state import bare_model
 from ..search import (
@@ -107,7 +109,7 @@ def _measured(
         builder = TableBuilder(
             deepcopy(bare_model(runner)).cpu().eval(),
             cost_model,
-            backend,
+            TimerHere(backend),
             wanted['batch'],
             wanted['round'],
         )
@@ -123,7 +125,8 @@ def _measured(
     if not adds_up(line):
         runner.logger.warning(
             'Search: the parts do not add up on this device; the network will '
-            'end near the target in milliseconds, but not at it'
+            'end near the target in milliseconds, but not at it. The worst '
+            f'network is {worst(line)}'
         )
     return table
 
@@ -133,6 +136,8 @@ def why_not_measured(latency: Latency) -> str | None:
     conditions = latency.table.conditions
     if conditions.device != processor():
         return f'this is {processor()}, the table is of {conditions.device}'
+    if conditions.backend not in RUN:
+        return f'its times are those of {conditions.version}'
     try:
         check_runtimes([conditions.backend])
     except ModuleNotFoundError as error:
@@ -140,11 +145,28 @@ def why_not_measured(latency: Latency) -> str | None:
     return None
 
 
-def measured_ms(models: Iterable[nn.Module], latency: Latency) -> list[float]:
-    """Return the milliseconds of networks, measured as the table was."""
-    conditions = latency.table.conditions
-    copies = (deepcopy(model).cpu() for model in models)
-    with forked_rng(0), threads(conditions.threads):
-        if conditions.backend == 'onnxruntime':
+class Measured(NamedTuple):
+    """Hold what a network takes.
+
+    Attributes:
+        ms: Milliseconds now.
+        slowdown: What the reference network takes now, by what it took when
+            the table was measured: ``ms / slowdown`` is comparable with what
+            the table predicts.
+    """
+
+    ms: float
+    slowdown: float
+
+
+def measured(model: nn.Module, latency: Latency) -> Measured:
+    """Return the milliseconds of a network, measured as the table was."""
+    table = latency.table
+    with forked_rng(0), threads(table.conditions.threads):
+        if table.conditions.backend == 'onnxruntime':
             share_threads()
-        return time_networks(copies, conditions)
+        timer = TimerHere(table.conditions.backend)
+        network = dict(network=deepcopy(model).cpu())
+        ready = ready_networks(network, table.conditions, timer)
+        times = time_networks(ready, timer)
+    return Measured(times.networks[0], times.reference / table.reference)

@@ -23,7 +23,7 @@ from ..visualization import write_report
 from .circumstances import circumstances, training_curves
 from .class_wise import ClassWise
 from .journal import note_rung, write_search_record
-from .milliseconds import measured_ms, why_not_measured
+from .milliseconds import measured, why_not_measured
 from .predictions import draw_predictions
 from .search import Search
 from .searched_config import searched_config
@@ -141,9 +141,13 @@ def note_ms(runner: Runner, search: Search) -> dict[str, Any] | None:
     text = f'Search: {latency.format(predicted)} ms predicted, '
     why_not = why_not_measured(latency)
     if why_not is None:
-        (measured,) = measured_ms([model], latency)
-        facts['measured'] = measured
-        text += f'{latency.format(measured)} ms measured, {conditions}'
+        found = measured(model, latency)
+        facts.update(measured=found.ms, slowdown=found.slowdown)
+        text += (
+            f'{latency.format(found.ms)} ms measured, {conditions}; this '
+            f'device takes {found.slowdown:.2f} times as long as when the '
+            'table was measured'
+        )
     else:
         text += f'not measured: {why_not}'
     runner.logger.info(text)

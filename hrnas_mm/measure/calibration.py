@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,48 +10,57 @@ from ..search import Budget, CostModel, random_architecture
 from ..search.architecture import Architecture
 from ..search.budget import smallest
 from ..search.latency import Latency
-from ..search.latency_table import Calibration, LatencyTable
+from ..search.latency_table import Calibration, LatencyTable, Prediction
 
 MEDIAN, WORST, TAU = 0.05, 0.12, 0.9
+
+# A part takes what it takes alone unless the networks say otherwise: a class
+# that is in few of them, or in none, must not become free.
+PRIOR, MOST_FACTOR, MOST_EXPONENT = 0.01, 10, 1.25
 
 
 def unknown(cost_model: CostModel) -> Calibration:
     """Return the calibration of a table that has none yet."""
     factors = dict.fromkeys(classes_of(cost_model), 1.0)
-    return Calibration(0.0, factors, math.inf, math.inf, 0.0)
+    return Calibration(0.0, factors, 1.0, (), math.inf, math.inf, 0.0)
 
 
 def random_networks(
     cost_model: CostModel, count: int, seed: int = 0
-) -> list[Architecture]:
+) -> dict[str, Architecture]:
     """Return random networks of all sizes, as many small as large ones.
 
     Every third one is without the units of one class, such as Transformers,
-    as searches often end with few of them.
+    as searches often end with few of them. The class that costs most stays.
     """
     low = cost_model.total(smallest(cost_model))
     high = cost_model.total(cost_model.supernet)
-    class_of, classes = _class_of_units(cost_model), classes_of(cost_model)
-    found = []
+    class_of = _class_of_units(cost_model)
+    _, *others = sorted(
+        classes_of(cost_model),
+        key=lambda kind: -_only(kind, cost_model, cost_model.supernet),
+    )
+    found = {}
     for i in range(count):
         amount = low * (high / low) ** ((i + 1) / (count + 1))
-        budget = Budget(amount, cost_model)
-        network = random_architecture(budget, seed + i)
-        left_out = classes[i // 3 % len(classes)]
-        if i % 3 == 2 and len(classes) > 1:
+        name = f'random {seed + i}'
+        network = random_architecture(Budget(amount, cost_model), seed + i)
+        if i % 3 == 2 and others:
+            left_out = others[i // 3 % len(others)]
+            name += f', no {left_out}'
             network = {
                 unit: 0 if class_of[unit] == left_out else n
                 for unit, n in network.items()
             }
         if any(network.values()):
-            found.append(network)
+            found[name] = network
     return found
 
 
 def calibrated(
     table: LatencyTable,
     cost_model: CostModel,
-    networks: Sequence[Architecture],
+    networks: Mapping[str, Architecture],
     measured: Sequence[float],
 ) -> LatencyTable:
     """Return the table with the calibration that fits the networks best.
@@ -62,7 +71,7 @@ def calibrated(
     Args:
         table: Table whose calibration is :func:`unknown`.
         cost_model: Cost model of the supernet, for any cost.
-        networks: Networks of the supernet.
+        networks: Networks of the supernet, by name.
         measured: Milliseconds of each.
     """
     import numpy as np  # only here
@@ -73,23 +82,36 @@ def calibrated(
     sums = np.array(
         [
             [_only(kind, alone, network) for kind in kinds]
-            for network in networks
+            for network in networks.values()
         ]
     )
     times = np.array(measured)
+
+    def predicted(line: Any) -> Any:
+        offset, exponent, *factors = line
+        return offset + (sums @ factors) ** exponent
+
+    ones = np.ones(1 + len(kinds))
     line = least_squares(
-        lambda line: (line[0] + sums @ line[1:]) / times - 1,
-        [times.min() / 2, *np.ones(len(kinds))],
-        bounds=(0, np.inf),
+        lambda line: np.append(
+            predicted(line) / times - 1, PRIOR * (line[1:] - 1)
+        ),
+        [times.min() / 2, *ones],
+        bounds=(
+            [0, 1 / MOST_EXPONENT, *ones[1:] / MOST_FACTOR],
+            [np.inf, MOST_EXPONENT, *ones[1:] * MOST_FACTOR],
+        ),
         loss='soft_l1',
         f_scale=0.05,
-    ).x
-    offset, *factors = (round(float(value), 6) for value in line)
-    found = quality(offset + sums @ factors, times)
-    factors_of = dict(zip(kinds, factors))
-    return replace(
-        table, calibration=replace(found, offset=offset, factors=factors_of)
+    ).x.round(6)
+    offset, exponent, *factors = line.tolist()
+    calibration = replace(
+        quality(networks, predicted(line), times),
+        offset=offset,
+        exponent=exponent,
+        factors=dict(zip(kinds, factors)),
     )
+    return replace(table, calibration=calibration)
 
 
 def classes_of(cost_model: CostModel) -> list[str]:
@@ -112,17 +134,30 @@ def _only(kind: str, alone: CostModel, network: Architecture) -> float:
     return alone.total(units) - alone.total({})
 
 
-def quality(predicted: Any, measured: Any) -> Calibration:
+def quality(
+    networks: Iterable[str],
+    predicted: Iterable[float],
+    measured: Iterable[float],
+) -> Calibration:
     """Return how well predictions fit; they are not changed."""
     from scipy.stats import kendalltau
 
-    errors = [abs(p / m - 1) for p, m in zip(predicted, measured)]
+    found = tuple(
+        Prediction(name, round(float(p), 4), round(float(m), 4))
+        for name, p, m in zip(networks, predicted, measured)
+    )
+    errors = [abs(each.error) for each in found]
+    tau = kendalltau(
+        [each.predicted for each in found], [each.measured for each in found]
+    )
     return Calibration(
         offset=0.0,
         factors={},
+        exponent=1.0,
+        networks=found,
         median_error=round(statistics.median(errors), 4),
         worst_error=round(max(errors), 4),
-        kendall_tau=round(float(kendalltau(predicted, measured)[0]), 4),
+        kendall_tau=round(float(tau[0]), 4),
     )
 
 
@@ -132,4 +167,13 @@ def adds_up(calibration: Calibration) -> bool:
         calibration.median_error <= MEDIAN
         and calibration.worst_error <= WORST
         and calibration.kendall_tau >= TAU
+    )
+
+
+def worst(calibration: Calibration) -> str:
+    """Return the network that is predicted worst, in words."""
+    found = max(calibration.networks, key=lambda each: abs(each.error))
+    return (
+        f'{found.network!r}, {found.predicted:.3g} ms predicted and '
+        f'{found.measured:.3g} ms measured'
     )

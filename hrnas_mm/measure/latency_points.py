@@ -1,15 +1,21 @@
 """The points of a latency table: kinds of parts, numbers of elements."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..modules.deployed import rounded
 from ..search import CostModel
+from ..search.latency_table import Curve
 from ..search.units import Part, Size
 
 # Numbers of elements: channels in steps of the runtime, and tokens.
 LADDER = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 TOKENS = (1, 8, 32, 64)
+
+# Steps that a runtime may have, up to how many elements each is tried, and how
+# much longer than with the best one counts as nothing.
+STEPS, MOST_STEPPED, NOTHING = (4, 8, 16), 32, 1.03
 
 
 class Point(NamedTuple):
@@ -19,11 +25,14 @@ class Point(NamedTuple):
         unit: Name of the unit in the part.
         elements: Number of elements as deployed.
         counts: Numbers of elements of all units, which give these.
+        beside: Whether they also give the first point of the part, whose time
+            is to be taken off.
     """
 
     unit: str
     elements: int
     counts: Mapping[str, int]
+    beside: bool = False
 
 
 def kinds_of(
@@ -57,17 +66,71 @@ def _kind(part: Part, size: Size, number: int) -> str:
 
 
 def points_of(part: Part, step: int) -> Iterator[Point]:
-    """Yield what is timed of a part: each unit on a ladder of counts."""
+    """Yield what is timed of a part: each unit on a ladder of counts.
+
+    Tokens beside channels are timed beside a few of these: a Transformer
+    between convolutions reads maps that these keep in a layout of their own,
+    and its output is one more addition.
+    """
     full = _units_of(part)
-    for unit in full:
+    few: dict[str, int] = {}
+    for unit in sorted(full, key=lambda unit: not _rounds(part, unit)):
         path = _deployed_units(part, unit)
         most = sum(full[name] for name in path)
         ladder: Sequence[int] = TOKENS
         if _rounds(part, unit):
             most = rounded(most, step)
             ladder = [step * n for n in LADDER]
+        beside = bool(few) and not _rounds(part, unit)
         for elements in sorted({*(n for n in ladder if n < most), most}):
-            yield Point(unit, elements, _filled(path, full, elements))
+            counts = _filled(path, full, elements)
+            few = few or counts
+            if beside:
+                counts |= {other: n for other, n in few.items() if n}
+            yield Point(unit, elements, counts, beside)
+
+
+def step_points(part: Part, step: int) -> list[Point]:
+    """Return what is timed to see how a step suits a runtime."""
+    full = _units_of(part)
+    unit = max((u for u in full if _rounds(part, u)), key=full.__getitem__)
+    most = min(rounded(full[unit], step), MOST_STEPPED)
+    return [
+        Point(unit, n, {**dict.fromkeys(full, 0), unit: min(n, full[unit])})
+        for n in range(step, most + 1, step)
+    ]
+
+
+def best_step(curves: Mapping[int, Curve]) -> int:
+    """Return the largest step with which rounding up costs nothing.
+
+    Args:
+        curves: Milliseconds by elements, timed in multiples of each step.
+    """
+    most = min(curve.elements[-1] for curve in curves.values())
+    means = {
+        step: sum(curve(rounded(n, step)) for n in range(1, most + 1)) / most
+        for step, curve in curves.items()
+    }
+    least = min(means.values())
+    return max(step for step, ms in means.items() if ms <= NOTHING * least)
+
+
+def stepped_part(
+    examples: Mapping[str, tuple[Part, Size]],
+) -> tuple[Part, Size] | None:
+    """Return the part that shows best how a step suits a runtime.
+
+    It is the largest of those whose channels are rounded up and that can be
+    repeated one after the other; None if there is none.
+    """
+    found = [
+        (part, size)
+        for part, size in examples.values()
+        if any(_rounds(part, unit) for unit in _units_of(part))
+        and part.module.in_channels == part.module.out_channels
+    ]
+    return max(found, key=lambda each: math.prod(each[1]), default=None)
 
 
 def _units_of(part: Part) -> dict[str, int]:

@@ -1,41 +1,49 @@
 """Building a latency table: every part timed alone, then whole networks."""
 
 import datetime
-import platform
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ..deploy import DeployableModel
 from ..deploy.parts import (
     Repeated,
     onnx_of_each,
     part_alone,
     repeated_onnx,
 )
-from ..modules.deployed import form_of
+from ..modules.deployed import Form, form_of
 from ..search import CostModel, apply_architecture_
 from ..search.architecture import Architecture
 from ..search.budget import smallest
 from ..search.latency_table import Conditions, Curve, LatencyTable
 from ..search.units import Part, Size
 from .calibration import calibrated, random_networks, unknown
-from .latency_points import Point, kinds_of, points_of
+from .latency_points import (
+    STEPS,
+    Point,
+    best_step,
+    kinds_of,
+    points_of,
+    step_points,
+    stepped_part,
+)
+from .network_times import (
+    NetworkTimes,
+    Say,
+    processor,
+    ready_networks,
+    time_networks,
+)
 from .on_all_cores import on_all_cores
-from .runtimes import FORM, RUN, RUN_ONNX, onnx_bytes
-from .stopwatch import Call, settled
+from .timers import Timer
 
 COPIES = (1, 5)
-
-Say = Callable[[str], None]
 
 
 @dataclass
@@ -45,9 +53,11 @@ class TableBuilder:
     Args:
         model: The supernet, in eval mode, on the CPU.
         cost_model: Its cost model, for the input shape.
-        backend: One of :data:`~hrnas_mm.measure.RUN`.
+        timer: What times networks.
         batch: Number of images.
-        round: Number to whose multiples channels are rounded up.
+        round: Number to whose multiples channels are rounded up; 'auto' for
+            the one that is found to be the best.
+        device: Name of the device that the times are of.
         networks: Number of random networks to calibrate with.
         limit: Seconds for which a part or the networks are timed at most.
         say: Function that is told what is done now.
@@ -55,9 +65,10 @@ class TableBuilder:
 
     model: nn.Module
     cost_model: CostModel
-    backend: str
+    timer: Timer
     batch: int = 1
     round: int | str = 'auto'
+    device: str = field(default_factory=processor)
     networks: int = 12
     limit: float = 3.0
     say: Say = field(default=lambda text: None)
@@ -67,47 +78,56 @@ class TableBuilder:
             raise ModuleNotFoundError(
                 "scipy is not installed: pip install 'hrnas_mm[deploy]'"
             )
-        self.form = form_of(FORM[self.backend], 'always', self.round, {})
+        self._form(self.round)  # a wrong round is an error at once
 
     @property
     def steps(self) -> int:
         """Return how often ``say`` will be called while a table is built."""
-        return 2 * len(kinds_of(self.cost_model)[1]) + self.networks + 3
+        kinds = 2 * len(kinds_of(self.cost_model)[1])
+        steps = len(STEPS) * (self.round == 'auto')
+        return kinds + steps + self.networks + 4
 
     def build(self) -> LatencyTable:
         """Measure everything, and return the table."""
         kinds, examples = kinds_of(self.cost_model)
-        benches = {kind: self._bench(*each) for kind, each in examples.items()}
-        exports = self._exported(list(benches.values()))
-        runs = {}
-        for kind, bench in benches.items():
-            self.say(f'preparing {kind}')
-            runs[kind] = bench, next(exports)
+        if self.round == 'auto':
+            self.round = self._best_step(examples)
+        step = self._form(self.round).step
+        benches = {
+            kind: self._bench(each, step, points_of(each[0], step))
+            for kind, each in examples.items()
+        }
+        parts = self._ready_parts(benches)
+        networks = {
+            **random_networks(self.cost_model, self.networks),
+            'supernet': dict(self.cost_model.supernet),
+            'smallest': smallest(self.cost_model),
+        }
+        whole = self.ready(networks)
         curves = {}
-        for kind, (bench, models) in runs.items():
+        for kind, ready in parts.items():
             self.say(f'timing {kind}')
-            curves[kind] = self._curves(bench, models)
+            found = self.timer.times(ready, self.limit, alone=False)
+            curves[kind] = _curves(kind, benches[kind], found)
+        times = self.time(whole)
         table = LatencyTable(
             self.conditions(),
             dict(self.cost_model.supernet),
             {name: tuple(keys) for name, keys in kinds.items()},
             curves,
             unknown(self.cost_model),
+            times.reference,
         )
-        networks = random_networks(self.cost_model, self.networks)
-        networks += [dict(self.cost_model.supernet), smallest(self.cost_model)]
-        times = self.time(networks)
-        return calibrated(table, self.cost_model, networks, times)
+        return calibrated(table, self.cost_model, networks, times.networks)
 
     def conditions(self) -> Conditions:
         """Return what the table will be measured with."""
-        package = self.backend if self.backend in RUN_ONNX else 'torch'
         return Conditions(
-            backend=self.backend,
-            form=FORM[self.backend],
-            round=self.form.step,
-            device=processor(),
-            version=version(package),
+            backend=self.timer.backend,
+            form=self.timer.form,
+            round=self._form(self.round).step,
+            device=self.device,
+            version=self.timer.version,
             threads=torch.get_num_threads(),
             dtype='float32',
             batch=self.batch,
@@ -115,11 +135,37 @@ class TableBuilder:
             created=datetime.date.today().isoformat(),
         )
 
-    def _bench(self, part: Part, size: Size) -> 'Bench':
+    def _form(self, step: int | str) -> Form:
+        return form_of(self.timer.form, 'always', step, {})
+
+    def _best_step(self, examples: Mapping[str, tuple[Part, Size]]) -> int:
+        """Measure to which multiples channels are best rounded up."""
+        example = stepped_part(examples)
+        if example is None:
+            return self._form('auto').step
+        benches = {
+            f'steps of {step}': self._bench(
+                example, step, step_points(example[0], step)
+            )
+            for step in STEPS
+        }
+        ready = self._ready_parts(benches)
+        curves = {}
+        for step, (kind, bench) in zip(STEPS, benches.items()):
+            times = self.timer.times(ready[kind], self.limit, alone=False)
+            (curves[step],) = _curves(kind, bench, times).values()
+        return best_step(curves)
+
+    def _bench(
+        self,
+        example: tuple[Part, Size],
+        step: int,
+        points: Iterable[Point],
+    ) -> 'Bench':
         """Return all that is timed of a part, deployed."""
-        points = list(points_of(part, self.form.step))
+        points = list(points)
         found = [
-            part_alone(self.model, part, size, point.counts, self.form)
+            part_alone(self.model, *example, point.counts, self._form(step))
             for point in points
         ]
         modules = [module for module, _ in found]
@@ -128,9 +174,26 @@ class TableBuilder:
             chained = modules[0](image).shape == image.shape
         return Bench(points, modules, image, chained)
 
-    def _exported(self, benches: Sequence['Bench']) -> Iterator[list[Any]]:
-        """Yield the modules of each bench; where it needs ONNX, as that."""
-        if self.backend not in RUN_ONNX:
+    def _ready_parts(
+        self, benches: Mapping[str, 'Bench']
+    ) -> dict[str, dict[str, Any]]:
+        """Return copies of all points of each bench, ready to be timed."""
+        found = {}
+        models = self._exported(benches.values())
+        for kind, bench in benches.items():
+            self.say(f'preparing {kind}')
+            found[kind] = {
+                (name := _name(kind, point, copies)): self.timer.ready(
+                    name, self._repeated(bench, model, copies), bench.image
+                )
+                for point, model in zip(bench.points, next(models))
+                for copies in COPIES
+            }
+        return found
+
+    def _exported(self, benches: Iterable['Bench']) -> Iterator[Sequence[Any]]:
+        """Yield the modules of each bench; if need be, as ONNX models."""
+        if not self.timer.onnx:
             return (bench.modules for bench in benches)
         return on_all_cores(
             [
@@ -139,43 +202,24 @@ class TableBuilder:
             ]
         )
 
-    def _curves(self, bench: 'Bench', models: list[Any]) -> dict[str, Curve]:
-        """Time copies of each point; what one more takes is what it takes."""
-        calls = {
-            (i, copies): self._call(bench, model, copies)
-            for i, model in enumerate(models)
-            for copies in COPIES
-        }
-        with torch.no_grad():
-            times = settled(calls, bench.image.device, self.limit)
-        few, many = COPIES
-        curves: dict[str, list[tuple[int, float]]] = {}
-        for i, point in enumerate(bench.points):
-            ms = 1e3 * (times[i, many] - times[i, few]) / (many - few)
-            curves.setdefault(point.unit, []).append((point.elements, ms))
-        return {unit: _rising(found) for unit, found in curves.items()}
-
-    def _call(self, bench: 'Bench', model: Any, copies: int) -> Call:
-        if self.backend in RUN_ONNX:
+    def _repeated(self, bench: 'Bench', model: Any, copies: int) -> Any:
+        if self.timer.onnx:
             onnx = repeated_onnx(model, copies, bench.chained)
-            content = onnx.SerializeToString()
-            return RUN_ONNX[self.backend](content, bench.image)
-        several = Repeated(model, copies, bench.chained).eval()
-        return RUN[self.backend](several, bench.image)
+            return onnx.SerializeToString()
+        return Repeated(model, copies, bench.chained).eval()
 
-    def time(self, networks: Iterable[Architecture]) -> list[float]:
-        """Return the milliseconds of whole networks, timed in turns."""
-        return time_networks(
-            map(self._network, networks),
-            self.conditions(),
-            3 * self.limit,
-            self.say,
-        )
+    def ready(self, networks: Mapping[str, Architecture]) -> dict[str, Any]:
+        """Return whole networks, ready for :meth:`time`."""
+        models = {}
+        for name, architecture in networks.items():
+            models[name] = deepcopy(self.model)
+            apply_architecture_(models[name], architecture)
+        return ready_networks(models, self.conditions(), self.timer, self.say)
 
-    def _network(self, architecture: Architecture) -> nn.Module:
-        model = deepcopy(self.model)
-        apply_architecture_(model, architecture)
-        return model
+    def time(self, ready: Mapping[str, Any]) -> NetworkTimes:
+        """Return the milliseconds of what :meth:`ready` returned."""
+        self.say('timing whole networks')
+        return time_networks(ready, self.timer, 3 * self.limit)
 
 
 class Bench(NamedTuple):
@@ -194,56 +238,25 @@ class Bench(NamedTuple):
     chained: bool
 
 
-def time_networks(
-    models: Iterable[nn.Module],
-    conditions: Conditions,
-    limit: float = 10.0,
-    say: Say = lambda text: None,
-) -> list[float]:
-    """Return the milliseconds of networks, deployed and timed in turns.
+def _name(kind: str, point: Point, copies: int) -> str:
+    return f'{kind} {point.unit} {point.elements} x{copies}'
 
-    Args:
-        models: Networks as they are trained, on the CPU.
-        conditions: How they are deployed and run; the number of threads is
-            torch's for the time being.
-        limit: Seconds after which no further turns are taken.
-        say: Function that is told of each step before it is taken.
-    """
-    form, shape = conditions.form, conditions.input_shape
-    backend = conditions.backend
-    image = torch.randn(conditions.batch, *shape)
-    deployed: list[Any] = [
-        DeployableModel(
-            model, form, round=conditions.round, input_shape=shape
-        ).eval()
-        for model in models
+
+def _curves(
+    kind: str, bench: Bench, times: Mapping[str, float]
+) -> dict[str, Curve]:
+    """Return what one more copy of each point takes, by unit."""
+    few, many = COPIES
+    ms = [
+        (times[_name(kind, point, many)] - times[_name(kind, point, few)])
+        / (many - few)
+        for point in bench.points
     ]
-    run: Any = RUN[backend]
-    prepared: Iterator[Any] = iter(deployed)
-    if backend in RUN_ONNX:
-        run = RUN_ONNX[backend]
-        prepared = on_all_cores(
-            [partial(onnx_bytes, model, image) for model in deployed]
-        )
-    calls: dict[int, Call] = {}
-    for i in range(len(deployed)):
-        say(f'preparing network {i + 1}')
-        calls[i] = run(next(prepared), image)
-    say('timing whole networks')
-    with torch.no_grad():
-        times = settled(calls, image.device, limit)
-    return [1e3 * seconds for seconds in times.values()]
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Let torch, and runtimes started within, use a number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for point, taken in zip(bench.points, ms):
+        alone = taken - ms[0] * point.beside
+        curves.setdefault(point.unit, []).append((point.elements, alone))
+    return {unit: _rising(found) for unit, found in curves.items()}
 
 
 def _rising(points: Sequence[tuple[int, float]]) -> Curve:
@@ -253,15 +266,3 @@ def _rising(points: Sequence[tuple[int, float]]) -> Curve:
     elements, times = zip(*sorted(points))
     fitted = isotonic_regression([max(ms, 0.0) for ms in times]).x
     return Curve(elements, tuple(round(float(ms), 6) for ms in fitted))
-
-
-def processor() -> str:
-    """Return the name of the CPU."""
-    try:
-        with open('/proc/cpuinfo') as file:
-            for line in file:
-                if line.startswith('model name'):
-                    return line.split(':', 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

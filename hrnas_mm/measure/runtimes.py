@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..deploy.onnx import check_installed, write_onnx
+from ..deploy.onnx import INPUT, check_installed, write_onnx
 from .stopwatch import Call
 
 Run = Callable[[nn.Module, Tensor], Call]
@@ -48,20 +48,14 @@ def onnx_bytes(
 
 
 def in_onnxruntime(onnx: bytes, image: Tensor) -> Call:
-    """Return a forward pass in onnxruntime, on the CPU.
-
-    The image is given to each input.
-    """
+    """Return a forward pass in onnxruntime, on the CPU."""
     session = onnxruntime_session(onnx)
-    array = image.cpu().numpy()
-    inputs = {value.name: array for value in session.get_inputs()}
-    return partial(session.run, None, inputs)
+    return partial(session.run, None, {INPUT: image.cpu().numpy()})
 
 
 def in_openvino(onnx: bytes, image: Tensor) -> Call:
     """Return a forward pass in OpenVINO in float32, on the CPU."""
-    model = openvino_model(onnx)
-    return partial(model, [image.cpu().numpy()] * len(model.inputs))
+    return partial(openvino_model(onnx), [image.cpu().numpy()])
 
 
 def onnxruntime_session(onnx: bytes, profile: str | None = None) -> Any:

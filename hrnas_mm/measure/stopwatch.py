@@ -14,6 +14,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from ..search.trace import evaluating
 
+# Bytes that empty the caches that belong to one core.
+CACHES = 8 * 2**20
+
 Call = Callable[[], object]
 Key = TypeVar('Key', bound=Hashable)
 
@@ -49,6 +52,7 @@ def interleaved(
     rounds: int = 10,
     warmup: int = 2,
     limit: float = math.inf,
+    before: Callable[[Call], object] = lambda call: None,
 ) -> dict[Key, list[float]]:
     """Time several calls in turns and return the seconds of each.
 
@@ -61,6 +65,7 @@ def interleaved(
         warmup: Number of rounds before these that are not timed.
         limit: Time in seconds after which no further round begins; at least
             one is timed.
+        before: What is done with a call each time before it is timed.
     """
     times: dict[Key, list[float]] = {name: [] for name in calls}
     start = time.perf_counter()
@@ -68,6 +73,7 @@ def interleaved(
         if turn > warmup and time.perf_counter() - start > limit:
             break
         for name, call in calls.items():
+            before(call)
             times[name].append(seconds(call, device))
     return {name: taken[warmup:] for name, taken in times.items()}
 
@@ -77,6 +83,7 @@ def settled(
     device: torch.device,
     limit: float,
     spread: float = 0.01,
+    alone: bool = True,
 ) -> dict[Key, float]:
     """Return the median seconds of calls that take turns until they settle.
 
@@ -84,12 +91,24 @@ def settled(
         calls, device: See :func:`interleaved`.
         limit: Time in seconds after which no further turns are taken.
         spread: Standard error of each median, as a share of it, to reach.
+        alone: Whether each finds its own data in the caches, as a network
+            that runs again and again, or those of something else, as a part
+            of a network. It takes up to twice the time then.
     """
+    others = torch.zeros(CACHES // 4, device=device)
+
+    def before(call: Call) -> None:
+        if alone:
+            call()
+        else:
+            others.add_(1)
+
     times: dict[Key, list[float]] = {name: [] for name in calls}
     start = time.perf_counter()
     warmup = 2
     while True:
-        for name, taken in interleaved(calls, device, 8, warmup).items():
+        turns = interleaved(calls, device, 8, warmup, before=before)
+        for name, taken in turns.items():
             times[name] += taken
         warmup = 0
         unsettled = any(_spread(taken) > spread for taken in times.values())

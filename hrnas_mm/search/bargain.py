@@ -46,7 +46,7 @@ def select_bargains(
     cut = _Cut(importance, threshold, cost_model)
     lowest, highest = limits
     cut.take_(lowest, highest)
-    if cut.cost > highest:  # nothing that fits is left: go below
+    if cut.cost() > highest:  # nothing that fits is left: go below
         cut.take_(-math.inf, highest)
     return most_important(importance, cut.alive)
 
@@ -69,7 +69,9 @@ class _Cut:
         }
         self.alive = {name: len(value) for name, value in importance.items()}
         self.left = sum(self.alive.values())
-        self.cost = cost_model.total(self.alive)
+        self.searched = sum(
+            cost_model.part(name, self.alive) for name in cost_model.parts
+        )
         self.bargains = {name: self._of(name) for name in cost_model.parts}
 
     def take_(self, lowest: float, highest: float) -> None:
@@ -79,16 +81,21 @@ class _Cut:
             for name, bargains in self.bargains.items():
                 for bargain in bargains:
                     better = best is None or bargain[:2] < best[0][:2]
-                    fits = self.cost + bargain.saved >= lowest
+                    fits = self.cost(bargain.saved) >= lowest
                     if better and fits and self._leaves_some(bargain):
                         best = bargain, name
-            if best is None or self.cost <= highest and best[0].rate > 0:
+            meets = self.cost() <= highest
+            if best is None or meets and best[0].rate > 0:
                 return
             (_, saved, counts), name = best
             self.alive.update(counts)
             self.left = sum(self.alive.values())
-            self.cost += saved
+            self.searched += saved
             self.bargains[name] = self._of(name)
+
+    def cost(self, saved: float = 0.0) -> float:
+        """Return the cost of the network without so much of its parts."""
+        return self.cost_model.add_up(self.searched + saved)
 
     def _leaves_some(self, bargain: Bargain) -> bool:
         """Return whether any element of the network is left."""
@@ -102,7 +109,7 @@ class _Cut:
         for pool in self._pools(name):
             for lost, counts in self._left(pool):
                 left = self.cost_model.part(name, {**self.alive, **counts})
-                if now - left > 1e-9 * self.cost:
+                if now - left > 1e-9 * self.searched:
                     found.append(
                         Bargain(lost / (now - left), left - now, counts)
                     )

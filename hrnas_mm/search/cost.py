@@ -54,6 +54,10 @@ class Cost(Protocol):
         """
         return self.whole(trace) - searched
 
+    def add_up(self, searched: float, rest: float) -> float:
+        """Return the cost of a model: of all its parts and of the rest."""
+        return searched + rest
+
     def price(self, part: Part, alive: Mapping[str, int], unit: str) -> float:
         """Return the price of one element of a unit, for the penalty.
 

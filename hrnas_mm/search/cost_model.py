@@ -92,7 +92,11 @@ class CostModel:
 
     def total(self, architecture: Mapping[str, int]) -> float:
         """Return the cost of the model; units not named have no elements."""
-        return self.rest + sum(self._parts(architecture))
+        return self.add_up(sum(self._parts(architecture)))
+
+    def add_up(self, searched: float) -> float:
+        """Return the cost of the model whose parts cost so much together."""
+        return self.cost.add_up(searched, self.rest)
 
     def macs_within(self, module: str, architecture: Mapping[str, int]) -> int:
         """Return the multiply-adds of a module, whatever this model counts.

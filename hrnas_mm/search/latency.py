@@ -60,6 +60,10 @@ class Latency(Milliseconds):
         """Return the milliseconds of what no part owns."""
         return self.table.calibration.offset
 
+    def add_up(self, searched: float, rest: float) -> float:
+        """Return the milliseconds of a network."""
+        return searched**self.table.calibration.exponent + rest
+
     def price(self, part: Part, alive: Mapping[str, int], unit: str) -> float:
         """Return what a part saves without the unit, by its elements.
 

@@ -79,24 +79,43 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Prediction:
+    """Hold the milliseconds of a network, predicted and measured."""
+
+    network: str
+    predicted: float
+    measured: float
+
+    @property
+    def error(self) -> float:
+        """Return the relative error; above 0 if it is predicted too slow."""
+        return self.predicted / self.measured - 1
+
+
+@dataclass(frozen=True)
 class Calibration:
     """Describe how the parts add up to networks, and how well.
 
-    milliseconds = offset + sum of factor * (what the unit takes alone)
+    milliseconds = offset
+                   + (sum of factor * what the unit takes alone) ** exponent
 
     Attributes:
         offset: Milliseconds of what no part owns.
         factors: What units take in a network, by what they take alone, by the
             name of the class that declares them: what runtimes join with the
             layers around it depends on that.
-        median_error, worst_error: Relative errors of the networks that the
-            line was fitted to.
-        kendall_tau: Rank correlation of measured and predicted times, from
-            -1 to 1.
+        exponent: Above 1 where large networks take longer than their parts,
+            as less of them stays in the caches.
+        networks: Networks that it was fitted to.
+        median_error, worst_error: Their relative errors.
+        kendall_tau: Rank correlation of their measured and predicted times,
+            from -1 to 1.
     """
 
     offset: float
     factors: Mapping[str, float]
+    exponent: float
+    networks: Sequence[Prediction]
     median_error: float
     worst_error: float
     kendall_tau: float
@@ -113,6 +132,8 @@ class LatencyTable:
             per call; parts of the same kind share theirs.
         curves: Curves by their names and by the unit's name in the part.
         calibration: How the parts add up.
+        reference: Milliseconds of the reference network beside the networks
+            that it was calibrated with: how fast the device was then.
     """
 
     conditions: Conditions
@@ -120,6 +141,7 @@ class LatencyTable:
     kinds: Mapping[str, Sequence[str]]
     curves: Mapping[str, Mapping[str, Curve]]
     calibration: Calibration
+    reference: float
 
     def as_json(self) -> dict[str, Any]:
         """Return the content of a file."""
@@ -159,6 +181,8 @@ def table_of(content: Any) -> LatencyTable:
                 f'must be a table of schema {SCHEMA} in ms, got schema '
                 f'{content["schema"]!r} in {content["unit"]!r}'
             )
+        line = content['calibration']
+        networks = tuple(Prediction(**each) for each in line['networks'])
         conditions = dict(content['conditions'])
         conditions['input_shape'] = tuple(conditions['input_shape'])
         table = LatencyTable(
@@ -172,7 +196,8 @@ def table_of(content: Any) -> LatencyTable:
                 }
                 for key, curves in content['curves'].items()
             },
-            Calibration(**content['calibration']),
+            Calibration(**{**line, 'networks': networks}),
+            float(content['reference']),
         )
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(
@@ -197,9 +222,14 @@ def _check_numbers(table: LatencyTable) -> None:
                     f'{list(curve.ms)} ms at {list(curve.elements)}'
                 )
     line = table.calibration
-    found = [line.offset, *line.factors.values()]
+    found = [line.offset, line.exponent, *line.factors.values()]
     if not all(0 <= value < math.inf for value in found):
         raise ValueError(
-            'must have an offset and factors that are finite and not '
-            f'negative, got {found}'
+            'must have an offset, an exponent and factors that are finite and '
+            f'not negative, got {found}'
+        )
+    if not 0 < table.reference < math.inf:
+        raise ValueError(
+            'must have a reference that is finite and positive, got '
+            f'{table.reference}'
         )

@@ -58,11 +58,11 @@ def stopwatch(monkeypatch):
     """Says that every network takes 3 ms."""
     timed = []
 
-    def measured(models, latency):
-        timed.extend(models)
-        return [3.0] * len(models)
+    def measured(model, latency):
+        timed.append(model)
+        return milliseconds.Measured(3.0, 1.25)
 
-    monkeypatch.setattr(results, 'measured_ms', measured)
+    monkeypatch.setattr(results, 'measured', measured)
     return timed
 
 
@@ -163,7 +163,7 @@ def test_measures_before_the_first_iteration_and_keeps_that(
 def test_another_device_is_not_measured_on(table, path, tmp_path, monkeypatch):
     """A search for a phone ends on the server that it ran on."""
     monkeypatch.setattr(milliseconds, 'processor', lambda: 'a server')
-    monkeypatch.setattr(results, 'measured_ms', None)
+    monkeypatch.setattr(results, 'measured', None)
     run(config(tmp_path / 'run', target='3.5ms', latency=path))
     record = json.loads((tmp_path / 'run/search.json').read_text())
     assert set(record['latency']) == {'predicted', 'conditions'}
@@ -176,8 +176,8 @@ def test_measures_the_network_as_deployed(table):
     pytest.importorskip('onnxruntime')
     model = build_model(config('nowhere', target=0.5))
     state = torch.get_rng_state()
-    (ms,) = milliseconds.measured_ms([model], Latency(table))
-    assert 0 < ms < 100
+    found = milliseconds.measured(model, Latency(table))
+    assert found.ms > 0 and found.slowdown > 0
     assert torch.equal(torch.get_rng_state(), state)
 
 

@@ -6,7 +6,14 @@ from itertools import product
 
 import pytest
 import torch
-from milliseconds import EACH, FACTORS, FIXED, OFFSET, table_of_formula
+from milliseconds import (
+    EACH,
+    EXPONENT,
+    FACTORS,
+    FIXED,
+    OFFSET,
+    table_of_formula,
+)
 from tiny import supernet
 
 from hrnas_mm.modules import MixConv
@@ -36,7 +43,7 @@ def timed(cost_model, round=4):
 
 def expected_ms(cost_model, architecture, round=4):
     """The formula, with paths merged where that is taken for faster."""
-    total = OFFSET
+    total = 0.0
     for part in cost_model.parts.values():
         for searchable, counts, size in part.calls(architecture):
             if hasattr(searchable, 'deployed_counts'):
@@ -47,7 +54,7 @@ def expected_ms(cost_model, architecture, round=4):
                 kernel = int(unit[-1]) if unit[-1].isdigit() else 2
                 alone = bool(n) * FIXED + n * kernel * EACH
                 total += FACTORS[type(searchable).__name__] * alone
-    return total
+    return OFFSET + total**EXPONENT
 
 
 def random_architecture(cost_model, seed):

@@ -1,0 +1,130 @@
+"""Timing whole networks as deployed, beside one that is always the same."""
+
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from ..deploy import DeployableModel
+from ..search.latency_table import Conditions
+from .on_all_cores import on_all_cores
+from .runtimes import onnx_bytes
+from .timers import Timer
+
+Say = Callable[[str], None]
+
+
+class NetworkTimes(NamedTuple):
+    """Hold times of networks that took turns.
+
+    Attributes:
+        networks: Milliseconds of each.
+        reference: Milliseconds of the reference network between them, by
+            which the speed of a machine at two times can be compared.
+    """
+
+    networks: list[float]
+    reference: float
+
+
+def reference_network() -> nn.Module:
+    """Return the network whose time tells how fast a machine is now.
+
+    It has the kinds of layers that searched networks have.
+    """
+    layers: list[nn.Module] = []
+    channels = 3
+    for _ in range(6):
+        layers += [nn.Conv2d(channels, 64, 1), nn.ReLU()]
+        layers += [nn.Conv2d(64, 64, 5, padding=2, groups=64), nn.ReLU()]
+        layers += [nn.Conv2d(64, 32, 1)]
+        channels = 32
+    return nn.Sequential(*layers).eval()
+
+
+REFERENCE, REFERENCE_SHAPE = 'reference', (1, 3, 48, 64)
+
+
+def ready_networks(
+    models: Mapping[str, nn.Module],
+    conditions: Conditions,
+    timer: Timer,
+    say: Say = lambda text: None,
+) -> dict[str, Any]:
+    """Return networks, deployed and ready to be timed, and the reference.
+
+    Args:
+        models: Networks as they are trained, on the CPU, by name.
+        conditions: How they are deployed and run; the number of threads is
+            torch's for the time being.
+        timer: What will time them.
+        say: Function that is told of each step before it is taken.
+    """
+    image = torch.randn(conditions.batch, *conditions.input_shape)
+    deployed: dict[str, nn.Module] = {
+        name: DeployableModel(
+            model,
+            conditions.form,
+            round=conditions.round,
+            input_shape=conditions.input_shape,
+        ).eval()
+        for name, model in models.items()
+    }
+    images = dict.fromkeys(deployed, image)
+    deployed[REFERENCE] = reference_network()
+    images[REFERENCE] = torch.randn(REFERENCE_SHAPE)
+    networks: Iterator[Any] = iter(deployed.values())
+    if timer.onnx:
+        networks = on_all_cores(
+            [
+                partial(onnx_bytes, model, images[name])
+                for name, model in deployed.items()
+            ]
+        )
+    found = {}
+    for name in deployed:
+        say(f'preparing {name}')
+        found[name] = timer.ready(name, next(networks), images[name])
+    return found
+
+
+def time_networks(
+    ready: Mapping[str, Any], timer: Timer, limit: float = 10.0
+) -> NetworkTimes:
+    """Return the milliseconds of what :func:`ready_networks` returned.
+
+    Args:
+        ready: Networks and the reference, by name.
+        timer: What times them.
+        limit: Seconds after which no further turns are taken.
+    """
+    times = timer.times(ready, limit)
+    reference = times.pop(REFERENCE)
+    return NetworkTimes(list(times.values()), reference)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let torch, and runtimes started within, use a number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def processor() -> str:
+    """Return the name of the CPU."""
+    try:
+        with open('/proc/cpuinfo') as file:
+            for line in file:
+                if line.startswith('model name'):
+                    return line.split(':', 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

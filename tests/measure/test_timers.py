@@ -1,0 +1,94 @@
+"""Times of networks that run here, or that another program has taken."""
+
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from hrnas_mm.measure.timers import TimerHere, TimerOfFiles
+
+IMAGE = torch.zeros(1, 3, 4, 4)
+# Prints the length of the file, in ms, after other numbers.
+PROGRAM = (
+    f'{sys.executable} -c "import sys, os; '
+    "print('run 1 of 3'); "
+    "print('median =', os.path.getsize(sys.argv[1]), 'ms')\" {onnx}"
+)
+
+
+def test_here():
+    timer = TimerHere('channels_last')
+    assert (timer.form, timer.version) == ('torch', torch.__version__)
+    ready = {
+        name: timer.ready(name, nn.Conv2d(3, 3, 1), IMAGE) for name in 'ab'
+    }
+    times = timer.times(ready, 0.0)
+    assert list(times) == ['a', 'b'] and min(times.values()) > 0
+
+
+def test_a_program_is_run_once_for_each_file(tmp_path):
+    timer = TimerOfFiles(str(tmp_path), PROGRAM, r'median = (\d+)')
+    ready = {
+        '1: 4-4 at 2x2 k3': timer.ready('1: 4-4 at 2x2 k3', b'abc', IMAGE),
+        '1: 4-4 at 2x2 k5': timer.ready('1: 4-4 at 2x2 k5', b'abcde', IMAGE),
+    }
+    assert sorted(ready.values()) == [
+        '1-4-4-at-2x2-k3.onnx',
+        '1-4-4-at-2x2-k5.onnx',
+    ]
+    assert list(timer.times(ready, 0.0).values()) == [3.0, 5.0]
+    table = (tmp_path / 'times.csv').read_text()
+    assert table == '1-4-4-at-2x2-k3.onnx,3.0\n1-4-4-at-2x2-k5.onnx,5.0\n'
+    stopped = TimerOfFiles(str(tmp_path), 'false {onnx}')
+    assert list(stopped.times(ready, 0.0).values()) == [3.0, 5.0]
+
+
+def test_times_from_elsewhere(tmp_path):
+    timer = TimerOfFiles(str(tmp_path), None)
+    ready = {name: timer.ready(name, b'abc', IMAGE) for name in 'ab'}
+    with pytest.raises(ValueError, match='2 of 2 are missing, such as a.onnx'):
+        timer.times(ready, 0.0)
+    path = tmp_path / 'times.csv'
+    path.write_text('file,ms\n/there/a.onnx,1.5\nb.onnx,2\n')
+    assert timer.times(ready, 0.0) == dict(a=1.5, b=2.0)
+    for wrong in ('a.onnx,fast', 'a.onnx,-1', 'a.onnx,nan', 'a.onnx'):
+        path.write_text(f'{wrong}\n')
+        with pytest.raises(ValueError, match='must have rows .* got'):
+            timer.times(ready, 0.0)
+
+
+@pytest.mark.parametrize(
+    ('text', 'ms'),
+    [('took 12.25 ms\n', 12.25), ('2 runs\n1e-1', 0.1), ('7', 7.0)],
+)
+def test_the_last_number_counts(text, ms, tmp_path):
+    timer = TimerOfFiles(str(tmp_path), 'echo {onnx}')
+    assert float(timer.pattern.search(text)[1]) == ms
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        (('run it',), 'must contain {onnx}'),
+        (('run {onnx}', '('), 'must be a regular expression'),
+        (('run {onnx}', '[0-9]+'), 'must have a group'),
+    ],
+)
+def test_wrong_options(options, words, tmp_path):
+    with pytest.raises(ValueError, match=words):
+        TimerOfFiles(str(tmp_path), *options)
+
+
+@pytest.mark.parametrize(
+    ('command', 'words'),
+    [
+        (f'{sys.executable} -c "raise SystemExit(3)" {{onnx}}', 'exit code 3'),
+        (f'{sys.executable} -c "print(\'none\')" {{onnx}}', "is 'none'"),
+    ],
+)
+def test_a_program_that_fails(command, words, tmp_path):
+    timer = TimerOfFiles(str(tmp_path), command)
+    ready = {'a': timer.ready('a', b'abc', IMAGE)}
+    with pytest.raises(RuntimeError, match=words):
+        timer.times(ready, 0.0)
