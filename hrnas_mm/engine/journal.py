@@ -101,10 +101,24 @@ def note_evaluation(
 
 
 def note_rung(
-    runner: Runner, search: Search, name: str, metrics: Mapping[str, Any]
+    runner: Runner,
+    search: Search,
+    name: str,
+    metrics: Mapping[str, Any],
+    latency: Facts | None,
 ) -> None:
-    """Record the metrics, costs and architecture at a milestone."""
+    """Record the metrics, costs and architecture at a milestone.
+
+    Args:
+        runner: The runner.
+        search: The search of the run.
+        name: Name of the milestone.
+        metrics: Metrics of the network.
+        latency: Its milliseconds, predicted and measured, if they are known.
+    """
     facts = _measured(runner, search, metrics)
+    if latency is not None:
+        facts['latency'] = latency
     counts = _counts(search, architecture_of(bare_model(runner)))
     search.history.rungs.append(dict(name=name, **facts, counts=counts))
 

@@ -76,7 +76,9 @@ def write_results(
     write_network(runner, search, folder)
     timed = note_ms(runner, search)
     found = [
-        make(runner, search) for make in (comparison, evaluations, ladder)
+        comparison(runner, search, timed),
+        evaluations(runner, search),
+        ladder(runner, search, timed),
     ]
     tables = [table for table in found if table is not None]
     more = [by_stage(runner, search), class_wise.table()]
@@ -116,9 +118,9 @@ def write_rung(
     """
     folder = osp.join(runner.work_dir, 'rungs', name)
     write_network(runner, search, folder)
-    note_rung(runner, search, name, metrics)
+    timed = note_ms(runner, search)
+    note_rung(runner, search, name, metrics, timed)
     runner.logger.info(f'Search: milestone {name} reached; see {folder}')
-    note_ms(runner, search)
 
 
 @master_only

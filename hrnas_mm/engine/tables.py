@@ -12,12 +12,13 @@ from ..building import build_model
 from ..deploy.dense import dense_part
 from ..measure import latency, stage_names
 from ..search import architecture_of
-from ..search.cost import MACS
+from ..search.cost import MACS, MS
 from .journal import numbers
 from .search import Facts, Search
 from .surgery import deployed_model
 
 MOST_METRICS = 10  # per table
+DEPLOYED = 'ms measured as deployed'
 
 
 class Table(NamedTuple):
@@ -45,8 +46,14 @@ class Table(NamedTuple):
         return capture.get()
 
 
-def comparison(runner: Runner, search: Search) -> Table:
-    """Compare the searched network with the supernet that it began as."""
+def comparison(runner: Runner, search: Search, timed: Facts | None) -> Table:
+    """Compare the searched network with the supernet that it began as.
+
+    Args:
+        runner: The runner at the end of its training.
+        search: The search of the run.
+        timed: Milliseconds of the network as deployed, if they are known.
+    """
     model = deployed_model(runner)
     full = search.totals(search.cost_model.supernet)
     now = search.totals(architecture_of(model))
@@ -60,6 +67,8 @@ def comparison(runner: Runner, search: Search) -> Table:
         ),
         ('ms per image', *_times(runner, model, search)),
     ]
+    if timed is not None:
+        rows.append((DEPLOYED, '-', _measured_ms(timed)))
     title = f'At {tuple(search.cost_model.input_shape)}'
     return Table(title, ('', 'supernet', 'searched'), rows)
 
@@ -127,11 +136,18 @@ def _at(search: Search, evaluation: Facts) -> str:
     return f'{name}, {cost.format(spent)} {cost.noun}'
 
 
-def ladder(runner: Runner, search: Search) -> Table | None:
-    """Return a row for each milestone, and one for the final network."""
+def ladder(
+    runner: Runner, search: Search, timed: Facts | None
+) -> Table | None:
+    """Return a row for each milestone, and one for the final network.
+
+    Args:
+        runner, search, timed: See :func:`comparison`.
+    """
     if not search.history.rungs:
         return None
-    rungs = [*search.history.rungs, _last_rung(runner, search)]
+    rungs = [*search.history.rungs, _last_rung(runner, search, timed)]
+    deployed = (DEPLOYED,) * (timed is not None)
     metrics = list(_summary(rungs[0]['metrics']))
     rows = []
     for rung in rungs:
@@ -146,14 +162,23 @@ def ladder(runner: Runner, search: Search) -> Table | None:
                     else '-'  # the target counted another cost then
                     for cost in search.costs
                 ),
+                *(_measured_ms(rung.get('latency')) for _ in deployed),
                 *('-' if v is None else f'{v:.4g}' for v in values),
             )
         )
     costs = (cost.noun for cost in search.costs)
-    return Table('Milestones', ('', 'iteration', *costs, *metrics), rows)
+    columns = ('', 'iteration', *costs, *deployed, *metrics)
+    return Table('Milestones', columns, rows)
 
 
-def _last_rung(runner: Runner, search: Search) -> Facts:
+def _measured_ms(timed: Facts | None) -> str:
+    """Return the measured milliseconds, if they were measured."""
+    if timed is None or 'measured' not in timed:
+        return '-'
+    return MS.format(timed['measured'])
+
+
+def _last_rung(runner: Runner, search: Search, timed: Facts | None) -> Facts:
     evaluations = search.history.evaluations
     is_last = evaluations and evaluations[-1]['iter'] == runner.iter
     return dict(
@@ -161,6 +186,7 @@ def _last_rung(runner: Runner, search: Search) -> Facts:
         iter=runner.iter,
         costs=search.totals(architecture_of(deployed_model(runner))),
         metrics=evaluations[-1]['metrics'] if is_last else {},
+        latency=timed,
     )
 
 

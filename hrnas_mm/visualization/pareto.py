@@ -1,6 +1,7 @@
 """Metric against cost, for several searches and their milestones."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
@@ -25,6 +26,9 @@ def plot_pareto(
     cost: str | None = None,
 ) -> Figure:
     """Plot a metric against the cost: a line per run, a point per network.
+
+    Milliseconds are those that the search predicted; a hollow marker shows
+    what was measured.
 
     Args:
         records: Records of searches, by the name of the run.
@@ -56,15 +60,20 @@ def plot_pareto(
     figure = Figure(figsize=(6.5, 4.5), layout='constrained')
     axes = figure.subplots()
     for i, (name, points) in enumerate(found.items()):
-        axes.plot(
-            [x for x, _, _ in points],
-            [y for _, y, _ in points],
-            marker=MARKERS[i % len(MARKERS)],
-            color=RUNS[i % len(RUNS)],
-            label=drawn(name),
+        style: dict[str, Any] = dict(
+            marker=MARKERS[i % len(MARKERS)], color=RUNS[i % len(RUNS)]
         )
-        for x, y, label in points:
+        axes.plot(
+            [x for x, *_ in points],
+            [y for _, y, *_ in points],
+            label=drawn(name),
+            **style,
+        )
+        for x, y, label, measured in points:
             annotate(axes, label, (x, y), (5, -9))
+            if measured is not None:
+                style.update(ls=':', markevery=[1], markerfacecolor='white')
+                axes.plot([x, measured], [y, y], **style)
     axes.set_xscale('log')
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(lambda x, _: amount_of(cost, x))
@@ -79,16 +88,27 @@ def plot_pareto(
 
 def pareto_points(
     record: Record, metric: str, cost: str
-) -> list[tuple[float, float, str]]:
-    """Return cost, metric and name of a run's networks, cheapest first."""
+) -> list[tuple[float, float, str, float | None]]:
+    """Return the networks of a run, cheapest first.
+
+    Each is cost, metric, name, and what was measured if it can be.
+    """
     networks = list(record['rungs'])
     last = record['history'][-1]
     for evaluation in record['evaluations'][-1:]:
         if evaluation['costs'].items() <= last['costs'].items():
             name = amount_of(cost, last['costs'][cost])
-            networks.append({**evaluation, **last, 'name': name})
+            latency = record.get('latency')
+            networks.append(
+                {**evaluation, **last, 'name': name, 'latency': latency}
+            )
     return sorted(
-        (network['costs'][cost], network['metrics'][metric], network['name'])
+        (
+            network['costs'][cost],
+            network['metrics'][metric],
+            network['name'],
+            (network.get(cost) or {}).get('measured'),
+        )
         for network in networks
         if is_drawable(network['metrics'].get(metric))
         and cost in network['costs']

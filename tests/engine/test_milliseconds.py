@@ -17,6 +17,7 @@ from hrnas_mm.engine.surgery import deployed_model
 from hrnas_mm.measure import cost_model_of
 from hrnas_mm.resume.state import bare_model
 from hrnas_mm.search import Latency, architecture_of
+from hrnas_mm.visualization import plot_pareto
 
 SHAPE = (3, 32, 32)
 
@@ -89,7 +90,16 @@ def test_ends_at_the_target(path, table, tmp_path, stopwatch, target, capfd):
     assert record['target'] == dict(cost='latency', amount=amount)
     (rung,) = record['rungs']
     assert 0.97 * 4 <= rung['costs']['latency'] <= 4
+    assert rung['latency']['measured'] == 3.0
     assert (tmp_path / 'run/rungs/4ms/model.pth').is_file()
+    titles = {table['title']: table for table in record['tables']}
+    assert 'ms measured as deployed' in titles['Milestones']['columns']
+    assert ['ms measured as deployed', '-', '3'] in titles[f'At {SHAPE}'][
+        'rows'
+    ]
+    (axes,) = plot_pareto({'run': record}, cost='latency').axes
+    lines = [line.get_xdata()[-1] for line in axes.lines]
+    assert lines.count(3.0) == 2  # measured, of both networks
 
 
 def test_a_resumed_search_has_the_table_of_its_checkpoint(
