@@ -15,8 +15,17 @@ from hrnas_mm.measure import cost_model_of
 from hrnas_mm.search import parse_budget
 
 ROOT = Path(__file__).parents[1] / 'configs'
-CONFIGS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob('mm*/*.py'))
-STOCK = ['mmseg/ddrnet-23-slim_1xb8-1200_camvid-192x256.py']  # to compare with
+CONFIGS = sorted(
+    str(path.relative_to(ROOT)) for path in ROOT.glob('mm*/**/*.py')
+)
+CAMVID = 'mmseg/camvid/{}_1xb8-1200_camvid-192x256.py'
+STOCK = [  # to compare with
+    CAMVID.format(name)
+    for name in (
+        'ddrnet-23-slim', 'ddrnet-23-slim-w16', 'ddrnet-23-slim-w10',
+        'fcn_hr18s', 'lraspp_m-v3-d8', 'segformer_mit-b0', 'stdc1',
+    )
+]  # fmt: skip
 TABLES = {  # budgets A and B of the paper, multiply-adds
     'mmseg/hrnas-{}_8xb4-40k_cityscapes-512x1024.py': ('1.91G', '4.66G'),
     'mmseg/hrnas-{}_8xb8-63k_ade20k-512x512.py': ('1.42G', '2.19G'),

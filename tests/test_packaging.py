@@ -118,7 +118,7 @@ def test_metafiles_name_every_config_and_its_budget():
             assert model['Name'] == Path(model['Config']).stem
             found[model['Config']] = model['Metadata']
     assert sorted(found) == sorted(
-        str(path.relative_to(ROOT)) for path in ROOT.glob('configs/mm*/*.py')
+        str(path.relative_to(ROOT)) for path in ROOT.glob('configs/mm*/**/*.py')
     )
     for path, metadata in found.items():
         framework = path.split('/')[1]
@@ -160,7 +160,7 @@ def test_tools_of_an_installed_package(wheel, tmp_path):
 
 def test_mim_search(mim):
     found = mim('search', 'hrnas_mm')
-    for path in ROOT.glob('configs/mm*/*.py'):
+    for path in ROOT.glob('configs/mm*/**/*.py'):
         assert f'config id: {path.stem}' in found
     found = mim('search', 'hrnas_mm', '--config', DEMO)
     assert found.count('config id') == 1 and 'generated' in found

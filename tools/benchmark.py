@@ -10,10 +10,7 @@ mmseg::ddrnet/ddrnet_23-slim_....py.
 
 import argparse
 import os
-import os.path as osp
-import re
 import statistics
-from collections.abc import Sequence
 from functools import partial
 from itertools import chain, product, zip_longest
 from typing import NamedTuple
@@ -26,22 +23,16 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from hrnas_mm.building import build_model, load_network
-from hrnas_mm.cli.config import (
-    add_shape_argument,
-    prepare_config,
-    round_of,
-)
+from hrnas_mm.cli.candidate import Candidate, candidate
+from hrnas_mm.cli.config import add_shape_argument, round_of
 from hrnas_mm.cli.errors import clear_errors
 from hrnas_mm.deploy import DeployableModel
 from hrnas_mm.deploy.dense import dense_part
-from hrnas_mm.engine.searched_config import search_shape
 from hrnas_mm.measure import (
     FORM,
     PROFILERS,
     RUN,
     check_runtimes,
-    input_shape_of,
     interleaved,
     peak_memory,
     profiled,
@@ -49,27 +40,11 @@ from hrnas_mm.measure import (
 )
 from hrnas_mm.measure.stopwatch import Call
 from hrnas_mm.modules.deployed import form_of
-from hrnas_mm.search import count_params, trace
+from hrnas_mm.search import count_params
 
 IN_TORCH = ('eager', 'channels_last', 'compile')
 ROWS = 12  # of the table of shares
 Form = tuple[str, int | str]  # --fuse and --round
-
-
-class Candidate(NamedTuple):
-    """A model, and what it costs.
-
-    Attributes:
-        name: Name of the config and of the checkpoint.
-        model: Model in eval mode.
-        shape: (C, H, W) of its input.
-        macs: Multiply-adds at the shape; None if torch cannot count them.
-    """
-
-    name: str
-    model: nn.Module
-    shape: tuple[int, ...]
-    macs: int | None
 
 
 class Result(NamedTuple):
@@ -142,27 +117,6 @@ def parse_args() -> argparse.Namespace:
     if args.rounds < 2:
         parser.error(f'--rounds must be at least 2, got {args.rounds}')
     return args
-
-
-def candidate(text: str, shape: Sequence[int] | None) -> Candidate:
-    """Load CONFIG[:CHECKPOINT]; CONFIG may have a framework's two colons."""
-    match = re.fullmatch(r'(.+?\.py)(?::(.+))?', text)
-    if match is None:
-        raise ValueError(
-            f'a model must be CONFIG.py or CONFIG.py:CHECKPOINT, got {text!r}'
-        )
-    path, checkpoint = match.groups()
-    cfg = prepare_config(path)
-    model = load_network(cfg, checkpoint) if checkpoint else build_model(cfg)
-    shape = input_shape_of(model, shape or search_shape(cfg))
-    try:
-        macs = trace(dense_part(model), shape).macs['']
-    except (RuntimeError, NotImplementedError):  # no meta kernel
-        macs = None
-    name = osp.splitext(osp.basename(path))[0]
-    if checkpoint:
-        name += ':' + '/'.join(osp.abspath(checkpoint).split('/')[-2:])
-    return Candidate(name, model.eval(), shape, macs)
 
 
 def form(text: str) -> Form:

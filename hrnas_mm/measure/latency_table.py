@@ -1,6 +1,5 @@
 """Building a latency table: every part timed alone, then whole networks."""
 
-import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -36,6 +35,7 @@ from .latency_points import (
 from .network_times import (
     NetworkTimes,
     Say,
+    conditions_of,
     processor,
     ready_networks,
     time_networks,
@@ -122,17 +122,12 @@ class TableBuilder:
 
     def conditions(self) -> Conditions:
         """Return what the table will be measured with."""
-        return Conditions(
-            backend=self.timer.backend,
-            form=self.timer.form,
-            round=self._form(self.round).step,
-            device=self.device,
-            version=self.timer.version,
-            threads=torch.get_num_threads(),
-            dtype='float32',
-            batch=self.batch,
-            input_shape=tuple(self.cost_model.input_shape),
-            created=datetime.date.today().isoformat(),
+        return conditions_of(
+            self.timer,
+            self.cost_model.input_shape,
+            self._form(self.round).step,
+            self.batch,
+            self.device,
         )
 
     def _form(self, step: int | str) -> Form:

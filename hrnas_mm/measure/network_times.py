@@ -1,7 +1,8 @@
 """Timing whole networks as deployed, beside one that is always the same."""
 
+import datetime
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -47,6 +48,36 @@ def reference_network() -> nn.Module:
 
 
 REFERENCE, REFERENCE_SHAPE = 'reference', (1, 3, 48, 64)
+
+
+def conditions_of(
+    timer: Timer,
+    input_shape: Sequence[int],
+    step: int,
+    batch: int = 1,
+    device: str | None = None,
+) -> Conditions:
+    """Return what networks are timed with here and now.
+
+    Args:
+        timer: What times them.
+        input_shape: (C, H, W) of an image.
+        step: Number to whose multiples their channels are rounded up.
+        batch: Number of images.
+        device: Name of the device; None for this machine's processor.
+    """
+    return Conditions(
+        backend=timer.backend,
+        form=timer.form,
+        round=step,
+        device=device or processor(),
+        version=timer.version,
+        threads=torch.get_num_threads(),
+        dtype='float32',
+        batch=batch,
+        input_shape=tuple(input_shape),
+        created=datetime.date.today().isoformat(),
+    )
 
 
 def ready_networks(

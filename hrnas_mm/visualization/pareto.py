@@ -1,8 +1,9 @@
 """Metric against cost, for several searches and their milestones."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
@@ -74,16 +75,21 @@ def plot_pareto(
             if measured is not None:
                 style.update(ls=':', markevery=[1], markerfacecolor='white')
                 axes.plot([x, measured], [y, y], **style)
+    log_axis(axes, lambda x: amount_of(cost, x))
+    axes.set(xlabel=drawn(noun_of(cost)), ylabel=drawn(short_name(metric)))
+    axes.legend(fontsize=8, frameon=False)
+    return figure
+
+
+def log_axis(axes: Axes, form: Callable[[float], str]) -> None:
+    """Let costs be on a logarithmic axis, in a form of their own."""
     axes.set_xscale('log')
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(lambda x, _: amount_of(cost, x))
+    axes.xaxis.set_major_formatter(lambda x, _: form(x))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set(xlabel=drawn(noun_of(cost)), ylabel=drawn(short_name(metric)))
     axes.margins(0.12)
     axes.grid(alpha=0.25)
     axes.spines[['top', 'right']].set_visible(False)
-    axes.legend(fontsize=8, frameon=False)
-    return figure
 
 
 def pareto_points(

@@ -94,9 +94,8 @@ def test_ends_at_the_target(path, table, tmp_path, stopwatch, target, capfd):
     assert (tmp_path / 'run/rungs/4ms/model.pth').is_file()
     titles = {table['title']: table for table in record['tables']}
     assert 'ms measured as deployed' in titles['Milestones']['columns']
-    assert ['ms measured as deployed', '-', '3'] in titles[f'At {SHAPE}'][
-        'rows'
-    ]
+    rows = titles[f'At {SHAPE}']['rows']
+    assert ['ms measured as deployed', '-', '3'] in rows
     (axes,) = plot_pareto({'run': record}, cost='latency').axes
     lines = [line.get_xdata()[-1] for line in axes.lines]
     assert lines.count(3.0) == 2  # measured, of both networks

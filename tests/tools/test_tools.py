@@ -18,7 +18,7 @@ from command_line import ROOT, call, checked, finish, start
 from ranks import free_port
 
 CONFIG = 'configs/mmseg/hrnas_demo_1xb8-300_cityscapes-128x256.py'
-CAMVID = 'configs/mmseg/hrnas_1xb8-1200_camvid-192x256.py'
+CAMVID = 'configs/mmseg/camvid/hrnas_1xb8-1200_camvid-192x256.py'
 pytest.importorskip('mmseg')
 LOADING = [
     setting

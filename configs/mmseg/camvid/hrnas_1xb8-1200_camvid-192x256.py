@@ -1,11 +1,11 @@
 # A search on CamVid that takes less than an hour on a CPU. It leads from
 # 0.92 G multiply-adds at 192x256 to a tenth of that.
 #
-#   python tools/train.py configs/mmseg/hrnas_1xb8-1200_camvid-192x256.py
+#   python tools/train.py configs/mmseg/camvid/hrnas_1xb8-1200_camvid-192x256.py
 _base_ = [
-    '../_base_/models/hrnas_seg.py',
-    '../_base_/datasets/camvid.py',
-    '../_base_/schedules/cpu_1200.py',
+    '../../_base_/models/hrnas_seg.py',
+    '../../_base_/datasets/camvid.py',
+    '../../_base_/schedules/cpu_1200.py',
     'mmseg::_base_/default_runtime.py',
 ]
 norm_cfg = dict(type='SyncBN', momentum=0.1, eps=1e-5)

@@ -1,19 +1,7 @@
-# mmseg's DDRNet-23-slim, trained from scratch by the recipe of the CamVid search,
-# at half of its learning rate: a stock network to compare with.
+# DDRNet-23-slim, a stock network to compare the CamVid search with.
 #
-#   python tools/train.py configs/mmseg/ddrnet-23-slim_1xb8-1200_camvid-192x256.py
-#
-# As narrow as the searched network is cheap:
-#
-#   ... --cfg-options model.backbone.channels=10 model.backbone.ppm_channels=40 \
-#       model.decode_head.in_channels=40 model.decode_head.channels=20
-_base_ = [
-    '../_base_/datasets/camvid.py',
-    '../_base_/schedules/cpu_1200.py',
-    '../_base_/ema.py',
-    'mmseg::_base_/default_runtime.py',
-]
-custom_imports = dict(imports=['hrnas_mm'])
+#   python tools/train.py configs/mmseg/camvid/ddrnet-23-slim_1xb8-1200_camvid-192x256.py
+_base_ = '../../_base_/camvid_stock.py'
 norm_cfg = dict(type='SyncBN', momentum=0.1, eps=1e-5)
 model = dict(
     type='EncoderDecoder',
@@ -55,5 +43,3 @@ model = dict(
     train_cfg=dict(),
     test_cfg=dict(mode='whole'),
 )
-optim_wrapper = dict(optimizer=dict(lr=2e-3))
-custom_hooks = [{**_base_.ema, 'momentum': 0.02}]

@@ -1,0 +1,60 @@
+"""Networks that a command line names: CONFIG[:CHECKPOINT]."""
+
+import os.path as osp
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import nn
+
+from ..building import build_model, load_network
+from ..deploy.dense import dense_part
+from ..engine.searched_config import search_shape
+from ..measure import input_shape_of
+from ..search import trace
+from .config import prepare_config
+
+
+class Candidate(NamedTuple):
+    """A model, and what it costs.
+
+    Attributes:
+        name: Name of the config and of the checkpoint.
+        model: Model in eval mode.
+        shape: (C, H, W) of its input.
+        macs: Multiply-adds at the shape; None if torch cannot count them.
+    """
+
+    name: str
+    model: nn.Module
+    shape: tuple[int, ...]
+    macs: int | None
+
+
+def candidate(text: str, shape: Sequence[int] | None) -> Candidate:
+    """Load CONFIG[:CHECKPOINT]; CONFIG may have a framework's two colons.
+
+    Args:
+        text: Config, and checkpoint if the weights matter.
+        shape: (H, W) or (C, H, W); None for the config's own.
+
+    Raises:
+        ValueError: If the text has another form.
+    """
+    match = re.fullmatch(r'(.+?\.py)(?::(.+))?', text)
+    if match is None:
+        raise ValueError(
+            f'a model must be CONFIG.py or CONFIG.py:CHECKPOINT, got {text!r}'
+        )
+    path, checkpoint = match.groups()
+    cfg = prepare_config(path)
+    model = load_network(cfg, checkpoint) if checkpoint else build_model(cfg)
+    shape = input_shape_of(model, shape or search_shape(cfg))
+    try:
+        macs = trace(dense_part(model), shape).macs['']
+    except (RuntimeError, NotImplementedError):  # no meta kernel
+        macs = None
+    name = osp.splitext(osp.basename(path))[0]
+    if checkpoint:
+        name += ':' + '/'.join(osp.abspath(checkpoint).split('/')[-2:])
+    return Candidate(name, model.eval(), shape, macs)

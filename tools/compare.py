@@ -1,0 +1,294 @@
+"""Train configs with several seeds, and compare what they reach and cost.
+
+    python tools/compare.py CONFIG ... --work-dir work_dirs/compared
+
+Each run is an ordinary one of tools/train.py, in WORK_DIR/CONFIG/seed-N. A run
+that is finished is not repeated, and one that was broken off is resumed: run
+the same line again. Then all networks are timed as deployed, in turns, and
+WORK_DIR gets comparison.md, comparison.json and comparison.png.
+"""
+
+import argparse
+import json
+import os.path as osp
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from glob import escape, glob
+from itertools import product
+from typing import Any, NamedTuple
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from hrnas_mm.cli.candidate import Candidate, candidate
+from hrnas_mm.cli.config import add_shape_argument
+from hrnas_mm.cli.errors import clear_errors
+from hrnas_mm.files import read_json, replacing
+from hrnas_mm.measure import RUN, check_runtimes, share_threads
+from hrnas_mm.measure.network_times import (
+    conditions_of,
+    ready_networks,
+    time_networks,
+)
+from hrnas_mm.measure.timers import TimerHere
+from hrnas_mm.modules.deployed import form_of
+from hrnas_mm.search import count_params
+from hrnas_mm.visualization import plot_comparison
+
+TRAIN = osp.join(osp.dirname(osp.abspath(__file__)), 'train.py')
+RESULT = 'result.json'
+
+
+class Run(NamedTuple):
+    """A config with a seed, and the folder of its run."""
+
+    config: str
+    seed: int
+    folder: str
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('configs', nargs='+', metavar='CONFIG')
+    parser.add_argument(
+        '--work-dir', required=True, help='folder of all runs and results'
+    )
+    parser.add_argument(
+        '--seeds',
+        type=int,
+        nargs='+',
+        default=[0, 1, 2],
+        metavar='N',
+        help='seeds of the runs of each config; default: 0 1 2',
+    )
+    parser.add_argument(
+        '--metric',
+        default='mIoU',
+        help='metric of the last evaluation; default: %(default)s',
+    )
+    parser.add_argument(
+        '--jobs',
+        type=int,
+        default=1,
+        metavar='N',
+        help='number of runs at the same time; default: %(default)s',
+    )
+    parser.add_argument(
+        '--backend',
+        choices=list(RUN),
+        default='onnxruntime',
+        help='what runs the deployed networks; default: %(default)s',
+    )
+    parser.add_argument(
+        '--threads',
+        type=int,
+        default=1,
+        help='number of CPU threads when networks are timed; default: '
+        '%(default)s',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help='options of all runs, as for tools/train.py',
+    )
+    add_shape_argument(parser)
+    return parser.parse_args()
+
+
+def runs_of(args: argparse.Namespace) -> list[Run]:
+    """Return all runs.
+
+    Raises:
+        ValueError: If two configs have the same name, and thus one folder.
+    """
+    names = [osp.splitext(osp.basename(path))[0] for path in args.configs]
+    if len(set(names)) < len(names):
+        raise ValueError(f'the configs must have different names, got {names}')
+    return [
+        Run(path, seed, osp.join(args.work_dir, name, f'seed-{seed}'))
+        for (path, name), seed in product(zip(args.configs, names), args.seeds)
+    ]
+
+
+def train(run: Run, metric: str, options: Sequence[str]) -> None:
+    """Train, from the last checkpoint if there is one, and note the metric.
+
+    Raises:
+        RuntimeError: If the training fails, or does not evaluate the metric.
+    """
+    result = osp.join(run.folder, RESULT)
+    if osp.isfile(result):
+        return
+    command = [sys.executable, TRAIN, run.config, '--work-dir', run.folder]
+    command += ['--resume', '--cfg-options', f'randomness.seed={run.seed}']
+    code = subprocess.run(
+        [*command, *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if code.returncode:
+        last = ''.join(code.stderr.strip().splitlines()[-1:])
+        raise RuntimeError(
+            f'the training in {run.folder} failed, see its log: {last}'
+        )
+    value = last_value(run.folder, metric)
+    with replacing(result) as new, open(new, 'w') as file:
+        json.dump({metric: value}, file)
+
+
+def last_value(folder: str, metric: str) -> float:
+    """Return the last value of a metric that a run has logged.
+
+    Raises:
+        RuntimeError: If there is none.
+    """
+    found, known = [], set()
+    for path in glob(osp.join(escape(folder), '*', 'vis_data', '*.json')):
+        with open(path) as file:
+            for line in file:
+                values = json.loads(line) if line.startswith('{') else {}
+                if 'lr' not in values:  # of an evaluation
+                    known |= set(values) - {'step'}
+                if metric in values:
+                    found.append((values['step'], values[metric]))
+    if not found:
+        raise RuntimeError(
+            f'--metric must be one that {folder} has evaluated, '
+            f'{", ".join(sorted(known)) or "and there is none"}; got '
+            f'{metric!r}'
+        )
+    return max(found)[1]
+
+
+def network_of(run: Run, shape: Sequence[int] | None) -> Candidate:
+    """Return the network that a run has ended with; weights do not matter."""
+    searched = osp.join(run.folder, 'searched', 'config.py')
+    if osp.isfile(searched):
+        model = osp.join(run.folder, 'searched', 'model.pth')
+        return candidate(f'{searched}:{model}', shape)
+    return candidate(run.config, shape)
+
+
+def measured(
+    args: argparse.Namespace, runs: Iterable[Run]
+) -> list[dict[str, Any]]:
+    """Return what each network reaches and costs, timed in turns."""
+    rows, models = [], {}
+    for run in runs:
+        network = network_of(run, args.shape)
+        rows.append(
+            dict(
+                name=osp.basename(osp.dirname(run.folder)),
+                seed=run.seed,
+                metric=read_json(osp.join(run.folder, RESULT))[args.metric],
+                macs=network.macs,
+                params=count_params(network.model),
+            )
+        )
+        models[run.folder] = network.model
+        shape = network.shape
+    timer = TimerHere(args.backend)
+    step = form_of(timer.form, 'auto', 'auto', {}).step
+    conditions = conditions_of(timer, shape, step)
+    times = time_networks(
+        ready_networks(models, conditions, timer), timer, limit=60
+    )
+    for row, ms in zip(rows, times.networks):
+        row['ms'] = round(ms, 4)
+    return rows
+
+
+def by_name(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of each config."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row['name'], []).append(row)
+    return found
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """Return mean and standard deviation."""
+    text = f'{statistics.mean(values):.{digits}f}'
+    if len(values) > 1:
+        text += f' ± {statistics.stdev(values):.{digits}f}'
+    return text
+
+
+def cells(metric: str, rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a row of the table: seeds, metric and costs."""
+    macs = [row['macs'] for row in rows]
+    return [
+        str(len(rows)),
+        spread([row['metric'] for row in rows], 2),
+        '-' if None in macs else spread([m / 1e6 for m in macs], 1),
+        spread([row['params'] / 1e6 for row in rows], 2),
+        spread([row['ms'] for row in rows], 2),
+    ]
+
+
+def main() -> None:
+    """Train what is missing, time all networks, and write the comparison."""
+    args = parse_args()
+    torch.set_num_threads(args.threads)
+    with clear_errors():
+        check_runtimes([args.backend])
+        if args.backend == 'onnxruntime':
+            share_threads()
+        runs = runs_of(args)
+        with ThreadPoolExecutor(args.jobs) as pool:
+            list(
+                pool.map(
+                    lambda run: train(run, args.metric, args.cfg_options), runs
+                )
+            )
+        rows = measured(args, runs)
+    columns = [
+        'network', 'seeds', args.metric, 'multiply-adds, M', 'parameters, M',
+        f'ms, {args.backend}, {args.threads} thread(s)',
+    ]  # fmt: skip
+    body = [
+        [name, *cells(args.metric, each)]
+        for name, each in by_name(rows).items()
+    ]
+    write(args, columns, body, rows)
+    table = Table(*columns)
+    for row in body:
+        table.add_row(*row)
+    Console(width=120).print(table)
+
+
+def write(
+    args: argparse.Namespace,
+    columns: Sequence[str],
+    body: Sequence[Sequence[str]],
+    rows: Sequence[dict[str, Any]],
+) -> None:
+    """Write the table, the numbers and the picture."""
+    lines = [columns, ['---'] * len(columns), *body]
+    path = osp.join(args.work_dir, 'comparison')
+    with replacing(f'{path}.md') as new, open(new, 'w') as file:
+        file.writelines(f'| {" | ".join(line)} |\n' for line in lines)
+    with replacing(f'{path}.json') as new, open(new, 'w') as file:
+        json.dump(rows, file, indent=1)
+    points = {
+        name: [(row['ms'], row['metric']) for row in each]
+        for name, each in by_name(rows).items()
+    }
+    figure = plot_comparison(points, columns[-1], args.metric)
+    with replacing(f'{path}.png') as new:
+        figure.savefig(new, format='png', dpi=150)
+
+
+if __name__ == '__main__':
+    main()
