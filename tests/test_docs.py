@@ -146,7 +146,7 @@ def test_commands_name_tools_and_configs_that_exist():
         for line in block.replace('\\\n', ' ').splitlines():
             for word in shlex.split(line, comments=True):
                 if re.match(r'(tools|configs)/[^:{}$]*\.(py|sh)$', word):
-                assert any(ROOT.glob(word)), (name, word)
+                    assert any(ROOT.glob(word)), (name, word)
 
 
 def test_links_lead_somewhere():
