@@ -118,7 +118,8 @@ def test_metafiles_name_every_config_and_its_budget():
             assert model['Name'] == Path(model['Config']).stem
             found[model['Config']] = model['Metadata']
     assert sorted(found) == sorted(
-        str(path.relative_to(ROOT)) for path in ROOT.glob('configs/mm*/**/*.py')
+        str(path.relative_to(ROOT))
+        for path in ROOT.glob('configs/mm*/**/*.py')
     )
     for path, metadata in found.items():
         framework = path.split('/')[1]

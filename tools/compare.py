@@ -202,7 +202,7 @@ def measured(
     step = form_of(timer.form, 'auto', 'auto', {}).step
     conditions = conditions_of(timer, shape, step)
     times = time_networks(
-        ready_networks(models, conditions, timer), timer, limit=60
+        ready_networks(models, conditions, timer), timer, limit=30
     )
     for row, ms in zip(rows, times.networks):
         row['ms'] = round(ms, 4)

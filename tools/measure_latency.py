@@ -106,7 +106,7 @@ def parse_args() -> argparse.Namespace:
         default=3.0,
         metavar='S',
         help='for how long a part is timed at most, if its times do not '
-        'settle; whole networks three times as long; default: %(default)s',
+        'settle; whole networks twice as long; default: %(default)s',
     )
     parser.add_argument(
         '--check',

@@ -15,6 +15,8 @@ from ..search.units import Part, Size
 from .deployable import deployed_
 from .onnx import INPUT, write_onnx
 
+A_LITTLE = 2.0**-12
+
 
 @torch.no_grad()
 def part_alone(
@@ -114,7 +116,8 @@ def repeated_onnx(model: Any, copies: int, chained: bool) -> Any:
 
     The image first goes through a convolution that leaves it as it is: from
     there on it has the runtime's own layout, as between the convolutions of a
-    network.
+    network. The weights of each copy differ a little: what several copies
+    compute from equal weights and one input, OpenVINO computes only once.
     """
     import onnx
     from onnx import compose, helper
@@ -131,7 +134,9 @@ def repeated_onnx(model: Any, copies: int, chained: bool) -> Any:
         (out,) = (value.name for value in copy.output)
         _rename_input_(copy, f'{i}/{INPUT}', total if chained else source)
         graph.node.extend(copy.node)
-        graph.initializer.extend(copy.initializer)
+        graph.initializer.extend(
+            _scaled(tensor, 1 + i * A_LITTLE) for tensor in copy.initializer
+        )
         if total:
             added = f'sum/{i}'
             graph.node.append(helper.make_node('Add', [total, out], [added]))
@@ -153,6 +158,17 @@ def _pass_through_(graph: Any) -> str:
     node = helper.make_node('Conv', [INPUT, 'same/weight'], ['same/out'])
     graph.node.append(node)
     return 'same/out'
+
+
+def _scaled(tensor: Any, factor: float) -> Any:
+    """Return a weight times a factor; what is no weight stays as it is."""
+    from onnx import TensorProto, numpy_helper
+
+    if tensor.data_type != TensorProto.FLOAT or len(tensor.dims) < 2:
+        return tensor
+    array = numpy_helper.to_array(tensor)
+    scaled = (array * factor).astype(array.dtype)
+    return numpy_helper.from_array(scaled, tensor.name)
 
 
 def _rename_input_(graph: Any, old: str, new: str) -> None:

@@ -179,7 +179,9 @@ class TableBuilder:
             self.say(f'preparing {kind}')
             found[kind] = {
                 (name := _name(kind, point, copies)): self.timer.ready(
-                    name, self._repeated(bench, model, copies), bench.image
+                    name,
+                    partial(self._repeated, bench, model, copies),
+                    bench.image,
                 )
                 for point, model in zip(bench.points, next(models))
                 for copies in COPIES
@@ -214,7 +216,7 @@ class TableBuilder:
     def time(self, ready: Mapping[str, Any]) -> NetworkTimes:
         """Return the milliseconds of what :meth:`ready` returned."""
         self.say('timing whole networks')
-        return time_networks(ready, self.timer, 3 * self.limit)
+        return time_networks(ready, self.timer, 2 * self.limit)
 
 
 class Bench(NamedTuple):

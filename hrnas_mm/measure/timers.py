@@ -5,7 +5,7 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from torch import Tensor
 from .runtimes import FORM, RUN, RUN_ONNX
 from .stopwatch import settled
 
+Make = Callable[[], Any]
 COMMAND = 'command'
 TIMES = 'times.csv'
 # The last number that a program prints, unless the user knows better.
@@ -37,12 +38,12 @@ class Timer(Protocol):
     form: str
     version: str
 
-    def ready(self, name: str, network: Any, image: Tensor) -> Any:
+    def ready(self, name: str, make: Make, image: Tensor) -> Any:
         """Make a network ready to be timed.
 
         Args:
             name: A name that no other network has.
-            network: Deployed module, or ONNX file.
+            make: Returns the deployed module, or the ONNX file.
             image: What it reads.
         """
 
@@ -70,17 +71,18 @@ class TimerHere:
         self.form = FORM[backend]
         self.version = version(backend if self.onnx else 'torch')
 
-    def ready(self, name: str, network: Any, image: Tensor) -> Any:
-        """See :class:`Timer`."""
+    def ready(self, name: str, make: Make, image: Tensor) -> Any:
+        """See :class:`Timer`; memory is taken only while it is timed."""
         run: Any = (RUN_ONNX if self.onnx else RUN)[self.backend]
-        return run(network, image)
+        return lambda: run(make(), image)
 
     @torch.no_grad()
     def times(
         self, ready: Mapping[str, Any], limit: float, alone: bool = True
     ) -> dict[str, float]:
         """See :class:`Timer`."""
-        seconds = settled(ready, torch.device('cpu'), limit, alone=alone)
+        calls = {name: load() for name, load in ready.items()}
+        seconds = settled(calls, torch.device('cpu'), limit, alone=alone)
         return {name: 1e3 * taken for name, taken in seconds.items()}
 
 
@@ -120,11 +122,11 @@ class TimerOfFiles:
                 f'put, got {command!r}'
             )
 
-    def ready(self, name: str, network: Any, image: Tensor) -> Any:
+    def ready(self, name: str, make: Make, image: Tensor) -> Any:
         """Write the file of a network, and return its name."""
         file = re.sub(r'\W+', '-', name) + '.onnx'
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / file).write_bytes(network)
+        (self.folder / file).write_bytes(make())
         return file
 
     def times(

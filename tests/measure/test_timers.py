@@ -21,7 +21,8 @@ def test_here():
     timer = TimerHere('channels_last')
     assert (timer.form, timer.version) == ('torch', torch.__version__)
     ready = {
-        name: timer.ready(name, nn.Conv2d(3, 3, 1), IMAGE) for name in 'ab'
+        name: timer.ready(name, lambda: nn.Conv2d(3, 3, 1), IMAGE)
+        for name in 'ab'
     }
     times = timer.times(ready, 0.0)
     assert list(times) == ['a', 'b'] and min(times.values()) > 0
@@ -30,8 +31,12 @@ def test_here():
 def test_a_program_is_run_once_for_each_file(tmp_path):
     timer = TimerOfFiles(str(tmp_path), PROGRAM, r'median = (\d+)')
     ready = {
-        '1: 4-4 at 2x2 k3': timer.ready('1: 4-4 at 2x2 k3', b'abc', IMAGE),
-        '1: 4-4 at 2x2 k5': timer.ready('1: 4-4 at 2x2 k5', b'abcde', IMAGE),
+        '1: 4-4 at 2x2 k3': timer.ready(
+            '1: 4-4 at 2x2 k3', lambda: b'abc', IMAGE
+        ),
+        '1: 4-4 at 2x2 k5': timer.ready(
+            '1: 4-4 at 2x2 k5', lambda: b'abcde', IMAGE
+        ),
     }
     assert sorted(ready.values()) == [
         '1-4-4-at-2x2-k3.onnx',
@@ -46,7 +51,7 @@ def test_a_program_is_run_once_for_each_file(tmp_path):
 
 def test_times_from_elsewhere(tmp_path):
     timer = TimerOfFiles(str(tmp_path), None)
-    ready = {name: timer.ready(name, b'abc', IMAGE) for name in 'ab'}
+    ready = {name: timer.ready(name, lambda: b'abc', IMAGE) for name in 'ab'}
     with pytest.raises(ValueError, match='2 of 2 are missing, such as a.onnx'):
         timer.times(ready, 0.0)
     path = tmp_path / 'times.csv'
@@ -89,6 +94,6 @@ def test_wrong_options(options, words, tmp_path):
 )
 def test_a_program_that_fails(command, words, tmp_path):
     timer = TimerOfFiles(str(tmp_path), command)
-    ready = {'a': timer.ready('a', b'abc', IMAGE)}
+    ready = {'a': timer.ready('a', lambda: b'abc', IMAGE)}
     with pytest.raises(RuntimeError, match=words):
         timer.times(ready, 0.0)

@@ -1,6 +1,7 @@
 """Comparing configs over seeds, on tiny data."""
 
 import json
+from pathlib import Path
 
 import pytest
 import tiny
@@ -11,8 +12,9 @@ pytest.importorskip('mmpretrain')
 
 
 @pytest.fixture
-def configs(tmp_path):
+def configs(tmp_path, monkeypatch):
     """A search, and the same network without one."""
+    monkeypatch.setenv('PYTHONPATH', str(Path(tiny.__file__).parent))
     paths = []
     for name in ('searched', 'plain'):
         cfg = tiny.config(tmp_path, max_iters=6, target=0.5, begin=1, end=4)
@@ -47,9 +49,10 @@ def test_compare(configs, tmp_path):
     ]  # fmt: skip
     searched, whole = rows[0], rows[1]
     assert searched['macs'] < 0.6 * whole['macs']  # seed 1 has no network
-    assert searched['metric'] == json.loads(
-        (run / 'result.json').read_text()
-    )['accuracy']
+    assert (
+        searched['metric']
+        == json.loads((run / 'result.json').read_text())['accuracy']
+    )
     assert all(row['ms'] > 0 for row in rows)
     table = (folder / 'comparison.md').read_text()
     for text in (printed, table):
