@@ -3,7 +3,7 @@
 import os.path as osp
 import tempfile
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -69,7 +69,9 @@ def onnxruntime_session(onnx: bytes, profile: str | None = None) -> Any:
     """
     import onnxruntime  # optional: only deployment needs it
 
+    _share_memory()
     options = onnxruntime.SessionOptions()
+    options.add_session_config_entry('session.use_env_allocators', '1')
     if _shares_threads:
         options.use_per_session_threads = False
     else:
@@ -80,6 +82,23 @@ def onnxruntime_session(onnx: bytes, profile: str | None = None) -> Any:
     return onnxruntime.InferenceSession(
         onnx, options, providers=['CPUExecutionProvider']
     )
+
+
+@cache
+def _share_memory() -> None:
+    """Let sessions share the memory of their maps; each would keep its own.
+
+    Networks that take turns then need that of the largest, not of all.
+    """
+    import onnxruntime
+
+    memory = onnxruntime.OrtMemoryInfo(
+        'Cpu',
+        onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR,
+        0,
+        onnxruntime.OrtMemType.DEFAULT,
+    )
+    onnxruntime.create_and_register_allocator(memory, None)
 
 
 def share_threads() -> None:
