@@ -94,6 +94,13 @@ def weights_in(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     )
 
 
+def write_json(path: str, content: Any, indent: int | None = None) -> None:
+    """Write a JSON file, whole or not at all; see :func:`read_json`."""
+    with replacing(path) as new, open(new, 'w') as file:
+        json.dump(content, file, indent=indent)
+        file.write('\n')
+
+
 def read_json(path: str) -> Any:
     """Read a JSON file in which no object has the same name twice.
 

@@ -27,8 +27,8 @@ from rich.table import Table
 from hrnas_mm.cli.candidate import Candidate, candidate
 from hrnas_mm.cli.config import add_shape_argument
 from hrnas_mm.cli.errors import clear_errors
-from hrnas_mm.files import read_json, replacing
-from hrnas_mm.measure import RUN, check_runtimes, share_threads
+from hrnas_mm.files import read_json, replacing, write_json
+from hrnas_mm.measure import RUN
 from hrnas_mm.measure.network_times import (
     conditions_of,
     ready_networks,
@@ -143,8 +143,7 @@ def train(run: Run, metric: str, options: Sequence[str]) -> None:
             f'the training in {run.folder} failed, see its log: {last}'
         )
     value = last_value(run.folder, metric)
-    with replacing(result) as new, open(new, 'w') as file:
-        json.dump({metric: value}, file)
+    write_json(result, {metric: value})
 
 
 def last_value(folder: str, metric: str) -> float:
@@ -181,7 +180,7 @@ def network_of(run: Run, shape: Sequence[int] | None) -> Candidate:
 
 
 def measured(
-    args: argparse.Namespace, runs: Iterable[Run]
+    args: argparse.Namespace, timer: TimerHere, runs: Iterable[Run]
 ) -> list[dict[str, Any]]:
     """Return what each network reaches and costs, timed in turns."""
     rows, models = [], {}
@@ -198,7 +197,6 @@ def measured(
         )
         models[run.folder] = network.model
         shape = network.shape
-    timer = TimerHere(args.backend)
     step = form_of(timer.form, 'auto', 'auto', {}).step
     conditions = conditions_of(timer, shape, step)
     times = time_networks(
@@ -242,9 +240,7 @@ def main() -> None:
     args = parse_args()
     torch.set_num_threads(args.threads)
     with clear_errors():
-        check_runtimes([args.backend])
-        if args.backend == 'onnxruntime':
-            share_threads()
+        timer = TimerHere(args.backend)
         runs = runs_of(args)
         with ThreadPoolExecutor(args.jobs) as pool:
             list(
@@ -252,7 +248,7 @@ def main() -> None:
                     lambda run: train(run, args.metric, args.cfg_options), runs
                 )
             )
-        rows = measured(args, runs)
+        rows = measured(args, timer, runs)
     columns = [
         'network', 'seeds', args.metric, 'multiply-adds, M', 'parameters, M',
         f'ms, {args.backend}, {args.threads} thread(s)',
@@ -279,8 +275,7 @@ def write(
     path = osp.join(args.work_dir, 'comparison')
     with replacing(f'{path}.md') as new, open(new, 'w') as file:
         file.writelines(f'| {" | ".join(line)} |\n' for line in lines)
-    with replacing(f'{path}.json') as new, open(new, 'w') as file:
-        json.dump(rows, file, indent=1)
+    write_json(f'{path}.json', rows, indent=1)
     points = {
         name: [(row['ms'], row['metric']) for row in each]
         for name, each in by_name(rows).items()

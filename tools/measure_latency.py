@@ -37,9 +37,7 @@ from hrnas_mm.cli.errors import add_force, check_new, clear_errors
 from hrnas_mm.engine.searched_config import search_shape
 from hrnas_mm.measure import (
     RUN,
-    check_runtimes,
     cost_model_of,
-    share_threads,
 )
 from hrnas_mm.measure.calibration import (
     adds_up,
@@ -169,9 +167,6 @@ def timer_of(args: argparse.Namespace) -> Timer:
                 f'--{name} needs --backend command, got --backend '
                 f'{args.backend}'
             )
-    check_runtimes([args.backend])
-    if args.backend == 'onnxruntime':
-        share_threads()
     return TimerHere(args.backend)
 
 

@@ -1,5 +1,5 @@
 # The recipe of the CamVid search for stock networks, at half of its learning
-# rate. Models set data_preprocessor.size=(192, 256) and num_classes=11.
+# rate. Models set data_preprocessor.size=(192, 256) and decode_head=_base_.head.
 _base_ = [
     './datasets/camvid.py',
     './schedules/cpu_1200.py',
@@ -7,5 +7,10 @@ _base_ = [
     'mmseg::_base_/default_runtime.py',
 ]
 custom_imports = dict(imports=['hrnas_mm'])
+# Where the head allows it, OHEM as in the search.
+head = dict(
+    num_classes=11,
+    sampler=dict(type='OHEMPixelSampler', thresh=0.9, min_kept=20000),
+)
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
 custom_hooks = [{**_base_.ema, 'momentum': 0.02}]

@@ -9,7 +9,7 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.runner import Runner
 from torch import nn
 
-from ..measure import RUN, check_runtimes, share_threads
+from ..measure import RUN, check_runtimes
 from ..measure.calibration import adds_up, worst
 from ..measure.latency_table import TableBuilder
 from ..measure.network_times import (
@@ -101,15 +101,11 @@ def _kept_or_measured(
 def _measured(
     wanted: Mapping[str, Any], runner: Runner, cost_model: CostModel
 ) -> LatencyTable:
-    backend = wanted['backend']
-    check_runtimes([backend])
     with forked_rng(0), threads(wanted['threads']):
-        if backend == 'onnxruntime':
-            share_threads()
         builder = TableBuilder(
             deepcopy(bare_model(runner)).cpu().eval(),
             cost_model,
-            TimerHere(backend),
+            TimerHere(wanted['backend']),
             wanted['batch'],
             wanted['round'],
         )
@@ -163,8 +159,6 @@ def measured(model: nn.Module, latency: Latency) -> Measured:
     """Return the milliseconds of a network, measured as the table was."""
     table = latency.table
     with forked_rng(0), threads(table.conditions.threads):
-        if table.conditions.backend == 'onnxruntime':
-            share_threads()
         timer = TimerHere(table.conditions.backend)
         network = dict(network=deepcopy(model).cpu())
         ready = ready_networks(network, table.conditions, timer)

@@ -96,7 +96,7 @@ def step_points(part: Part, step: int) -> list[Point]:
     unit = max((u for u in full if _rounds(part, u)), key=full.__getitem__)
     most = min(rounded(full[unit], step), MOST_STEPPED)
     return [
-        Point(unit, n, {**dict.fromkeys(full, 0), unit: min(n, full[unit])})
+        Point(unit, n, _filled([unit], full, n))
         for n in range(step, most + 1, step)
     ]
 

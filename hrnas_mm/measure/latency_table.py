@@ -83,9 +83,9 @@ class TableBuilder:
     @property
     def steps(self) -> int:
         """Return how often ``say`` will be called while a table is built."""
-        kinds = 2 * len(kinds_of(self.cost_model)[1])
-        steps = len(STEPS) * (self.round == 'auto')
-        return kinds + steps + self.networks + 4
+        benches = len(kinds_of(self.cost_model)[1])
+        benches += len(STEPS) * (self.round == 'auto')
+        return 2 * benches + self.networks + 4
 
     def build(self) -> LatencyTable:
         """Measure everything, and return the table."""
@@ -104,11 +104,7 @@ class TableBuilder:
             'smallest': smallest(self.cost_model),
         }
         whole = self.ready(networks)
-        curves = {}
-        for kind, ready in parts.items():
-            self.say(f'timing {kind}')
-            found = self.timer.times(ready, self.limit, alone=False)
-            curves[kind] = _curves(kind, benches[kind], found)
+        curves = self._time_parts(benches, parts)
         times = self.time(whole)
         table = LatencyTable(
             self.conditions(),
@@ -144,12 +140,9 @@ class TableBuilder:
             )
             for step in STEPS
         }
-        ready = self._ready_parts(benches)
-        curves = {}
-        for step, (kind, bench) in zip(STEPS, benches.items()):
-            times = self.timer.times(ready[kind], self.limit, alone=False)
-            (curves[step],) = _curves(kind, bench, times).values()
-        return best_step(curves)
+        curves = self._time_parts(benches, self._ready_parts(benches))
+        only = (curve for found in curves.values() for curve in found.values())
+        return best_step(dict(zip(STEPS, only)))
 
     def _bench(
         self,
@@ -187,6 +180,19 @@ class TableBuilder:
                 for copies in COPIES
             }
         return found
+
+    def _time_parts(
+        self,
+        benches: Mapping[str, 'Bench'],
+        parts: Mapping[str, Mapping[str, Any]],
+    ) -> dict[str, dict[str, Curve]]:
+        """Return the curves of each bench, of what was made ready."""
+        curves = {}
+        for kind, ready in parts.items():
+            self.say(f'timing {kind}')
+            times = self.timer.times(ready, self.limit, alone=False)
+            curves[kind] = _curves(kind, benches[kind], times)
+        return curves
 
     def _exported(self, benches: Iterable['Bench']) -> Iterator[Sequence[Any]]:
         """Yield the modules of each bench; if need be, as ONNX models."""

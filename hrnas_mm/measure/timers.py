@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from .runtimes import FORM, RUN, RUN_ONNX
+from .runtimes import FORM, RUN, RUN_ONNX, check_runtimes, share_threads
 from .stopwatch import settled
 
 Make = Callable[[], Any]
@@ -62,10 +62,17 @@ class TimerHere:
     """Time networks in this process, in turns.
 
     Args:
-        backend: One of :data:`~hrnas_mm.measure.RUN`.
+        backend: One of :data:`~hrnas_mm.measure.RUN`; it has as many threads
+            as torch has now.
+
+    Raises:
+        ModuleNotFoundError: If it is not installed.
     """
 
     def __init__(self, backend: str) -> None:
+        check_runtimes([backend])
+        if backend == 'onnxruntime':
+            share_threads()
         self.backend = backend
         self.onnx = backend in RUN_ONNX
         self.form = FORM[backend]

@@ -7,13 +7,12 @@ of every unit of the supernet; ``units`` has how many of them are left. Only
 ``schema`` and ``units`` are required.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import nn
 
-from ..files import read_checkpoint, read_json, replacing
+from ..files import read_checkpoint, read_json, write_json
 from .architecture import Architecture, architecture_of, is_count, like
 from .cost import REPORTED, Cost, noun_of
 from .cost_model import CostModel
@@ -55,9 +54,7 @@ def describe_supernet(cost_model: CostModel) -> dict[str, dict[str, Any]]:
 
 def write_architecture(path: str, content: Mapping[str, Any]) -> None:
     """Write a description as JSON; a good file is never left half replaced."""
-    with replacing(path) as new, open(new, 'w') as file:
-        json.dump(content, file, indent=2)
-        file.write('\n')
+    write_json(path, content, indent=2)
 
 
 def read_architecture(path: str) -> Architecture:

@@ -1,6 +1,5 @@
 """Tables of milliseconds: what is in the file, and reading it."""
 
-import json
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
@@ -8,7 +7,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-from ..files import read_json, replacing
+from ..files import read_json, write_json
 
 SCHEMA = 1
 
@@ -150,9 +149,7 @@ class LatencyTable:
 
 def write_latency_table(table: LatencyTable, path: str) -> None:
     """Write a table for :func:`read_latency_table`."""
-    with replacing(path) as new, open(new, 'w') as file:
-        json.dump(table.as_json(), file, indent=1)
-        file.write('\n')
+    write_json(path, table.as_json(), indent=1)
 
 
 def read_latency_table(path: str) -> LatencyTable:

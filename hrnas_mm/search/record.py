@@ -1,11 +1,10 @@
 """The record of a search, for plots and reports: ``work_dir/search.json``."""
 
-import json
 import os.path as osp
 from collections.abc import Mapping
 from typing import Any
 
-from ..files import read_json, replacing
+from ..files import read_json, write_json
 from .architecture import Architecture
 from .schema1 import upgraded_record
 
@@ -15,9 +14,7 @@ SCHEMA = 2
 
 def write_record(work_dir: str, record: Mapping[str, Any]) -> None:
     """Write the record of a search; see :func:`read_record`."""
-    with replacing(osp.join(work_dir, RECORD)) as new, open(new, 'w') as file:
-        json.dump(dict(schema=SCHEMA, **record), file)
-        file.write('\n')
+    write_json(osp.join(work_dir, RECORD), dict(schema=SCHEMA, **record))
 
 
 def read_record(work_dir: str) -> dict[str, Any]:

@@ -73,8 +73,12 @@ def plot_pareto(
         for x, y, label, measured in points:
             annotate(axes, label, (x, y), (5, -9))
             if measured is not None:
-                style.update(ls=':', markevery=[1], markerfacecolor='white')
-                axes.plot([x, measured], [y, y], **style)
+                hollow = {
+                    **style,
+                    'markevery': [1],
+                    'markerfacecolor': 'white',
+                }
+                axes.plot([x, measured], [y, y], ls=':', **hollow)
     log_axis(axes, lambda x: amount_of(cost, x))
     axes.set(xlabel=drawn(noun_of(cost)), ylabel=drawn(short_name(metric)))
     axes.legend(fontsize=8, frameon=False)

@@ -17,8 +17,5 @@ model = dict(
             stage4=dict(num_modules=2, num_blocks=(2, 2, 2, 2)),
         )
     ),
-    decode_head=dict(
-        num_classes=11,
-        sampler=dict(type='OHEMPixelSampler', thresh=0.9, min_kept=20000),
-    ),
+    decode_head=_base_.head,
 )

@@ -8,8 +8,5 @@ _base_ = [
 ]
 model = dict(
     data_preprocessor=dict(size=(192, 256)),
-    decode_head=dict(
-        num_classes=11,
-        sampler=dict(type='OHEMPixelSampler', thresh=0.9, min_kept=20000),
-    ),
+    decode_head=_base_.head,
 )
