@@ -1,7 +1,7 @@
 """Tables of milliseconds that nobody has measured, for any supernet."""
 
+from hrnas_mm.measure.devices import processor
 from hrnas_mm.measure.latency_points import kinds_of, points_of
-from hrnas_mm.measure.network_times import processor
 from hrnas_mm.search import LatencyTable
 from hrnas_mm.search.latency_table import Calibration, Conditions, Curve
 

@@ -15,6 +15,13 @@ from ranks import free_port, set_rank
 
 from hrnas_mm.deploy import DeployableModel, check_onnx, export_onnx
 from hrnas_mm.engine.surgery import deployed_model
+from hrnas_mm.measure.devices import device_named
+from hrnas_mm.measure.network_times import (
+    conditions_of,
+    ready_networks,
+    time_networks,
+)
+from hrnas_mm.measure.timers import TimerHere
 from hrnas_mm.modules import MixConv
 from hrnas_mm.resume.state import bare_model
 from hrnas_mm.search import architecture_of
@@ -189,3 +196,16 @@ def test_lean_form_is_the_plain_one(channels, stride):
         for form, block in half.items()
     }
     assert 0 < errors['lean'] < 1.5 * errors['plain']
+
+
+@pytest.mark.parametrize('backend', ['channels_last', 'compile'])
+@pytest.mark.parametrize('dtype', ['float32', 'float16'])
+def test_networks_are_timed_on_the_gpu(backend, dtype):
+    timer = TimerHere(backend, 'cuda', dtype)
+    assert device_named(timer.device) == torch.device('cuda')
+    conditions = conditions_of(timer, (3, 32, 48), 8)
+    assert (conditions.device, conditions.dtype) == (timer.device, dtype)
+    model = tiny.TinyModel(dict(type='HRNASSupernet', **tiny.SUPERNET)).eval()
+    ready = ready_networks(dict(tiny=model), conditions, timer)
+    times = time_networks(ready, timer, limit=0.0)
+    assert min(*times.networks, times.reference) > 0

@@ -234,8 +234,6 @@ def main() -> None:
     args = parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
-    # All models share one forward(), which is compiled anew for each.
-    torch._dynamo.config.recompile_limit = 8 + len(args.models)
     with clear_errors():
         check_runtimes(args.backends)
         for fuse, round in args.forms:

@@ -35,10 +35,7 @@ from hrnas_mm.cli.config import (
 )
 from hrnas_mm.cli.errors import add_force, check_new, clear_errors
 from hrnas_mm.engine.searched_config import search_shape
-from hrnas_mm.measure import (
-    RUN,
-    cost_model_of,
-)
+from hrnas_mm.measure import DTYPES, RUN, cost_model_of
 from hrnas_mm.measure.calibration import (
     adds_up,
     quality,
@@ -46,7 +43,6 @@ from hrnas_mm.measure.calibration import (
     worst,
 )
 from hrnas_mm.measure.latency_table import TableBuilder
-from hrnas_mm.measure.network_times import processor
 from hrnas_mm.measure.timers import (
     COMMAND,
     PATTERN,
@@ -80,6 +76,19 @@ def parse_args() -> argparse.Namespace:
         help='number of CPU threads; default: %(default)s',
     )
     parser.add_argument(
+        '--device',
+        help='cpu or cuda, for channels_last and compile; default: cpu. With '
+        '--backend command: name of the device, for the table',
+    )
+    parser.add_argument(
+        '--dtype',
+        choices=list(DTYPES),
+        default='float32',
+        help='type of weights and maps, float32 only in onnxruntime; default: '
+        '%(default)s. With --backend command: what it computes in, for the '
+        'table; its files are in float32',
+    )
+    parser.add_argument(
         '--batch', type=int, default=1, help='number of images per batch'
     )
     parser.add_argument(
@@ -89,6 +98,12 @@ def parse_args() -> argparse.Namespace:
         metavar='N',
         help='number to whose multiples channels are rounded up; default: '
         'what is found to be fastest',
+    )
+    parser.add_argument(
+        '--points',
+        choices=['few', 'many'],
+        help='how many numbers of channels and tokens are timed; default: few '
+        'with compile and command, where each takes seconds to make ready',
     )
     parser.add_argument(
         '--networks',
@@ -139,11 +154,6 @@ def add_command(parser: argparse.ArgumentParser) -> None:
         metavar='DIR',
         help='with --backend command: folder of the ONNX files and times',
     )
-    parser.add_argument(
-        '--device',
-        metavar='NAME',
-        help='with --backend command: name of the device, for the table',
-    )
 
 
 def timer_of(args: argparse.Namespace) -> Timer:
@@ -160,14 +170,16 @@ def timer_of(args: argparse.Namespace) -> Timer:
                 'without --command, --round N must be given: the step of '
                 'channels that is best on the device'
             )
-        return TimerOfFiles(args.files, args.command, args.pattern)
-    for name in ('command', 'files', 'device'):
+        return TimerOfFiles(
+            args.files, args.device, args.command, args.pattern, args.dtype
+        )
+    for name in ('command', 'files'):
         if getattr(args, name) is not None:
             raise ValueError(
                 f'--{name} needs --backend command, got --backend '
                 f'{args.backend}'
             )
-    return TimerHere(args.backend)
+    return TimerHere(args.backend, args.device or 'cpu', args.dtype)
 
 
 def builder_of(args: argparse.Namespace, timer: Timer) -> TableBuilder:
@@ -181,9 +193,9 @@ def builder_of(args: argparse.Namespace, timer: Timer) -> TableBuilder:
         timer,
         args.batch,
         args.round,
-        args.device or processor(),
         args.networks,
         args.seconds,
+        few=timer.slow if args.points is None else args.points == 'few',
     )
 
 

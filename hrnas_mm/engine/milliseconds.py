@@ -5,15 +5,16 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, NamedTuple
 
+import torch
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.runner import Runner
 from torch import nn
 
 from ..measure import RUN, check_runtimes
 from ..measure.calibration import adds_up, worst
+from ..measure.devices import device_name, device_named, processor
 from ..measure.latency_table import TableBuilder
 from ..measure.network_times import (
-    processor,
     ready_networks,
     threads,
     time_networks,
@@ -89,7 +90,8 @@ def _kept_or_measured(
     if osp.isfile(path):
         table = read_latency_table(path)
         known = vars(table.conditions)
-        if all(known[k] == v for k, v in wanted.items() if v != 'auto'):
+        here = dict(wanted, device=device_name(torch.device(wanted['device'])))
+        if all(known[k] == v for k, v in here.items() if v != 'auto'):
             _checked(table, cost_model, path)
             runner.logger.info(f'Search: {path} is used, {table.conditions}')
             return table.as_json()
@@ -102,12 +104,14 @@ def _measured(
     wanted: Mapping[str, Any], runner: Runner, cost_model: CostModel
 ) -> LatencyTable:
     with forked_rng(0), threads(wanted['threads']):
+        timer = TimerHere(wanted['backend'], wanted['device'], wanted['dtype'])
         builder = TableBuilder(
             deepcopy(bare_model(runner)).cpu().eval(),
             cost_model,
-            TimerHere(wanted['backend']),
+            timer,
             wanted['batch'],
             wanted['round'],
+            few=timer.slow,
         )
         runner.logger.info(
             f'Search: measuring milliseconds, {builder.conditions()}'
@@ -130,7 +134,7 @@ def _measured(
 def why_not_measured(latency: Latency) -> str | None:
     """Return why this machine cannot time what the table is for, or None."""
     conditions = latency.table.conditions
-    if conditions.device != processor():
+    if device_named(conditions.device) is None:
         return f'this is {processor()}, the table is of {conditions.device}'
     if conditions.backend not in RUN:
         return f'its times are those of {conditions.version}'
@@ -158,9 +162,14 @@ class Measured(NamedTuple):
 def measured(model: nn.Module, latency: Latency) -> Measured:
     """Return the milliseconds of a network, measured as the table was."""
     table = latency.table
-    with forked_rng(0), threads(table.conditions.threads):
-        timer = TimerHere(table.conditions.backend)
+    conditions = table.conditions
+    with forked_rng(0), threads(conditions.threads):
+        timer = TimerHere(
+            conditions.backend,
+            str(device_named(conditions.device)),
+            conditions.dtype,
+        )
         network = dict(network=deepcopy(model).cpu())
-        ready = ready_networks(network, table.conditions, timer)
+        ready = ready_networks(network, conditions, timer)
         times = time_networks(ready, timer)
     return Measured(times.networks[0], times.reference / table.reference)

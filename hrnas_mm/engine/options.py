@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..measure import RUN
+from ..measure import RUN, check_device
 from ..search import COSTS
 from ..search.budget import Target
 from ..search.cost import MS
@@ -13,7 +13,9 @@ from ..search.cost import MS
 COUNTS = ('interval', 'warmup', 'begin', 'end', 'calibration_batches')
 PENALTIES = ('l1', 'proximal')
 # Options of a table that is measured, beside its backend.
-MEASURED = dict(threads=1, batch=1, round='auto')
+MEASURED: dict[str, Any] = dict(
+    threads=1, batch=1, round='auto', device='cpu', dtype='float32'
+)
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,11 @@ class SearchOptions:
                 f'latency.backend must be one of {", ".join(RUN)}, got '
                 f'{self.latency["backend"]!r}'
             )
+        wanted = {**MEASURED, **self.latency}
+        try:
+            check_device(wanted['backend'], wanted['device'], wanted['dtype'])
+        except ValueError as error:
+            raise ValueError(f'latency.{error}') from error
 
     def _check_choice(self, name: str, known: Sequence[str]) -> None:
         value = getattr(self, name)

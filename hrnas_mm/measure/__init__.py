@@ -2,13 +2,22 @@
 
 from .counting import cost_model_of, input_shape_of, stage_names
 from .profiling import PROFILERS, profiled
-from .runtimes import FORM, RUN, check_runtimes, share_threads
+from .runtimes import (
+    DTYPES,
+    FORM,
+    RUN,
+    check_device,
+    check_runtimes,
+    share_threads,
+)
 from .stopwatch import interleaved, latency, peak_memory, seconds
 
 __all__ = [
+    'DTYPES',
     'FORM',
     'RUN',
     'PROFILERS',
+    'check_device',
     'check_runtimes',
     'cost_model_of',
     'input_shape_of',

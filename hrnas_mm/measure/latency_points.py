@@ -10,8 +10,8 @@ from ..search.latency_table import Curve
 from ..search.units import Part, Size
 
 # Numbers of elements: channels in steps of the runtime, and tokens.
-LADDER = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-TOKENS = (1, 8, 32, 64)
+LADDER, FEW = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64), (1, 4, 16, 64)
+TOKENS, FEW_TOKENS = (1, 8, 32, 64), (1, 64)
 
 # Steps that a runtime may have, up to how many elements each is tried, and how
 # much longer than with the best one counts as nothing.
@@ -65,7 +65,7 @@ def _kind(part: Part, size: Size, number: int) -> str:
     return f'{number}: {widths} at {size[0]}x{size[1]}'
 
 
-def points_of(part: Part, step: int) -> Iterator[Point]:
+def points_of(part: Part, step: int, few: bool = False) -> Iterator[Point]:
     """Yield what is timed of a part: each unit on a ladder of counts.
 
     Tokens beside channels are timed beside a few of these: a Transformer
@@ -73,20 +73,20 @@ def points_of(part: Part, step: int) -> Iterator[Point]:
     and its output is one more addition.
     """
     full = _units_of(part)
-    few: dict[str, int] = {}
+    first: dict[str, int] = {}
     for unit in sorted(full, key=lambda unit: not _rounds(part, unit)):
         path = _deployed_units(part, unit)
         most = sum(full[name] for name in path)
-        ladder: Sequence[int] = TOKENS
+        ladder: Sequence[int] = FEW_TOKENS if few else TOKENS
         if _rounds(part, unit):
             most = rounded(most, step)
-            ladder = [step * n for n in LADDER]
-        beside = bool(few) and not _rounds(part, unit)
+            ladder = [step * n for n in (FEW if few else LADDER)]
+        beside = bool(first) and not _rounds(part, unit)
         for elements in sorted({*(n for n in ladder if n < most), most}):
             counts = _filled(path, full, elements)
-            few = few or counts
+            first = first or counts
             if beside:
-                counts |= {other: n for other, n in few.items() if n}
+                counts |= {other: n for other, n in first.items() if n}
             yield Point(unit, elements, counts, beside)
 
 

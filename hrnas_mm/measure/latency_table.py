@@ -36,7 +36,6 @@ from .network_times import (
     NetworkTimes,
     Say,
     conditions_of,
-    processor,
     ready_networks,
     time_networks,
 )
@@ -57,10 +56,10 @@ class TableBuilder:
         batch: Number of images.
         round: Number to whose multiples channels are rounded up; 'auto' for
             the one that is found to be the best.
-        device: Name of the device that the times are of.
         networks: Number of random networks to calibrate with.
         limit: Seconds for which a part or the networks are timed at most.
         say: Function that is told what is done now.
+        few: Whether few numbers of elements of each unit are timed.
     """
 
     model: nn.Module
@@ -68,10 +67,10 @@ class TableBuilder:
     timer: Timer
     batch: int = 1
     round: int | str = 'auto'
-    device: str = field(default_factory=processor)
     networks: int = 12
     limit: float = 3.0
     say: Say = field(default=lambda text: None)
+    few: bool = False
 
     def __post_init__(self) -> None:
         if find_spec('scipy') is None:
@@ -94,7 +93,7 @@ class TableBuilder:
             self.round = self._best_step(examples)
         step = self._form(self.round).step
         benches = {
-            kind: self._bench(each, step, points_of(each[0], step))
+            kind: self._bench(each, step, points_of(each[0], step, self.few))
             for kind, each in examples.items()
         }
         parts = self._ready_parts(benches)
@@ -123,7 +122,6 @@ class TableBuilder:
             self.cost_model.input_shape,
             self._form(self.round).step,
             self.batch,
-            self.device,
         )
 
     def _form(self, step: int | str) -> Form:

@@ -1,7 +1,7 @@
 """Timing whole networks as deployed, beside one that is always the same."""
 
 import datetime
-import platform
+import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -56,7 +56,6 @@ def conditions_of(
     input_shape: Sequence[int],
     step: int,
     batch: int = 1,
-    device: str | None = None,
 ) -> Conditions:
     """Return what networks are timed with here and now.
 
@@ -65,16 +64,15 @@ def conditions_of(
         input_shape: (C, H, W) of an image.
         step: Number to whose multiples their channels are rounded up.
         batch: Number of images.
-        device: Name of the device; None for this machine's processor.
     """
     return Conditions(
         backend=timer.backend,
         form=timer.form,
         round=step,
-        device=device or processor(),
+        device=timer.device,
         version=timer.version,
         threads=torch.get_num_threads(),
-        dtype='float32',
+        dtype=timer.dtype,
         batch=batch,
         input_shape=tuple(input_shape),
         created=datetime.date.today().isoformat(),
@@ -134,8 +132,8 @@ def time_networks(
 ) -> NetworkTimes:
     """Return the milliseconds of what :func:`ready_networks` returned.
 
-    A few take turns at a time, as all together may not fit into memory; the
-    reference is among them each time, and what it takes makes them comparable.
+    A few take turns at a time, as all together may not fit into memory. The
+    reference is timed after each of them, and makes the groups comparable.
 
     Args:
         ready: Networks and the reference, by name.
@@ -146,11 +144,16 @@ def time_networks(
     found: list[float] = []
     reference = 0.0
     for i in range(0, len(networks), AT_ONCE):
-        group = [*networks[i : i + AT_ONCE], REFERENCE]
-        times = timer.times({name: ready[name] for name in group}, limit)
-        now = times.pop(REFERENCE)
+        group = networks[i : i + AT_ONCE]
+        calls = {}
+        for name in group:
+            calls[name] = ready[name]
+            calls[f'{REFERENCE} after {name}'] = ready[REFERENCE]
+        times = timer.times(calls, limit)
+        own = [times.pop(name) for name in group]
+        now = statistics.median(times.values())
         reference = reference or now
-        found += [ms * reference / now for ms in times.values()]
+        found += [ms * reference / now for ms in own]
     return NetworkTimes(found, reference)
 
 
@@ -163,15 +166,3 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def processor() -> str:
-    """Return the name of the CPU."""
-    try:
-        with open('/proc/cpuinfo') as file:
-            for line in file:
-                if line.startswith('model name'):
-                    return line.split(':', 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

@@ -2,9 +2,11 @@
 
 import os.path as osp
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from importlib.util import find_spec
+from itertools import count
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -15,6 +17,7 @@ from .stopwatch import Call
 
 Run = Callable[[nn.Module, Tensor], Call]
 _shares_threads = False
+_numbers = count()
 
 
 def channels_last(module: Any, image: Tensor) -> Call:
@@ -24,10 +27,19 @@ def channels_last(module: Any, image: Tensor) -> Call:
 
 
 def compiled(module: Any, image: Tensor) -> Call:
-    """Return a forward pass through torch.compile, for this input size."""
+    """Return a forward pass through torch.compile, for this input size.
+
+    It has code of its own: torch keeps at most eight networks for one code,
+    and each call looks through them.
+    """
     module = module.to(memory_format=torch.channels_last)
-    compiled_module = torch.compile(module, dynamic=False)
-    return partial(compiled_module, _channels_last(image))
+
+    def run(image: Tensor) -> Any:
+        return module(image)
+
+    code = run.__code__.replace(co_name=f'run_{next(_numbers)}')
+    own = FunctionType(code, run.__globals__, closure=run.__closure__)
+    return partial(torch.compile(own, dynamic=False), _channels_last(image))
 
 
 def _channels_last(image: Tensor) -> Tensor:
@@ -53,9 +65,9 @@ def in_onnxruntime(onnx: bytes, image: Tensor) -> Call:
     return partial(session.run, None, {INPUT: image.cpu().numpy()})
 
 
-def in_openvino(onnx: bytes, image: Tensor) -> Call:
-    """Return a forward pass in OpenVINO in float32, on the CPU."""
-    return partial(openvino_model(onnx), [image.cpu().numpy()])
+def in_openvino(onnx: bytes, image: Tensor, dtype: str = 'float32') -> Call:
+    """Return a forward pass in OpenVINO, on the CPU."""
+    return partial(openvino_model(onnx, dtype), [image.cpu().numpy()])
 
 
 def onnxruntime_session(onnx: bytes, profile: str | None = None) -> Any:
@@ -117,11 +129,14 @@ def share_threads() -> None:
     _shares_threads = True
 
 
-def openvino_model(onnx: bytes, profile: bool = False) -> Any:
+def openvino_model(
+    onnx: bytes, dtype: str = 'float32', profile: bool = False
+) -> Any:
     """Return a compiled model of OpenVINO, on the CPU.
 
     Args:
         onnx: Content of an ONNX file.
+        dtype: One of :data:`DTYPES`, in which it computes.
         profile: Whether it takes the time of each layer.
     """
     import openvino  # optional: only deployment needs it
@@ -131,7 +146,7 @@ def openvino_model(onnx: bytes, profile: bool = False) -> Any:
         core.read_model(onnx),
         'CPU',
         {
-            'INFERENCE_PRECISION_HINT': 'f32',
+            'INFERENCE_PRECISION_HINT': DTYPES[dtype],
             'INFERENCE_NUM_THREADS': torch.get_num_threads(),
             'NUM_STREAMS': 1,
             'PERF_COUNT': profile,
@@ -152,6 +167,9 @@ RUN: dict[str, Run] = dict(
     **{name: _exported(run) for name, run in RUN_ONNX.items()},
 )
 
+# Types of weights and maps, and what OpenVINO calls them.
+DTYPES = dict(float32='f32', float16='f16', bfloat16='bf16')
+
 # Runtime for whose strengths each of them wants its network deployed.
 FORM = dict(
     channels_last='torch',
@@ -161,7 +179,7 @@ FORM = dict(
 )
 
 
-def check_runtimes(names: list[str]) -> None:
+def check_runtimes(names: Sequence[str]) -> None:
     """Raise ModuleNotFoundError unless these can run a network."""
     if {'onnxruntime', 'openvino'} & set(names):
         check_installed()
@@ -169,3 +187,22 @@ def check_runtimes(names: list[str]) -> None:
         raise ModuleNotFoundError(
             "openvino is not installed: pip install 'hrnas_mm[openvino]'"
         )
+
+
+def check_device(backend: str, device: str, dtype: str) -> None:
+    """Raise ValueError unless a runtime can compute on a device in a dtype."""
+    known = ('float32',) if backend == 'onnxruntime' else tuple(DTYPES)
+    if dtype not in known:
+        raise ValueError(
+            f'dtype must be {" or ".join(known)} with backend {backend}, got '
+            f'{dtype!r}'
+        )
+    kind = device.partition(':')[0]
+    devices = ('cpu',) if backend in RUN_ONNX else ('cpu', 'cuda')
+    if kind not in devices:
+        raise ValueError(
+            f'device must be {" or ".join(devices)} with backend {backend}, '
+            f'got {device!r}'
+        )
+    if kind == 'cuda' and not torch.cuda.is_available():
+        raise ValueError(f'device must be cpu without a GPU, got {device!r}')

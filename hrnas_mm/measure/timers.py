@@ -13,7 +13,16 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from .runtimes import FORM, RUN, RUN_ONNX, check_runtimes, share_threads
+from .devices import device_name
+from .runtimes import (
+    FORM,
+    RUN,
+    RUN_ONNX,
+    check_device,
+    check_runtimes,
+    in_openvino,
+    share_threads,
+)
 from .stopwatch import settled
 
 Make = Callable[[], Any]
@@ -31,12 +40,19 @@ class Timer(Protocol):
         onnx: Whether it wants ONNX files, as bytes, and not modules.
         form: Runtime for which it wants them deployed.
         version: Version of what runs them.
+        device: Name of the device that they run on.
+        dtype: Type of their weights and maps.
+        slow: Whether to make a network ready takes much longer than to time
+            it, so that few should be.
     """
 
     backend: str
     onnx: bool
     form: str
     version: str
+    device: str
+    dtype: str
+    slow: bool
 
     def ready(self, name: str, make: Make, image: Tensor) -> Any:
         """Make a network ready to be timed.
@@ -64,24 +80,38 @@ class TimerHere:
     Args:
         backend: One of :data:`~hrnas_mm.measure.RUN`; it has as many threads
             as torch has now.
+        device: 'cpu' or 'cuda'.
+        dtype: 'float32', 'float16' or 'bfloat16'.
 
     Raises:
         ModuleNotFoundError: If it is not installed.
+        ValueError: If it cannot run there, or in this dtype.
     """
 
-    def __init__(self, backend: str) -> None:
+    def __init__(
+        self, backend: str, device: str = 'cpu', dtype: str = 'float32'
+    ) -> None:
         check_runtimes([backend])
+        check_device(backend, device, dtype)
         if backend == 'onnxruntime':
             share_threads()
         self.backend = backend
         self.onnx = backend in RUN_ONNX
         self.form = FORM[backend]
         self.version = version(backend if self.onnx else 'torch')
+        self.place = torch.device(device)
+        self.device = device_name(self.place)
+        self.dtype = dtype
+        self.slow = backend == 'compile'
 
     def ready(self, name: str, make: Make, image: Tensor) -> Any:
         """See :class:`Timer`; memory is taken only while it is timed."""
-        run: Any = (RUN_ONNX if self.onnx else RUN)[self.backend]
-        return lambda: run(make(), image)
+        if self.backend == 'openvino':
+            return lambda: in_openvino(make(), image, self.dtype)
+        if self.onnx:
+            return lambda: RUN_ONNX[self.backend](make(), image)
+        to = dict(device=self.place, dtype=getattr(torch, self.dtype))
+        return lambda: RUN[self.backend](make().to(**to), image.to(**to))
 
     @torch.no_grad()
     def times(
@@ -89,7 +119,7 @@ class TimerHere:
     ) -> dict[str, float]:
         """See :class:`Timer`."""
         calls = {name: load() for name, load in ready.items()}
-        seconds = settled(calls, torch.device('cpu'), limit, alone=alone)
+        seconds = settled(calls, self.place, limit, alone=alone)
         return {name: 1e3 * taken for name, taken in seconds.items()}
 
 
@@ -103,10 +133,12 @@ class TimerOfFiles:
 
     Args:
         folder: Folder for the files.
+        device: Name of the device that the times are of.
         command: Command that runs ``{onnx}`` and prints milliseconds; without
             one, all rows must be there.
         pattern: Regular expression whose first group is the milliseconds in
             what the command prints.
+        dtype: What the command computes in; the files are in float32.
 
     Raises:
         ValueError: If the pattern or the command is wrong.
@@ -115,11 +147,19 @@ class TimerOfFiles:
     backend = COMMAND
     onnx = True
     form = 'onnxruntime'
+    slow = True
 
     def __init__(
-        self, folder: str, command: str | None, pattern: str = PATTERN
+        self,
+        folder: str,
+        device: str,
+        command: str | None,
+        pattern: str = PATTERN,
+        dtype: str = 'float32',
     ) -> None:
         self.folder = Path(folder)
+        self.device = device
+        self.dtype = dtype
         self.command = command
         self.version = command or TIMES
         self.pattern = _compiled(pattern)

@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+from dataclasses import replace
 
 import pytest
 import tiny
@@ -15,8 +16,10 @@ from hrnas_mm.building import build_model
 from hrnas_mm.engine import milliseconds, results
 from hrnas_mm.engine.surgery import deployed_model
 from hrnas_mm.measure import cost_model_of
+from hrnas_mm.measure.devices import processor
 from hrnas_mm.resume.state import bare_model
 from hrnas_mm.search import Latency, architecture_of
+from hrnas_mm.search.latency_table import write_latency_table
 from hrnas_mm.visualization import plot_pareto
 
 SHAPE = (3, 32, 32)
@@ -169,15 +172,18 @@ def test_measures_before_the_first_iteration_and_keeps_that(
     )
 
 
-def test_another_device_is_not_measured_on(table, path, tmp_path, monkeypatch):
-    """A search for a phone ends on the server that it ran on."""
-    monkeypatch.setattr(milliseconds, 'processor', lambda: 'a server')
+def test_another_device_is_not_measured_on(table, tmp_path, monkeypatch):
+    """A search for a phone ends on the machine that it ran on."""
+    path = str(tmp_path / 'phone.json')
+    elsewhere = replace(table.conditions, device='a phone')
+    write_latency_table(replace(table, conditions=elsewhere), path)
     monkeypatch.setattr(results, 'measured', None)
     run(config(tmp_path / 'run', target='3.5ms', latency=path))
     record = json.loads((tmp_path / 'run/search.json').read_text())
     assert set(record['latency']) == {'predicted', 'conditions'}
     text = ''.join(p.read_text() for p in (tmp_path / 'run').rglob('*.log'))
-    assert 'not measured: this is a server, the table is of' in text
+    expected = f'not measured: this is {processor()}, the table is of a phone'
+    assert expected in text
 
 
 def test_measures_the_network_as_deployed(table):
@@ -200,6 +206,13 @@ def test_measures_the_network_as_deployed(table):
         (
             dict(target='3ms', latency=dict(backend='abacus')),
             'latency.backend must be one of',
+        ),
+        (
+            dict(
+                target='3ms',
+                latency=dict(backend='onnxruntime', dtype='float16'),
+            ),
+            'latency.dtype must be float32',
         ),
         (dict(target='0.1ms', latency='PATH'), 'must be at least 0.5'),
         (dict(target='99ms', latency='PATH'), 'below .* .the supernet.'),

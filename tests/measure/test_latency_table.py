@@ -146,6 +146,7 @@ class FormulaTimer:
     """Knows what a copy and a network take; each call has a fixed time."""
 
     backend, form, onnx, version = 'channels_last', 'torch', False, '0'
+    device, dtype, slow = 'abacus', 'float32', False
 
     def __init__(self, cost_model):
         truth = cost_model.counting(Latency(table_of_formula(cost_model)))
@@ -167,8 +168,8 @@ class FormulaTimer:
         return name
 
     def times(self, ready, limit, alone=True):
-        assert alone == ('reference' in ready)
-        return {name: self.known[name] for name in ready}
+        assert alone == ('reference' in ready.values())
+        return {name: self.known[each] for name, each in ready.items()}
 
 
 def test_a_table_is_what_was_timed(model, cost_model):
@@ -186,6 +187,15 @@ def test_a_table_is_what_was_timed(model, cost_model):
     for network in random_networks(cost_model, 5, seed=100).values():
         ms = cost_model.counting(Latency(expected)).total(network)
         assert found.total(network) == pytest.approx(ms, rel=1e-3)
+
+
+def test_few_points_are_some_of_many(cost_model):
+    for part, _ in kinds_of(cost_model)[1].values():
+        many, few = (list(points_of(part, 4, few)) for few in (False, True))
+        assert len(few) < len(many) and all(point in many for point in few)
+        for points in (many, few):
+            most = {p.unit: p.elements for p in points}
+            assert most == {p.unit: p.elements for p in many}
 
 
 def test_the_largest_step_that_costs_nothing():

@@ -7,6 +7,7 @@ from tiny import with_statistics
 
 from hrnas_mm.deploy import DeployableModel
 from hrnas_mm.measure import FORM, PROFILERS, RUN, check_runtimes, profiled
+from hrnas_mm.measure.runtimes import in_openvino, onnx_bytes
 
 IMAGE = torch.randn(1, 3, 32, 48)
 
@@ -32,6 +33,32 @@ def test_output(name, model):
         found = torch.as_tensor(call()[0])
     bound = 1e-5 * expected.abs().max().item()
     torch.testing.assert_close(found, expected, rtol=0, atol=bound)
+
+
+def test_each_compiled_network_has_code_of_its_own(model, monkeypatch):
+    """Torch would refuse the ninth network of one code."""
+    compiled = []
+    monkeypatch.setattr(
+        torch, 'compile', lambda f, dynamic: compiled.append(f) or f
+    )
+    calls = [RUN['compile'](model, IMAGE) for _ in range(2)]
+    first, second = (function.__code__ for function in compiled)
+    assert first is not second and first != second
+    with torch.no_grad():
+        torch.testing.assert_close(calls[0](), model(IMAGE))
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16', 'float16'])
+def test_openvino_computes_in_a_dtype(dtype, model):
+    pytest.importorskip('openvino')
+    network = DeployableModel(model, 'openvino')
+    onnx = onnx_bytes(network, IMAGE)
+    with torch.no_grad():
+        expected = model(IMAGE)
+    found = torch.as_tensor(in_openvino(onnx, IMAGE, dtype)()[0])
+    bound = dict(float32=1e-5, bfloat16=0.05, float16=0.01)[dtype]
+    error = (found - expected).abs().max() / expected.abs().max()
+    assert error < bound
 
 
 @pytest.mark.parametrize('name', PROFILERS)

@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from hrnas_mm.measure import check_device
+from hrnas_mm.measure.devices import processor
 from hrnas_mm.measure.timers import TimerHere, TimerOfFiles
 
 IMAGE = torch.zeros(1, 3, 4, 4)
@@ -28,8 +30,48 @@ def test_here():
     assert list(times) == ['a', 'b'] and min(times.values()) > 0
 
 
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16', 'float16'])
+def test_networks_compute_in_the_dtype(dtype):
+    seen = set()
+
+    class Network(nn.Conv2d):
+        def forward(self, x):
+            seen.add((self.weight.dtype, x.dtype))
+            return super().forward(x)
+
+    timer = TimerHere('channels_last', 'cpu', dtype)
+    assert (timer.device, timer.dtype) == (processor(), dtype)
+    network = timer.ready('network', lambda: Network(3, 3, 1), IMAGE)
+    timer.times(dict(network=network), 0.0)
+    assert seen == {(getattr(torch, dtype),) * 2}
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        (('onnxruntime', 'cpu', 'float16'), 'dtype must be float32 with'),
+        (('channels_last', 'cpu', 'int8'), 'dtype must be float32 or float16'),
+        (('onnxruntime', 'cuda', 'float32'), 'device must be cpu with'),
+        (('compile', 'tpu', 'float32'), 'device must be cpu or cuda'),
+        pytest.param(
+            ('compile', 'cuda', 'float32'),
+            'device must be cpu without a GPU',
+            marks=pytest.mark.skipif(
+                torch.cuda.is_available(), reason='needs a machine without GPU'
+            ),
+        ),
+    ],
+)
+def test_what_a_runtime_cannot_do(options, words):
+    with pytest.raises(ValueError, match=words):
+        check_device(*options)
+
+
 def test_a_program_is_run_once_for_each_file(tmp_path):
-    timer = TimerOfFiles(str(tmp_path), PROGRAM, r'median = (\d+)')
+    timer = TimerOfFiles(
+        str(tmp_path), 'abacus', PROGRAM, r'median = (\d+)', 'float16'
+    )
+    assert (timer.device, timer.dtype) == ('abacus', 'float16')
     ready = {
         '1: 4-4 at 2x2 k3': timer.ready(
             '1: 4-4 at 2x2 k3', lambda: b'abc', IMAGE
@@ -45,12 +87,12 @@ def test_a_program_is_run_once_for_each_file(tmp_path):
     assert list(timer.times(ready, 0.0).values()) == [3.0, 5.0]
     table = (tmp_path / 'times.csv').read_text()
     assert table == '1-4-4-at-2x2-k3.onnx,3.0\n1-4-4-at-2x2-k5.onnx,5.0\n'
-    stopped = TimerOfFiles(str(tmp_path), 'false {onnx}')
+    stopped = TimerOfFiles(str(tmp_path), 'abacus', 'false {onnx}')
     assert list(stopped.times(ready, 0.0).values()) == [3.0, 5.0]
 
 
 def test_times_from_elsewhere(tmp_path):
-    timer = TimerOfFiles(str(tmp_path), None)
+    timer = TimerOfFiles(str(tmp_path), 'abacus', None)
     ready = {name: timer.ready(name, lambda: b'abc', IMAGE) for name in 'ab'}
     with pytest.raises(ValueError, match='2 of 2 are missing, such as a.onnx'):
         timer.times(ready, 0.0)
@@ -68,7 +110,7 @@ def test_times_from_elsewhere(tmp_path):
     [('took 12.25 ms\n', 12.25), ('2 runs\n1e-1', 0.1), ('7', 7.0)],
 )
 def test_the_last_number_counts(text, ms, tmp_path):
-    timer = TimerOfFiles(str(tmp_path), 'echo {onnx}')
+    timer = TimerOfFiles(str(tmp_path), 'abacus', 'echo {onnx}')
     assert float(timer.pattern.search(text)[1]) == ms
 
 
@@ -82,7 +124,7 @@ def test_the_last_number_counts(text, ms, tmp_path):
 )
 def test_wrong_options(options, words, tmp_path):
     with pytest.raises(ValueError, match=words):
-        TimerOfFiles(str(tmp_path), *options)
+        TimerOfFiles(str(tmp_path), 'abacus', *options)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +135,7 @@ def test_wrong_options(options, words, tmp_path):
     ],
 )
 def test_a_program_that_fails(command, words, tmp_path):
-    timer = TimerOfFiles(str(tmp_path), command)
+    timer = TimerOfFiles(str(tmp_path), 'abacus', command)
     ready = {'a': timer.ready('a', lambda: b'abc', IMAGE)}
     with pytest.raises(RuntimeError, match=words):
         timer.times(ready, 0.0)
