@@ -9,25 +9,20 @@ WORK_DIR gets comparison.md, comparison.json and comparison.png.
 """
 
 import argparse
-import json
 import os.path as osp
 import statistics
-import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from glob import escape, glob
-from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from hrnas_mm.cli.candidate import Candidate, candidate
 from hrnas_mm.cli.config import add_shape_argument
 from hrnas_mm.cli.errors import clear_errors
-from hrnas_mm.files import read_json, replacing, write_json
+from hrnas_mm.cli.runs import Run, metric_of, network_of, runs_of, train
+from hrnas_mm.files import replacing, write_json
 from hrnas_mm.measure import RUN
 from hrnas_mm.measure.network_times import (
     conditions_of,
@@ -40,15 +35,6 @@ from hrnas_mm.search import count_params
 from hrnas_mm.visualization import plot_comparison
 
 TRAIN = osp.join(osp.dirname(osp.abspath(__file__)), 'train.py')
-RESULT = 'result.json'
-
-
-class Run(NamedTuple):
-    """A config with a seed, and the folder of its run."""
-
-    config: str
-    seed: int
-    folder: str
 
 
 def parse_args() -> argparse.Namespace:
@@ -105,80 +91,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def runs_of(args: argparse.Namespace) -> list[Run]:
-    """Return all runs.
-
-    Raises:
-        ValueError: If two configs have the same name, and thus one folder.
-    """
-    names = [osp.splitext(osp.basename(path))[0] for path in args.configs]
-    if len(set(names)) < len(names):
-        raise ValueError(f'the configs must have different names, got {names}')
-    return [
-        Run(path, seed, osp.join(args.work_dir, name, f'seed-{seed}'))
-        for (path, name), seed in product(zip(args.configs, names), args.seeds)
-    ]
-
-
-def train(run: Run, metric: str, options: Sequence[str]) -> None:
-    """Train, from the last checkpoint if there is one, and note the metric.
-
-    Raises:
-        RuntimeError: If the training fails, or does not evaluate the metric.
-    """
-    result = osp.join(run.folder, RESULT)
-    if osp.isfile(result):
-        return
-    command = [sys.executable, TRAIN, run.config, '--work-dir', run.folder]
-    command += ['--resume', '--cfg-options', f'randomness.seed={run.seed}']
-    code = subprocess.run(
-        [*command, *options],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    if code.returncode:
-        last = ''.join(code.stderr.strip().splitlines()[-1:])
-        raise RuntimeError(
-            f'the training in {run.folder} failed, see its log: {last}'
-        )
-    value = last_value(run.folder, metric)
-    write_json(result, {metric: value})
-
-
-def last_value(folder: str, metric: str) -> float:
-    """Return the last value of a metric that a run has logged.
-
-    Raises:
-        RuntimeError: If there is none.
-    """
-    found, known = [], set()
-    for path in glob(osp.join(escape(folder), '*', 'vis_data', '*.json')):
-        with open(path) as file:
-            for line in file:
-                values = json.loads(line) if line.startswith('{') else {}
-                if 'lr' not in values:  # of an evaluation
-                    known |= set(values) - {'step'}
-                if metric in values:
-                    found.append((values['step'], values[metric]))
-    if not found:
-        raise RuntimeError(
-            f'--metric must be one that {folder} has evaluated, '
-            f'{", ".join(sorted(known)) or "and there is none"}; got '
-            f'{metric!r}'
-        )
-    return max(found)[1]
-
-
-def network_of(run: Run, shape: Sequence[int] | None) -> Candidate:
-    """Return the network that a run has ended with; weights do not matter."""
-    searched = osp.join(run.folder, 'searched', 'config.py')
-    if osp.isfile(searched):
-        model = osp.join(run.folder, 'searched', 'model.pth')
-        return candidate(f'{searched}:{model}', shape)
-    return candidate(run.config, shape)
-
-
 def measured(
     args: argparse.Namespace, timer: TimerHere, runs: Iterable[Run]
 ) -> list[dict[str, Any]]:
@@ -190,7 +102,7 @@ def measured(
             dict(
                 name=osp.basename(osp.dirname(run.folder)),
                 seed=run.seed,
-                metric=read_json(osp.join(run.folder, RESULT))[args.metric],
+                metric=metric_of(run, args.metric),
                 macs=network.macs,
                 params=count_params(network.model),
             )
@@ -241,11 +153,14 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     with clear_errors():
         timer = TimerHere(args.backend)
-        runs = runs_of(args)
+        runs = runs_of(args.configs, args.seeds, args.work_dir)
         with ThreadPoolExecutor(args.jobs) as pool:
             list(
                 pool.map(
-                    lambda run: train(run, args.metric, args.cfg_options), runs
+                    lambda run: train(
+                        run, TRAIN, args.metric, args.cfg_options
+                    ),
+                    runs,
                 )
             )
         rows = measured(args, timer, runs)
