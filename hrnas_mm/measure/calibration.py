@@ -57,6 +57,18 @@ def random_networks(
     return found
 
 
+def nearly_empty(cost_model: CostModel) -> dict[str, int]:
+    """Return the network of one element, the cheapest one.
+
+    Its time is that of what no part owns.
+    """
+    gone = dict.fromkeys(cost_model.supernet, 0)
+    cheapest = min(
+        gone, key=lambda unit: cost_model.saving({**gone, unit: 1}, unit)
+    )
+    return {**gone, cheapest: 1}
+
+
 def calibrated(
     table: LatencyTable,
     cost_model: CostModel,

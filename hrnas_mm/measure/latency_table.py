@@ -11,11 +11,15 @@ from torch import nn
 from ..modules.deployed import Form, form_of
 from ..search import CostModel, apply_architecture_
 from ..search.architecture import Architecture
-from ..search.budget import smallest
 from ..search.latency_table import Conditions, Curve, LatencyTable
 from ..search.units import Part, Size
 from .bench import Bench, bench_of
-from .calibration import calibrated, random_networks, unknown
+from .calibration import (
+    calibrated,
+    nearly_empty,
+    random_networks,
+    unknown,
+)
 from .latency_points import (
     STEPS,
     Point,
@@ -91,7 +95,7 @@ class TableBuilder:
         networks = {
             **random_networks(self.cost_model, self.networks),
             'supernet': dict(self.cost_model.supernet),
-            'smallest': smallest(self.cost_model),
+            'nearly empty': nearly_empty(self.cost_model),
         }
         whole = self.ready(networks)
         curves = self._time_parts(benches, parts)
