@@ -43,13 +43,8 @@ from hrnas_mm.measure.calibration import (
     worst,
 )
 from hrnas_mm.measure.latency_table import TableBuilder
-from hrnas_mm.measure.timers import (
-    COMMAND,
-    PATTERN,
-    Timer,
-    TimerHere,
-    TimerOfFiles,
-)
+from hrnas_mm.measure.timer_of_files import COMMAND, PATTERN, TimerOfFiles
+from hrnas_mm.measure.timers import Timer, TimerHere
 from hrnas_mm.search import Latency
 from hrnas_mm.search.latency_table import Calibration, write_latency_table
 
@@ -91,6 +86,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--batch', type=int, default=1, help='number of images per batch'
     )
+    add_measuring(parser)
+    add_shape_argument(parser)
+    add_force(parser)
+    return parser.parse_args()
+
+
+def add_measuring(parser: argparse.ArgumentParser) -> None:
+    """Add the options of what is timed, and for how long."""
     parser.add_argument(
         '--round',
         type=round_of,
@@ -128,9 +131,6 @@ def parse_args() -> argparse.Namespace:
         metavar='N',
         help='number of further networks to predict and to time',
     )
-    add_shape_argument(parser)
-    add_force(parser)
-    return parser.parse_args()
 
 
 def add_command(parser: argparse.ArgumentParser) -> None:
@@ -195,7 +195,7 @@ def builder_of(args: argparse.Namespace, timer: Timer) -> TableBuilder:
         args.round,
         args.networks,
         args.seconds,
-        few=timer.slow if args.points is None else args.points == 'few',
+        few=dict(few=True, many=False).get(args.points),
     )
 
 

@@ -1,5 +1,6 @@
-# The recipe of the CamVid search for stock networks, at a quarter of its learning
-# rate, which decays from the start. Models set data_preprocessor.size=(192, 256) and decode_head=_base_.head.
+# The recipe of the CamVid search for stock networks, at a quarter of its
+# learning rate, which decays from the start. Models set
+# data_preprocessor.size=(192, 256) and decode_head=_base_.head.
 _base_ = [
     './datasets/camvid.py',
     './schedules/cpu_1200.py',

@@ -104,14 +104,12 @@ def _measured(
     wanted: Mapping[str, Any], runner: Runner, cost_model: CostModel
 ) -> LatencyTable:
     with forked_rng(0), threads(wanted['threads']):
-        timer = TimerHere(wanted['backend'], wanted['device'], wanted['dtype'])
         builder = TableBuilder(
             deepcopy(bare_model(runner)).cpu().eval(),
             cost_model,
-            timer,
+            TimerHere(wanted['backend'], wanted['device'], wanted['dtype']),
             wanted['batch'],
             wanted['round'],
-            few=timer.slow,
         )
         runner.logger.info(
             f'Search: measuring milliseconds, {builder.conditions()}'

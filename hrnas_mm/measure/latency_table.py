@@ -54,7 +54,8 @@ class TableBuilder:
         networks: Number of random networks to calibrate with.
         limit: Seconds for which a part or the networks are timed at most.
         say: Function that is told what is done now.
-        few: Whether few numbers of elements of each unit are timed.
+        few: Whether few numbers of elements of each unit are timed; None if
+            the timer is slow.
     """
 
     model: nn.Module
@@ -65,7 +66,7 @@ class TableBuilder:
     networks: int = 12
     limit: float = 3.0
     say: Say = field(default=lambda text: None)
-    few: bool = False
+    few: bool | None = None
 
     def __post_init__(self) -> None:
         if find_spec('scipy') is None:
@@ -87,8 +88,9 @@ class TableBuilder:
         if self.round == 'auto':
             self.round = self._best_step(examples)
         step = self._form(self.round).step
+        few = self.timer.slow if self.few is None else self.few
         benches = [
-            self._bench(kind, each, step, points_of(each[0], step, self.few))
+            self._bench(kind, each, step, points_of(each[0], step, few))
             for kind, each in examples.items()
         ]
         parts = self._ready_parts(benches)

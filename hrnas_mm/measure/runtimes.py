@@ -197,7 +197,7 @@ def check_device(backend: str, device: str, dtype: str) -> None:
             f'dtype must be {" or ".join(known)} with backend {backend}, got '
             f'{dtype!r}'
         )
-    kind = device.partition(':')[0]
+    kind = str(device).partition(':')[0]
     devices = ('cpu',) if backend in RUN_ONNX else ('cpu', 'cuda')
     if kind not in devices:
         raise ValueError(

@@ -8,7 +8,8 @@ from torch import nn
 
 from hrnas_mm.measure import check_device
 from hrnas_mm.measure.devices import processor
-from hrnas_mm.measure.timers import TimerHere, TimerOfFiles
+from hrnas_mm.measure.timer_of_files import TimerOfFiles
+from hrnas_mm.measure.timers import TimerHere
 
 IMAGE = torch.zeros(1, 3, 4, 4)
 # Prints the length of the file, in ms, after other numbers.
@@ -28,6 +29,19 @@ def test_here():
     }
     times = timer.times(ready, 0.0)
     assert list(times) == ['a', 'b'] and min(times.values()) > 0
+
+
+def test_what_has_two_names_is_loaded_once():
+    loaded = []
+
+    def network():
+        loaded.append(nn.Conv2d(3, 3, 1))
+        return loaded[-1]
+
+    timer = TimerHere('channels_last')
+    ready = timer.ready('network', network, IMAGE)
+    assert list(timer.times(dict(a=ready, b=ready), 0.0)) == ['a', 'b']
+    assert len(loaded) == 1
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16', 'float16'])

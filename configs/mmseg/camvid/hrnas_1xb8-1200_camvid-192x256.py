@@ -35,17 +35,8 @@ model = dict(
 # The learning rate stays until the network is fixed, which then learns at the
 # full rate: docs/results.md, "What limits accuracy".
 optim_wrapper = dict(optimizer=dict(lr=8e-3))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, begin=0, end=50, by_epoch=False),
-    dict(
-        type='PolyLR',
-        power=0.9,
-        eta_min=1e-5,
-        begin=600,
-        end=1200,
-        by_epoch=False,
-    ),
-]
+param_scheduler = _base_.param_scheduler
+param_scheduler[-1].begin = 600
 custom_hooks = [
     dict(
         type='EMAHook',
