@@ -1,4 +1,4 @@
-"""Measure a table of milliseconds on this device, for searches in ms.
+r"""Measure a table of milliseconds on this device, for searches in ms.
 
     python tools/measure_latency.py CONFIG OUT.json --backend onnxruntime
 
