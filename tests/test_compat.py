@@ -4,12 +4,15 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import nullcontext
 from importlib.util import find_spec
 
 import pytest
 import torch
+from torch import nn
 
 from hrnas_mm.compat_torch import depthwise_backward, enlarge_onednn_cache
+from hrnas_mm.deploy import onnx as deploy_onnx
 
 
 def test_a_cache_size_that_the_user_set_stays(monkeypatch):
@@ -117,3 +120,28 @@ def test_freed_memory_is_used_again():
         for mode in ('keep', 'give back')
     )
     assert kept < 0.1 * given_back
+
+
+def test_an_export_reads_the_graph_less_often(monkeypatch, tmp_path):
+    """And writes the same file."""
+    ir = pytest.importorskip('onnx_ir')
+    pytest.importorskip('onnxscript')
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 3, 1), nn.Softmax(1), nn.Flatten(), nn.ReLU()]
+    module = nn.Sequential(*layers[:2] * 10, *layers[2:]).eval()
+    reads, files = [], []
+    operator = ir.Node.op_identifier
+
+    def counted(node):
+        reads[-1] += 1
+        return operator(node)
+
+    monkeypatch.setattr(ir.Node, 'op_identifier', counted)
+    for name in ('quick', 'slow'):
+        reads.append(0)
+        path = tmp_path / name
+        deploy_onnx.write_onnx(module, torch.randn(1, 3, 4, 4), str(path))
+        files.append(path.read_bytes())
+        monkeypatch.setattr(deploy_onnx, 'quick_matching', nullcontext)
+    assert files[0] == files[1]
+    assert reads[0] < reads[1] / 2

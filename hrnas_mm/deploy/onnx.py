@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from ..compat_torch import quick_matching
 from ..files import replacing
 from ..frameworks import DETECTION_HEADS
 from ..search.trace import evaluating
@@ -94,7 +95,7 @@ def write_onnx(
             modules.
     """
     batch = {0: torch.export.Dim('batch')} if dynamic_batch else {}
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), quick_matching():
         warnings.simplefilter('ignore')  # about the exporter's internals
         program = torch.onnx.export(
             module,

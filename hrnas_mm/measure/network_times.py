@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..deploy import DeployableModel
 from ..search.latency_table import Conditions
@@ -95,32 +95,40 @@ def ready_networks(
         say: Function that is told of each step before it is taken.
     """
     image = torch.randn(conditions.batch, *conditions.input_shape)
-    deployed: dict[str, nn.Module] = {
-        name: DeployableModel(
-            model,
-            conditions.form,
-            round=conditions.round,
-            input_shape=conditions.input_shape,
-        ).eval()
+    makes: dict[str, Callable[[], nn.Module]] = {
+        name: partial(_deployed, model, conditions)
         for name, model in models.items()
     }
-    images = dict.fromkeys(deployed, image)
-    deployed[REFERENCE] = reference_network()
+    images = dict.fromkeys(makes, image)
+    makes[REFERENCE] = reference_network
     images[REFERENCE] = torch.randn(REFERENCE_SHAPE)
-    networks: Iterator[Any] = iter(deployed.values())
+    networks: Iterator[Any] = (make() for make in makes.values())
     if timer.onnx:
         networks = on_all_cores(
             [
-                partial(onnx_bytes, model, images[name])
-                for name, model in deployed.items()
+                partial(_exported, make, images[name])
+                for name, make in makes.items()
             ]
         )
     found = {}
-    for name in deployed:
+    for name in makes:
         say(f'preparing {name}')
         network = next(networks)
         found[name] = timer.ready(name, partial(_same, network), images[name])
     return found
+
+
+def _deployed(model: nn.Module, conditions: Conditions) -> nn.Module:
+    return DeployableModel(
+        model,
+        conditions.form,
+        round=conditions.round,
+        input_shape=conditions.input_shape,
+    ).eval()
+
+
+def _exported(make: Callable[[], nn.Module], image: Tensor) -> bytes:
+    return onnx_bytes(make(), image)
 
 
 def _same(network: Any) -> Any:
