@@ -5,10 +5,12 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable
 
 from ..building import build_model
+from ..engine.milliseconds import given_latency
 from ..engine.searched_config import search_shape, searched_config
 from ..measure import cost_model_of
 from ..search import COSTS, Budget, parse_budget
 from ..search.architecture import Architecture
+from ..search.cost import MACS, MS
 from .config import add_config_arguments, read_config
 from .errors import add_force, check_new, clear_errors
 
@@ -28,14 +30,18 @@ def baseline_parser(description: str | None) -> ArgumentParser:
     parser.add_argument(
         '--target',
         required=True,
-        help="budget: a number, a string such as '1.91G' or a ratio of the "
-        'supernet',
+        help="budget: a number, a string such as '1.91G' or '6ms', or a "
+        'ratio of the supernet',
     )
     parser.add_argument(
         '--cost',
-        default=next(iter(COSTS)),
         help=f'cost that the target counts: {", ".join(COSTS)}, or one of '
-        'your own; default: %(default)s',
+        f'your own; default: {MS.name} with --latency, else {MACS.name}',
+    )
+    parser.add_argument(
+        '--latency',
+        metavar='TABLE',
+        help='table of milliseconds, from tools/measure_latency.py',
     )
     add_force(parser)
     return parser
@@ -56,17 +62,19 @@ def write_baseline(
     cfg = read_config(args)
     config_name = osp.splitext(osp.basename(args.config))[0]
     out = args.out or f'{config_name}_{name}.py'
-    target = {args.cost: args.target}
+    cost = args.cost or (MS.name if args.latency else None)
+    target = {cost: args.target} if cost else args.target
     with clear_errors():
         check_new(out, args.force)
         cost_model = cost_model_of(build_model(cfg), search_shape(cfg))
-        budget = parse_budget(target, cost_model, '--target')
+        latency = given_latency(args.latency, cost_model)
+        budget = parse_budget(target, cost_model, '--target', latency)
         architecture = draw(budget)
     config = searched_config(cfg, architecture)
     assert config is not None  # the model has units in its backbone
     config.dump(out)
     total = budget.spent(architecture)
     print(
-        f'{out}: {total} {budget.cost.noun}, {total / budget.amount:.1%} of '
-        'the budget'
+        f'{out}: {budget.cost.format(total)} {budget.cost.noun}, '
+        f'{total / budget.amount:.1%} of the budget'
     )

@@ -63,9 +63,9 @@ def parse_budget(
         costs = COSTS if latency is None else {**COSTS, MS.name: latency}
         if set(target) == {MS.name} and latency is None:
             raise ValueError(
-                f'{name} in milliseconds needs a table of them, '
-                "latency='table.json' from tools/measure_latency.py, got "
-                f'{target[MS.name]!r} without one'
+                f'{name} in milliseconds needs a table of them, from '
+                "tools/measure_latency.py: latency='table.json', or --latency "
+                f'table.json; got {target[MS.name]!r} without one'
             )
         if len(target) != 1 or not set(target) <= set(costs):
             known = ', '.join(f'dict({name}=...)' for name in costs)

@@ -15,7 +15,15 @@ import numpy as np
 import pytest
 import torch
 from command_line import ROOT, call, checked, finish, start
+from milliseconds import table_of_formula
 from ranks import free_port
+
+from hrnas_mm.building import build_model
+from hrnas_mm.cli.config import prepare_config
+from hrnas_mm.engine.searched_config import search_shape
+from hrnas_mm.measure import cost_model_of
+from hrnas_mm.search import Latency, architecture_of
+from hrnas_mm.search.latency_table import write_latency_table
 
 CONFIG = 'configs/mmseg/hrnas_demo_1xb8-300_cityscapes-128x256.py'
 CAMVID = 'configs/mmseg/camvid/hrnas_1xb8-1200_camvid-192x256.py'
@@ -290,6 +298,21 @@ def test_a_baseline_is_a_config_of_its_budget(
     assert call(*command).code == 2
     checked(*command, '--force')
     assert out.read_text() == written
+
+
+def test_a_baseline_of_milliseconds(tmp_path):
+    cfg = prepare_config(str(ROOT / CONFIG))
+    costs = cost_model_of(build_model(cfg), search_shape(cfg))
+    table = table_of_formula(costs)
+    write_latency_table(table, str(tmp_path / 'table.json'))
+    ms = costs.counting(Latency(table))
+    target = 0.6 * ms.total(costs.supernet)
+    out = tmp_path / 'baseline.py'
+    command = ('tools/uniform_baseline.py', CONFIG, out, '--target')
+    assert 'needs a table of them' in call(*command, f'{target}ms').err
+    checked(*command, f'{target}ms', '--latency', tmp_path / 'table.json')
+    model = build_model(prepare_config(str(out)))
+    assert 0.95 * target < ms.total(architecture_of(model)) <= target
 
 
 def test_benchmark_of_the_search():
