@@ -23,7 +23,7 @@ STOCK = [  # to compare with
     CAMVID.format(name)
     for name in (
         'ddrnet-23-slim', 'ddrnet-23-slim-w16', 'ddrnet-23-slim-w10',
-        'fcn_hr18s', 'hrnas-supernet', 'lraspp_m-v3-d8', 'segformer_mit-b0',
+        'fcn_hr18s', 'hrnas-supernet', 'segformer_mit-b0',
         'stdc1',
     )
 ]  # fmt: skip

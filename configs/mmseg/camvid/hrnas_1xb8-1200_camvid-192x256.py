@@ -5,7 +5,8 @@
 _base_ = [
     '../../_base_/models/hrnas_seg.py',
     '../../_base_/datasets/camvid.py',
-    '../../_base_/schedules/cpu_1200.py',
+    '../../_base_/schedules/cpu_1200_late_decay.py',
+    '../../_base_/ema.py',
     'mmseg::_base_/default_runtime.py',
 ]
 norm_cfg = dict(type='SyncBN', momentum=0.1, eps=1e-5)
@@ -32,19 +33,9 @@ model = dict(
         sampler=dict(type='OHEMPixelSampler', thresh=0.9, min_kept=20000),
     ),
 )
-# The learning rate stays until the network is fixed, which then learns at the
-# full rate: docs/results.md, "What limits accuracy".
 optim_wrapper = dict(optimizer=dict(lr=8e-3))
-param_scheduler = _base_.param_scheduler
-param_scheduler[-1].begin = 600
 custom_hooks = [
-    dict(
-        type='EMAHook',
-        ema_type='MomentumAnnealingEMA',
-        momentum=0.05,
-        gamma=9,
-        update_buffers=True,
-    ),
+    _base_.ema_of_a_short_run,
     # 150 iterations without shrinking, 450 with it, 600 on the fixed network.
     dict(
         type='ProgressiveShrinkHook',
