@@ -268,8 +268,8 @@ def main() -> None:
         )
         console.print(networks_table('Other networks', found))
         console.print(
-            f'{verdict(found)}; times divided by {slowdown:.3f}, by which the '
-            'device was slower'
+            f'{verdict(found)}; times divided by {slowdown:.3f}, as the '
+            'device took so many times as long by then'
         )
 
 
