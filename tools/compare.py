@@ -81,6 +81,14 @@ def parse_args() -> argparse.Namespace:
         '%(default)s',
     )
     parser.add_argument(
+        '--limit',
+        type=float,
+        default=30,
+        metavar='SECONDS',
+        help='for which eight networks take turns at most until their times '
+        'settle; default: %(default)s',
+    )
+    parser.add_argument(
         '--cfg-options',
         nargs='+',
         default=[],
@@ -112,7 +120,7 @@ def measured(
     step = form_of(timer.form, 'auto', 'auto', {}).step
     conditions = conditions_of(timer, shape, step)
     times = time_networks(
-        ready_networks(models, conditions, timer), timer, limit=30
+        ready_networks(models, conditions, timer), timer, args.limit
     )
     for row, ms in zip(rows, times.networks):
         row['ms'] = round(ms, 4)

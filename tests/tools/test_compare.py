@@ -8,6 +8,8 @@ import tiny
 from command_line import call, checked
 from mmengine.config import Config
 
+from hrnas_mm.cli.runs import Run, train
+
 pytest.importorskip('mmpretrain')
 
 
@@ -38,7 +40,7 @@ def test_compare(configs, tmp_path):
     args = (
         'tools/compare.py', *configs, '--work-dir', folder,
         '--seeds', 0, 1, '--metric', 'accuracy',
-        '--backend', 'channels_last', '--shape', 32, 32,
+        '--backend', 'channels_last', '--shape', 32, 32, '--limit', 0,
     )  # fmt: skip
     printed = checked(*args)
     run = folder / 'searched/seed-0'
@@ -66,5 +68,6 @@ def test_clear_errors(configs, tmp_path):
     assert same.code == 2 and 'must have different names' in same.err
     broken = tmp_path / 'broken.py'
     broken.write_text("raise ValueError('broken')\n")
-    failed = call('tools/compare.py', broken, *args, '--seeds', 0)
-    assert failed.code == 2 and 'failed, see its log' in failed.err
+    run = Run('config.py', 0, str(tmp_path / 'run'))
+    with pytest.raises(RuntimeError, match='see its log: ValueError: broken'):
+        train(run, str(broken), 'accuracy', [])
