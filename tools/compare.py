@@ -81,12 +81,12 @@ def parse_args() -> argparse.Namespace:
         '%(default)s',
     )
     parser.add_argument(
-        '--limit',
+        '--seconds',
         type=float,
         default=30,
-        metavar='SECONDS',
-        help='for which eight networks take turns at most until their times '
-        'settle; default: %(default)s',
+        metavar='S',
+        help='for how long eight networks take turns at most, if their times '
+        'do not settle; default: %(default)s',
     )
     parser.add_argument(
         '--cfg-options',
@@ -120,7 +120,7 @@ def measured(
     step = form_of(timer.form, 'auto', 'auto', {}).step
     conditions = conditions_of(timer, shape, step)
     times = time_networks(
-        ready_networks(models, conditions, timer), timer, args.limit
+        ready_networks(models, conditions, timer), timer, args.seconds
     )
     for row, ms in zip(rows, times.networks):
         row['ms'] = round(ms, 4)

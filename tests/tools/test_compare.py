@@ -40,7 +40,7 @@ def test_compare(configs, tmp_path):
     args = (
         'tools/compare.py', *configs, '--work-dir', folder,
         '--seeds', 0, 1, '--metric', 'accuracy',
-        '--backend', 'channels_last', '--shape', 32, 32, '--limit', 0,
+        '--backend', 'channels_last', '--shape', 32, 32, '--seconds', 0,
     )  # fmt: skip
     printed = checked(*args)
     run = folder / 'searched/seed-0'
