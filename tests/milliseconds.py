@@ -3,6 +3,7 @@
 from hrnas_mm.measure.devices import processor
 from hrnas_mm.measure.latency_points import kinds_of, points_of
 from hrnas_mm.search import LatencyTable
+from hrnas_mm.search.cost import REPORTED
 from hrnas_mm.search.latency_table import Calibration, Conditions, Curve
 
 FIXED, EACH, OFFSET = 0.1, 0.01, 0.5
@@ -42,6 +43,7 @@ def table_of_formula(cost_model, round=4):
     return LatencyTable(
         conditions,
         dict(cost_model.supernet),
+        cost_model.totals(cost_model.supernet, REPORTED),
         {name: tuple(keys) for name, keys in kinds.items()},
         curves,
         Calibration(OFFSET, FACTORS, EXPONENT, (), 0.01, 0.02, 1.0),

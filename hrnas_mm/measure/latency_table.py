@@ -11,6 +11,7 @@ from torch import nn
 from ..modules.deployed import Form, form_of
 from ..search import CostModel, apply_architecture_
 from ..search.architecture import Architecture
+from ..search.cost import REPORTED
 from ..search.latency_table import Conditions, Curve, LatencyTable
 from ..search.units import Part, Size
 from .bench import Bench, bench_of
@@ -105,6 +106,7 @@ class TableBuilder:
         table = LatencyTable(
             self.conditions(),
             dict(self.cost_model.supernet),
+            self.cost_model.totals(self.cost_model.supernet, REPORTED),
             {name: tuple(keys) for name, keys in kinds.items()},
             curves,
             unknown(self.cost_model),

@@ -47,7 +47,7 @@ def select_bargains(
     lowest, highest = limits
     cut.take_(lowest, highest)
     if cut.cost() > highest:  # nothing that fits is left: go below
-        cut.take_(-math.inf, highest)
+        cut.take_(-math.inf, highest, all_dead=False)
     return most_important(importance, cut.alive)
 
 
@@ -74,18 +74,25 @@ class _Cut:
         )
         self.bargains = {name: self._of(name) for name in cost_model.parts}
 
-    def take_(self, lowest: float, highest: float) -> None:
+    def take_(
+        self, lowest: float, highest: float, all_dead: bool = True
+    ) -> None:
         """Take bargains down to ``highest``, all dead ones to ``lowest``."""
         while True:
             best: tuple[Bargain, str] | None = None
             for name, bargains in self.bargains.items():
                 for bargain in bargains:
                     better = best is None or bargain[:2] < best[0][:2]
-                    fits = self.cost(bargain.saved) >= lowest
-                    if better and fits and self._leaves_some(bargain):
+                    if (
+                        better
+                        and self._leaves_some(bargain)
+                        and self.cost(bargain.saved) >= lowest
+                    ):
                         best = bargain, name
-            meets = self.cost() <= highest
-            if best is None or meets and best[0].rate > 0:
+            if best is None:
+                return
+            dead = best[0].rate == 0
+            if self.cost() <= highest and not (dead and all_dead):
                 return
             (_, saved, counts), name = best
             self.alive.update(counts)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from .architecture import Architecture
 from .budget import Budget
+from .cost_model import CostModel
 
 
 def uniform_architecture(budget: Budget) -> Architecture:
@@ -14,6 +15,9 @@ def uniform_architecture(budget: Budget) -> Architecture:
     rounded down, but at least one. What the rounding leaves of the budget
     goes to the units that lost most by it.
 
+    Where the cost falls in steps, units may lose all their elements if one
+    per unit is too dear, and what fills up a step at no cost is added.
+
     Args:
         budget: Budget that the network has to meet.
 
@@ -21,7 +25,9 @@ def uniform_architecture(budget: Budget) -> Architecture:
         ValueError: If one element per unit costs more than the budget.
     """
     shares = dict.fromkeys(budget.cost_model.supernet, 1.0)
-    return _largest(shares, budget, least=1)
+    one_each = budget.spent(dict.fromkeys(shares, 1))
+    may_be_empty = budget.cost.step is not None and one_each > budget.amount
+    return _largest(shares, budget, least=0 if may_be_empty else 1)
 
 
 def random_architecture(budget: Budget, seed: int) -> Architecture:
@@ -82,4 +88,24 @@ def _largest(
         larger = {**architecture, name: architecture[name] + 1}
         if larger[name] <= supernet[name] and fits(larger):
             architecture = larger
-    return architecture
+    if budget.cost.step is None:
+        return architecture
+    return _filled(architecture, budget.cost_model)
+
+
+def _filled(architecture: Architecture, cost_model: CostModel) -> Architecture:
+    """Add elements as long as they cost nothing, one per unit and round."""
+    filled = dict(architecture)
+    units = [unit for unit, count in filled.items() if count]
+    while units:
+        free = []
+        for unit in units:
+            part = cost_model.part_of[unit]
+            larger = {**filled, unit: filled[unit] + 1}
+            if larger[unit] <= cost_model.supernet[unit] and cost_model.part(
+                part, larger
+            ) <= cost_model.part(part, filled):
+                filled = larger
+                free.append(unit)
+        units = free
+    return filled

@@ -82,7 +82,7 @@ def parse_budget(
     except ValueError as error:
         raise ValueError(f'{name} {error}') from None
     if not least <= amount < whole:
-        left = 'one element per block' if cost.step is None else 'no element'
+        left = 'one element' + ' per block' * (cost.step is None)
         raise ValueError(
             f'{name} must be at least {cost.format(least)} ({left}) '
             f'and below {cost.format(whole)} (the supernet), got '
@@ -95,15 +95,21 @@ def parse_budget(
 def smallest(cost_model: CostModel) -> dict[str, int]:
     """Return the cheapest architecture with one element in every part.
 
-    If the cost falls in steps, parts may be empty, and no element is left.
+    If the cost falls in steps, parts may be empty, and one element is left.
     """
+    gone = dict.fromkeys(cost_model.supernet, 0)
     if cost_model.cost.step is not None:
-        return dict.fromkeys(cost_model.supernet, 0)
+        last = min(
+            cost_model.part_of,
+            key=lambda unit: cost_model.part(
+                cost_model.part_of[unit], {unit: 1}
+            ),
+        )
+        return {**gone, last: 1}
     cheapest: dict[str, str] = {}
     for unit, part in cost_model.part_of.items():
         if part not in cheapest or cost_model.saving(
             {unit: 1}, unit
         ) < cost_model.saving({cheapest[part]: 1}, cheapest[part]):
             cheapest[part] = unit
-    gone = dict.fromkeys(cost_model.supernet, 0)
     return {**gone, **dict.fromkeys(cheapest.values(), 1)}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from .cost import Milliseconds
+from .cost import REPORTED, Milliseconds
 from .cost_model import CostModel
 from .latency_table import Curve, LatencyTable
 from .trace import Trace
@@ -62,7 +62,8 @@ class Latency(Milliseconds):
 
     def add_up(self, searched: float, rest: float) -> float:
         """Return the milliseconds of a network."""
-        return searched**self.table.calibration.exponent + rest
+        # A difference of equal sums may be just below zero.
+        return max(searched, 0.0) ** self.table.calibration.exponent + rest
 
     def price(self, part: Part, alive: Mapping[str, int], unit: str) -> float:
         """Return what a part saves without the unit, by its elements.
@@ -100,3 +101,29 @@ class Latency(Milliseconds):
                 f'differ in {len({unit for unit, _ in odd})} units, such as '
                 f'{odd[0][0]}'
             )
+        here = cost_model.totals(cost_model.supernet, REPORTED)
+        if dict(self.table.costs) != here:
+            raise ValueError(
+                f'must be a table of this model, which has {here}, got one '
+                f'of a model with {dict(self.table.costs)}'
+            )
+        missing = [
+            part.name
+            for part in cost_model.parts.values()
+            if not self._covers(part)
+        ]
+        if missing:
+            raise ValueError(
+                'must have times of all parts of the supernet, got none for '
+                f'{len(missing)}, such as {missing[0]}'
+            )
+
+    def _covers(self, part: Part) -> bool:
+        """Return whether the table has all times that the part may need."""
+        whole = {unit: facts.elements for unit, facts in part.units.items()}
+        try:
+            for alive in (whole, *({unit: 1} for unit in part.units)):
+                self.part(part, alive)
+        except (IndexError, KeyError):
+            return False
+        return True

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..files import read_json, write_json
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,7 @@ class LatencyTable:
     Args:
         conditions: What was measured, and on what.
         supernet: Elements of every unit of the supernet.
+        costs: Costs of the supernet that need no table, by name.
         kinds: For every part of the supernet, the names of its curves, one
             per call; parts of the same kind share theirs.
         curves: Curves by their names and by the unit's name in the part.
@@ -137,6 +138,7 @@ class LatencyTable:
 
     conditions: Conditions
     supernet: Mapping[str, int]
+    costs: Mapping[str, float]
     kinds: Mapping[str, Sequence[str]]
     curves: Mapping[str, Mapping[str, Curve]]
     calibration: Calibration
@@ -185,6 +187,7 @@ def table_of(content: Any) -> LatencyTable:
         table = LatencyTable(
             Conditions(**conditions),
             dict(content['supernet']),
+            dict(content['costs']),
             {name: tuple(keys) for name, keys in content['kinds'].items()},
             {
                 key: {
@@ -196,12 +199,12 @@ def table_of(content: Any) -> LatencyTable:
             Calibration(**{**line, 'networks': networks}),
             float(content['reference']),
         )
+        _check_numbers(table)
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(
             'is no table of tools/measure_latency.py: '
             f'{type(error).__name__}: {error}'
         ) from error
-    _check_numbers(table)
     return table
 
 
@@ -224,6 +227,11 @@ def _check_numbers(table: LatencyTable) -> None:
         raise ValueError(
             'must have an offset, an exponent and factors that are finite and '
             f'not negative, got {found}'
+        )
+    if not table.conditions.round >= 1 <= table.conditions.threads:
+        raise ValueError(
+            'must have conditions with round and threads of at least 1, got '
+            f'{table.conditions.round} and {table.conditions.threads}'
         )
     if not 0 < table.reference < math.inf:
         raise ValueError(

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -26,6 +27,7 @@ from hrnas_mm.search import (
     read_latency_table,
     select_within,
     shrink_,
+    uniform_architecture,
 )
 from hrnas_mm.search.latency_table import Curve, table_of
 
@@ -101,17 +103,28 @@ def test_curve():
 
 
 def test_price_contains_what_goes_with_the_last_element(cost_model):
-    """All that a unit takes, by its elements; ten times at most."""
+    """All that a unit takes, by its elements."""
     model = timed(cost_model, round=1)
     token = next(u for u in model.supernet if u.endswith('tokens'))
     for n in (4, 2, 1):
         price = model.prices({token: n})[token]
         factor = FACTORS['LightweightTransformer']
         assert price == pytest.approx(factor * (FIXED / n + 2 * EACH))
+
+
+def test_price_is_at_most_ten_times_that_of_the_supernet(cost_model):
+    table = table_of_formula(cost_model, round=1)
+    dear = {
+        kind: {
+            unit: replace(curve, ms=tuple(5 + ms for ms in curve.ms))
+            for unit, curve in curves.items()
+        }
+        for kind, curves in table.curves.items()
+    }
+    model = cost_model.counting(Latency(replace(table, curves=dear)))
     path = next(u for u in model.supernet if u.endswith('k3'))
-    few, full = ({path: n} for n in (1, model.supernet[path]))
-    ratio = model.prices(few)[path] / model.prices(full)[path]
-    assert ratio <= 10
+    alone, whole = model.prices({path: 1}), model.prices(model.supernet)
+    assert alone[path] == pytest.approx(10 * whole[path])
 
 
 def test_budgets(cost_model):
@@ -123,7 +136,7 @@ def test_budgets(cost_model):
     assert ratio.amount == whole / 2
     assert parse_budget('0.9ms', cost_model, latency=latency).amount == 0.9
     for target, words in {
-        '0.4ms': 'at least 0.5 .no element.',
+        '0.5ms': 'at least 0.665 .one element.',
         f'{whole + 1}ms': 'and below',
         'soonms': "such as '6ms'",
         '-1ms': "such as '6ms'",
@@ -173,17 +186,60 @@ def test_dead_elements_go_where_that_saves_something():
 def test_blocks_go_when_that_is_the_better_bargain(cost_model):
     model = timed(cost_model)
     importance = {u: torch.ones(n) for u, n in model.supernet.items()}
-    part = next(iter(model.parts.values()))
+    name, part = next(iter(model.parts.items()))
     for unit in part.units:
         importance[unit] *= 0.01
-    highest = model.total(model.supernet) - 0.2
+    highest = model.total({**model.supernet, **dict.fromkeys(part.units, 0)})
+    assert model.part(name, model.supernet) > 0
     keep = select_within(importance, 1e-3, model, (0.0, highest))
     gone = [name for name, index in keep.items() if not len(index)]
-    assert set(gone) <= set(part.units)
+    assert set(gone) == set(part.units)
     network = supernet()
     shrink_(network, keep)
     assert network.eval()(torch.randn(1, *SHAPE))
     assert importances([network])
+
+
+def test_no_more_than_needed_goes_where_each_step_is_large(cost_model):
+    """Three dead paths of four; without one of them the target is met."""
+    model = timed(cost_model)
+    paths = [unit for unit in model.supernet if unit.endswith('k3')][:4]
+    now = dict.fromkeys(paths, 4)
+    importance = {
+        unit: torch.zeros(now.get(unit, 0)) for unit in model.supernet
+    }
+    importance[paths[-1]] += 1
+    highest = 0.98 * model.total(now)
+    keep = select_within(importance, 1e-3, model, (0.97 * highest, highest))
+    assert sum(len(index) > 0 for index in keep.values()) == 3
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_an_element_stays_at_the_least_target(cost_model, seed):
+    model = timed(cost_model)
+    torch.manual_seed(seed)
+    importance = {u: torch.rand(n) for u, n in model.supernet.items()}
+    least = parse_budget(
+        dict(latency=0.7),
+        cost_model,
+        latency=Latency(table_of_formula(cost_model)),
+    ).amount
+    keep = select_within(importance, 1e-3, model, (0.97 * least, least))
+    left = {unit: len(index) for unit, index in keep.items()}
+    assert sum(left.values()) >= 1 and model.total(left) <= least
+
+
+@pytest.mark.parametrize('target', ['0.8ms', '3ms'])
+def test_a_uniform_network_fills_its_steps(cost_model, target):
+    """Where one element per unit does not fit, units are empty."""
+    latency = Latency(table_of_formula(cost_model))
+    budget = parse_budget(target, cost_model, latency=latency)
+    network = uniform_architecture(budget)
+    spent = budget.spent(network)
+    assert spent <= budget.amount
+    for unit, count in network.items():
+        if 0 < count < budget.cost_model.supernet[unit]:
+            assert budget.spent({**network, unit: count + 1}) > spent
 
 
 def first_curve(content):
@@ -204,6 +260,8 @@ BROKEN = {
     'unit': (lambda c: c.update(unit='us'), "in 'us'"),
     'curves': (lambda c: c.pop('curves'), 'is no table'),
     'condition': (lambda c: c['conditions'].pop('threads'), 'is no table'),
+    'text': (lambda c: first_curve(c).update(ms=['1']), 'is no table'),
+    'round': (lambda c: c['conditions'].update(round=0), 'at least 1'),
 }
 
 
@@ -226,3 +284,11 @@ def test_a_table_of_another_supernet_is_refused(cost_model):
         latency.check(CostModel(supernet(), (3, 64, 64)))
     with pytest.raises(ValueError, match='of another'):
         latency.check(CostModel(supernet(num_tokens=3), SHAPE))
+    with pytest.raises(ValueError, match='a table of this model, which has'):
+        latency.check(CostModel(supernet(token_size=3), SHAPE))
+    table = latency.table
+    incomplete = Latency(
+        replace(table, curves=dict([*table.curves.items()][1:]))
+    )
+    with pytest.raises(ValueError, match='times of all parts .* none for'):
+        incomplete.check(cost_model)
