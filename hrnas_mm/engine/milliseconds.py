@@ -3,12 +3,18 @@
 import os.path as osp
 from collections.abc import Mapping
 from copy import deepcopy
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import torch
-from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.dist import (
+    broadcast_object_list,
+    is_distributed,
+    is_main_process,
+)
 from mmengine.runner import Runner
 from torch import nn
+from torch.distributed import new_group
 
 from ..measure import RUN, check_runtimes
 from ..measure.calibration import adds_up, worst
@@ -20,6 +26,7 @@ from ..measure.network_times import (
     time_networks,
 )
 from ..measure.timers import TimerHere
+from ..resume.files import checkpoint_to_resume
 from ..resume.rng import forked_rng
 from ..resume.state import bare_model
 from ..search import (
@@ -70,16 +77,41 @@ def latency_of(
 ) -> Latency | None:
     """Return the cost in milliseconds of a search, if it has one.
 
-    What a mapping describes is measured now, unless the work_dir has such a
-    table already. Ranks share what the first of them has measured.
+    A resumed search keeps its table. Else what a mapping describes is
+    measured now, unless the work_dir has such a table already. Ranks share
+    what the first of them has measured.
     """
+    if option is None:
+        return None
+    resumed = _resumed_table(option, runner)
+    if resumed is not None:
+        return _checked(resumed, cost_model, str(option))
     if not isinstance(option, Mapping):
         return given_latency(option, cost_model)
     content: list[Any] = [None]
     if is_main_process():
         content[0] = _kept_or_measured(option, runner, cost_model)
-    broadcast_object_list(content)
+    broadcast_object_list(content, group=_patient_group())
     return _checked(table_of(content[0]), cost_model, str(dict(option)))
+
+
+def _resumed_table(
+    option: str | Mapping[str, Any], runner: Runner
+) -> LatencyTable | None:
+    """Return the table of the checkpoint, unless another one is named now."""
+    try:
+        state = (checkpoint_to_resume(runner) or {})['search']
+        named, content = state['settings']['latency'], state['latency']
+    except (KeyError, TypeError):  # of no search in milliseconds
+        return None
+    return table_of(content) if content and named == str(option) else None
+
+
+def _patient_group() -> Any:
+    """Return a group of all ranks; NCCL's would give up after ten minutes."""
+    if not is_distributed():
+        return None
+    return new_group(backend='gloo', timeout=timedelta(hours=12))
 
 
 def _kept_or_measured(

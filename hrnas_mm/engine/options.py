@@ -99,6 +99,14 @@ class SearchOptions:
                 f'{self.latency["backend"]!r}'
             )
         wanted = {**MEASURED, **self.latency}
+        for name in ('threads', 'batch', 'round'):
+            value = wanted[name]
+            whole = type(value) is int and value >= 1
+            if not whole and (name, value) != ('round', 'auto'):
+                raise ValueError(
+                    f'latency.{name} must be a whole number of at least 1, '
+                    f'got {value!r}'
+                )
         try:
             check_device(wanted['backend'], wanted['device'], wanted['dtype'])
         except ValueError as error:

@@ -147,9 +147,6 @@ class ProgressiveShrinkHook(Hook):
         compat.sync_first_iteration_(runner.model)
         model = bare_model(runner)
         keep_freed_memory(next(model.parameters()).device)
-        table = self.search.table_in(self._resumed or {})
-        if table is not None:
-            self.search = Search(self.options, runner, self.search, table)
         self._penalising = Penalising(
             runner, self.search, self.options.penalty
         )

@@ -143,7 +143,11 @@ def note_ms(runner: Runner, search: Search) -> dict[str, Any] | None:
     text = f'Search: {latency.format(predicted)} ms predicted, '
     why_not = why_not_measured(latency)
     if why_not is None:
-        found = measured(model, latency)
+        try:
+            found = measured(model, latency)
+        except Exception as error:  # the results are complete without it
+            why_not = f'{type(error).__name__}: {error}'
+    if why_not is None:
         facts.update(measured=found.ms, slowdown=found.slowdown)
         text += (
             f'{latency.format(found.ms)} ms measured, {conditions}; this '

@@ -13,14 +13,11 @@ from ..search import (
     REPORTED,
     Cost,
     CostModel,
-    Latency,
-    LatencyTable,
     ResourcePenalty,
     architecture_of,
     parse_budget,
 )
 from ..search.controller import CONTROLLER_STATES, Importance
-from ..search.latency_table import table_of
 from ..search.shrink import Keep
 from .milestones import Milestone, parse_milestones, stop_at_milestone
 from .milliseconds import latency_of
@@ -77,33 +74,16 @@ class Search:
     Args:
         options: Options that the user gave.
         runner: The runner, whose model is the supernet.
-        before: Search of the same supernet, if it has been looked at before.
-        table: Table of milliseconds; None for that of the options.
 
     Raises:
         ValueError: If a target or a milestone cannot be met by this supernet
             in this run.
     """
 
-    def __init__(
-        self,
-        options: SearchOptions,
-        runner: Runner,
-        before: 'Search | None' = None,
-        table: LatencyTable | None = None,
-    ) -> None:
+    def __init__(self, options: SearchOptions, runner: Runner) -> None:
         model = bare_model(runner)
-        # By now the model may be smaller than the supernet.
-        self.cost_model: CostModel = (
-            cost_model_of(model, options.input_shape)
-            if before is None
-            else before.cost_model
-        )
-        self.latency = (
-            latency_of(options.latency, runner, self.cost_model)
-            if table is None
-            else Latency(table)
-        )
+        self.cost_model: CostModel = cost_model_of(model, options.input_shape)
+        self.latency = latency_of(options.latency, runner, self.cost_model)
         self.budget = (
             None
             if options.target is None
@@ -177,17 +157,6 @@ class Search:
         for facts in self.history.shrinks:
             counts = dict(zip(self.cost_model.supernet, facts['counts']))
             facts['costs'] = self.totals(counts)
-
-    def table_in(self, state: Mapping[str, Any]) -> LatencyTable | None:
-        """Return the table that a checkpoint's search has, if it is to stay.
-
-        That is so unless the user has named another one since.
-        """
-        content = state.get('latency')
-        named = state.get('settings', {}).get('latency')
-        if content is None or named != self.settings['latency']:
-            return None
-        return table_of(content)
 
     def resume_(self, runner: Runner, state: Mapping[str, Any]) -> None:
         """Resume from a checkpoint's state; log which settings have changed.

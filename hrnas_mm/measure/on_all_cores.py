@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_all_start_methods, get_context
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -16,6 +18,9 @@ def on_all_cores(calls: Sequence[Callable[[], Result]]) -> Iterator[Result]:
 
     Each is made in a process forked from this one, as the workers of a data
     loader are; where there is no fork, one after the other in this process.
+
+    Raises:
+        RuntimeError: If a process is killed.
     """
     global _calls
     cores = len(os.sched_getaffinity(0)) if _forks() else 1
@@ -24,9 +29,14 @@ def on_all_cores(calls: Sequence[Callable[[], Result]]) -> Iterator[Result]:
         return
     _calls = calls
     try:
-        context = get_context('fork')
-        with context.Pool(cores, torch.set_num_threads, (1,)) as pool:
-            yield from pool.imap(_make, range(len(calls)))
+        fork = get_context('fork')
+        with ProcessPoolExecutor(cores, fork, _begin) as pool:
+            yield from pool.map(_make, range(len(calls)))
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            'a process that prepared networks was killed; the usual reason is '
+            'that the memory was full'
+        ) from error
     finally:
         _calls = ()
 
@@ -37,5 +47,14 @@ def _forks() -> bool:
     )
 
 
-def _make(index: int) -> object:
+def _begin() -> None:
+    """Take one thread, and no GPU: a fork cannot go on with its parent's.
+
+    torch's exporter would ask the GPU for the state of its generator.
+    """
+    torch.set_num_threads(1)
+    torch.cuda.is_available = lambda: False
+
+
+def _make(index: int) -> Any:
     return _calls[index]()

@@ -10,7 +10,11 @@ from typing import Any
 
 from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import CheckpointHook
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import (
+    CheckpointLoader,
+    Runner,
+    find_latest_checkpoint,
+)
 from torch import nn
 
 from .. import compat
@@ -37,10 +41,26 @@ def guard_loading_(runner: Runner) -> None:
 
     runner._init_model_weights = init_model_weights
     runner.load_or_resume = load_or_resume
-    if runner._resume and runner._load_from is None:
-        if is_main_process():
-            _mend_note(runner)
-        barrier()
+    _mend_note_for_all(runner)
+
+
+def checkpoint_to_resume(runner: Runner) -> Mapping[str, Any] | None:
+    """Return the content of the checkpoint that a run goes on from.
+
+    Returns:
+        What is in the file; None if the run begins anew.
+
+    Raises:
+        RuntimeError: If it cannot be loaded.
+    """
+    if not runner._resume:
+        return None
+    _mend_note_for_all(runner)
+    path = runner._load_from or find_latest_checkpoint(runner.work_dir)
+    if path is None:
+        return None
+    with reading(runner), compat.plain_loading():
+        return CheckpointLoader.load_checkpoint(path, 'cpu')
 
 
 @contextmanager
@@ -69,6 +89,13 @@ def reading(runner: Runner) -> Iterator[None]:
         raise RuntimeError(
             f'{path} cannot be loaded: {problem}{advice}'
         ) from error
+
+
+def _mend_note_for_all(runner: Runner) -> None:
+    if runner._resume and runner._load_from is None:
+        if is_main_process():
+            _mend_note(runner)
+        barrier()
 
 
 def _mend_note(runner: Runner) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import re
 from dataclasses import replace
 
@@ -104,22 +105,29 @@ def test_ends_at_the_target(path, table, tmp_path, stopwatch, target, capfd):
     assert lines.count(3.0) == 2  # measured, of both networks
 
 
+def slower_file(path, table):
+    content = copy.deepcopy(table.as_json())
+    slow_down(content, 1.5)
+    with open(path, 'w') as file:
+        json.dump(content, file)
+
+
+@pytest.mark.parametrize(
+    'change', [slower_file, lambda path, table: os.remove(path)]
+)
 def test_a_resumed_search_has_the_table_of_its_checkpoint(
-    path, table, tmp_path, stopwatch
+    path, table, tmp_path, stopwatch, change
 ):
-    """Whatever has become of the file since."""
+    """Whatever has become of the file since: changed, or gone."""
     whole = run(config(tmp_path / 'whole', target='3.5ms', latency=path))
     cfg = config(tmp_path / 'broken', target='3.5ms', latency=path)
 
-    def slower_then_run(cfg):
+    def change_then_run(cfg):
         if cfg.get('resume'):
-            content = copy.deepcopy(table.as_json())
-            slow_down(content, 1.5)
-            with open(path, 'w') as file:
-                json.dump(content, file)
+            change(path, table)
         return run(cfg)
 
-    resumed = broken_off_and_resumed(cfg, slower_then_run, at=11)
+    resumed = broken_off_and_resumed(cfg, change_then_run, at=11)
     torch.testing.assert_close(
         everything(resumed), everything(whole), rtol=0, atol=0
     )
@@ -186,6 +194,21 @@ def test_another_device_is_not_measured_on(table, tmp_path, monkeypatch):
     assert expected in text
 
 
+def test_a_run_whose_network_cannot_be_timed_is_complete(
+    path, tmp_path, monkeypatch, capfd
+):
+    def fail(model, latency):
+        raise RuntimeError('no compiler')
+
+    monkeypatch.setattr(results, 'measured', fail)
+    run(config(tmp_path / 'run', target='3.5ms', latency=path))
+    said = ''.join(capfd.readouterr())
+    assert 'not measured: RuntimeError: no compiler' in said
+    record = json.loads((tmp_path / 'run/search.json').read_text())
+    assert set(record['latency']) == {'predicted', 'conditions'}
+    assert record['tables']
+
+
 def test_measures_the_network_as_deployed(table):
     """Really, with onnxruntime."""
     pytest.importorskip('onnxruntime')
@@ -214,7 +237,15 @@ def test_measures_the_network_as_deployed(table):
             ),
             'latency.dtype must be float32',
         ),
-        (dict(target='0.1ms', latency='PATH'), 'must be at least 0.5'),
+        (
+            dict(target='3ms', latency=dict(backend='onnxruntime', threads=0)),
+            'latency.threads must be a whole number of at least 1, got 0',
+        ),
+        (
+            dict(target='3ms', latency=dict(backend='openvino', round='x')),
+            "latency.round must be a whole number of at least 1, got 'x'",
+        ),
+        (dict(target='0.1ms', latency='PATH'), 'must be at least 0.665'),
         (dict(target='99ms', latency='PATH'), 'below .* .the supernet.'),
         (
             dict(target='3ms', latency='PATH', input_shape=(64, 64)),

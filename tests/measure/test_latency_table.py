@@ -1,6 +1,7 @@
 """Points, calibration and tool of latency tables."""
 
 import os
+import signal
 from dataclasses import replace
 from functools import partial
 
@@ -266,6 +267,20 @@ def test_on_all_cores_keeps_the_order():
     assert list(on_all_cores(calls)) == [1, 2, 4, 8, 16]
     (pid,) = set(on_all_cores([os.getpid]))
     assert pid == os.getpid()  # nothing to share
+
+
+def test_other_processes_have_no_gpu_and_may_be_killed(monkeypatch):
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda pid: {0, 1})
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    calls = [lambda: torch.cuda.is_available()] * 2
+    assert list(on_all_cores(calls)) == [False, False]
+    assert torch.cuda.is_available()
+    with pytest.raises(RuntimeError, match='was killed'):
+        list(on_all_cores([kill_itself, os.getpid]))
+
+
+def kill_itself():
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_tool(tmp_path):
