@@ -1,7 +1,7 @@
 """Reading configs on the command line."""
 
 import os.path as osp
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from importlib.util import find_spec
 from typing import Any
 
@@ -114,6 +114,15 @@ def add_form_arguments(parser: ArgumentParser) -> None:
         help='number to whose multiples channels are rounded up with zeros, '
         '1 for no rounding; default: what is fastest on the runtime',
     )
+
+
+def count_of(text: str) -> int:
+    """Read a number of things of which there must be one or more."""
+    if not text.isdigit() or int(text) < 1:
+        raise ArgumentTypeError(
+            f'must be a whole number of at least 1, got {text!r}'
+        )
+    return int(text)
 
 
 def round_of(text: str) -> int | str:

@@ -43,7 +43,7 @@ def random_networks(
     found = {}
     for i in range(count):
         amount = low * (high / low) ** ((i + 1) / (count + 1))
-        name = f'random {seed + i}'
+        name = f'random {seed + i} of {count}'
         network = random_architecture(Budget(amount, cost_model), seed + i)
         if i % 3 == 2 and others:
             left_out = others[i // 3 % len(others)]

@@ -85,9 +85,8 @@ class TableBuilder:
 
     def build(self) -> LatencyTable:
         """Measure everything, and return the table."""
+        self.settle_round_()
         kinds, examples = kinds_of(self.cost_model)
-        if self.round == 'auto':
-            self.round = self._best_step(examples)
         step = self._form(self.round).step
         few = self.timer.slow if self.few is None else self.few
         benches = [
@@ -113,6 +112,11 @@ class TableBuilder:
             times.reference,
         )
         return calibrated(table, self.cost_model, networks, times.networks)
+
+    def settle_round_(self) -> None:
+        """Find the best step of channels, unless it is known."""
+        if self.round == 'auto':
+            self.round = self._best_step(kinds_of(self.cost_model)[1])
 
     def conditions(self) -> Conditions:
         """Return what the table will be measured with."""

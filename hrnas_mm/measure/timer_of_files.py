@@ -1,6 +1,7 @@
 """Timing ONNX files by a program of the user, here or on another device."""
 
 import csv
+import math
 import os
 import re
 import shlex
@@ -11,10 +12,12 @@ from typing import Any
 
 from torch import Tensor
 
+from ..files import read_json, write_json
 from .timers import Make
 
 COMMAND = 'command'
 TIMES = 'times.csv'
+FACTS = 'made_for.json'
 # The last number that a program prints, unless the user knows better.
 PATTERN = r'([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)[^0-9]*$'
 
@@ -67,6 +70,29 @@ class TimerOfFiles:
                 f'put, got {command!r}'
             )
 
+    def keep_to_(self, facts: Mapping[str, Any]) -> None:
+        """Let the folder have files and times of one table only.
+
+        Args:
+            facts: What the table is of, in plain types; noted in the folder.
+
+        Raises:
+            ValueError: If it has files of another table.
+        """
+        facts = dict(facts, command=self.command, dtype=self.dtype)
+        facts['pattern'] = self.pattern.pattern
+        path = self.folder / FACTS
+        if path.exists():
+            before = read_json(str(path))
+            odd = sorted(k for k in facts if facts[k] != before.get(k))
+            if odd:
+                raise ValueError(
+                    f'--files {self.folder} has the files of another table, '
+                    f'with another {", ".join(odd)}: give a new folder'
+                )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(str(path), facts)
+
     def ready(self, name: str, make: Make, image: Tensor) -> Any:
         """Write the file of a network, and return its name."""
         file = re.sub(r'\W+', '-', name) + '.onnx'
@@ -108,7 +134,7 @@ class TimerOfFiles:
                 try:
                     name, text = row
                     rows[os.path.basename(name)] = ms = float(text)
-                    if not 0 < ms < float('inf'):
+                    if not 0 < ms < math.inf:
                         raise ValueError
                 except ValueError:
                     raise ValueError(
@@ -123,9 +149,15 @@ class TimerOfFiles:
         words = [
             word.replace('{onnx}', path) for word in shlex.split(self.command)
         ]
-        result = subprocess.run(
-            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        try:
+            result = subprocess.run(
+                words,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        except OSError as error:
+            raise RuntimeError(f'--command cannot be run: {error}') from error
         last = ''.join(result.stdout.strip().splitlines()[-1:])
         if result.returncode:
             raise RuntimeError(
@@ -139,7 +171,16 @@ class TimerOfFiles:
                 f'{self.pattern.pattern!r} on {path}; its last line is '
                 f'{last!r}'
             )
-        ms = float(found[1])
+        try:
+            ms = float(found[1])
+        except (TypeError, ValueError):
+            ms = math.nan
+        if not 0 < ms < math.inf:
+            raise RuntimeError(
+                f'--command must print positive milliseconds where --pattern '
+                f'{self.pattern.pattern!r} looks for them, got {found[1]!r} '
+                f'on {path}'
+            )
         with (self.folder / TIMES).open('a', newline='') as rows:
             csv.writer(rows).writerow([file, ms])
         return ms

@@ -22,7 +22,7 @@ from hrnas_mm.deploy.parts import (
     part_alone,
     repeated_onnx,
 )
-from hrnas_mm.measure import cost_model_of, stopwatch
+from hrnas_mm.measure import bench, cost_model_of, network_times, stopwatch
 from hrnas_mm.measure.calibration import (
     adds_up,
     calibrated,
@@ -231,7 +231,7 @@ def test_calibration_finds_the_line(cost_model):
     assert found.exponent == pytest.approx(expected.exponent, rel=0.02)
     assert found.median_error < 0.01 < 0.2 < found.worst_error
     assert not adds_up(found)
-    assert "'random 7'" in worst(found)
+    assert "'random 7 of 20'" in worst(found)
     assert adds_up(quality(networks, times, times))
 
 
@@ -283,11 +283,49 @@ def kill_itself():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_tool(tmp_path):
-    """A table of a whole model, really timed, in torch."""
+@pytest.fixture
+def searched(tmp_path):
     cfg = tiny.config(tmp_path, target=0.5)
     cfg.custom_imports = dict(imports=['tiny'])
     cfg.dump(str(tmp_path / 'config.py'))
+    return cfg
+
+
+def size_of(module, image=None):
+    """As many bytes as parameters, in place of an ONNX file."""
+    return bytes(1 + sum(p.numel() for p in module.parameters()))
+
+
+def test_tool_with_times_from_elsewhere(searched, tmp_path, monkeypatch):
+    """All files are there before a time is missed."""
+    monkeypatch.setattr(network_times, 'onnx_bytes', size_of)
+    monkeypatch.setattr(
+        bench, 'onnx_of_each', lambda modules, image: [*map(size_of, modules)]
+    )
+    monkeypatch.setattr(
+        bench, '_repeated', lambda onnx, model, copies, chained: copies * model
+    )
+    out, files = tmp_path / 'table.json', tmp_path / 'files'
+    args = (
+        'tools/measure_latency.py', tmp_path / 'config.py', out,
+        '--backend', 'command', '--files', files, '--device', 'abacus',
+        '--round', 8, '--networks', 2, '--check', 1,
+    )  # fmt: skip
+    missing = call(*args)
+    assert missing.code == 2 and 'are missing, such as' in missing.err
+    with open(files / 'times.csv', 'w') as rows:
+        for path in files.glob('*.onnx'):
+            rows.write(f'{path.name},{path.stat().st_size / 1e4}\n')
+    assert 'Other networks' in checked(*args)
+    table = read_latency_table(str(out))
+    assert (table.conditions.device, table.conditions.round) == ('abacus', 8)
+    other = call(*args, '--force', '--batch', 2)
+    assert other.code == 2 and 'with another batch' in other.err
+
+
+def test_tool(searched, tmp_path):
+    """A table of a whole model, really timed, in torch."""
+    cfg = searched
     out = tmp_path / 'table.json'
     args = (
         'tools/measure_latency.py', tmp_path / 'config.py', out,

@@ -146,6 +146,8 @@ def test_wrong_options(options, words, tmp_path):
     [
         (f'{sys.executable} -c "raise SystemExit(3)" {{onnx}}', 'exit code 3'),
         (f'{sys.executable} -c "print(\'none\')" {{onnx}}', "is 'none'"),
+        (f'{sys.executable} -c "print(0)" {{onnx}}', "positive .* got '0'"),
+        ('no-such-program {onnx}', 'cannot be run: .*no-such-program'),
     ],
 )
 def test_a_program_that_fails(command, words, tmp_path):
@@ -153,3 +155,20 @@ def test_a_program_that_fails(command, words, tmp_path):
     ready = {'a': timer.ready('a', lambda: b'abc', IMAGE)}
     with pytest.raises(RuntimeError, match=words):
         timer.times(ready, 0.0)
+    assert not (tmp_path / 'times.csv').exists()
+
+
+def test_a_pattern_that_finds_no_number(tmp_path):
+    command = f'{sys.executable} -c "print(\'fast\')" {{onnx}}'
+    timer = TimerOfFiles(str(tmp_path), 'abacus', command, '(f.*)')
+    ready = {'a': timer.ready('a', lambda: b'abc', IMAGE)}
+    with pytest.raises(RuntimeError, match="positive .* got 'fast'"):
+        timer.times(ready, 0.0)
+
+
+def test_a_folder_is_of_one_table(tmp_path):
+    TimerOfFiles(str(tmp_path), 'abacus', None).keep_to_(dict(batch=1))
+    TimerOfFiles(str(tmp_path), 'abacus', None).keep_to_(dict(batch=1))
+    other = TimerOfFiles(str(tmp_path), 'abacus', 'run {onnx}')
+    with pytest.raises(ValueError, match='another batch, command: give'):
+        other.keep_to_(dict(batch=2))
