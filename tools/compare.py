@@ -19,7 +19,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from hrnas_mm.cli.config import add_shape_argument
+from hrnas_mm.cli.config import add_shape_argument, count_of, round_of
 from hrnas_mm.cli.errors import clear_errors
 from hrnas_mm.cli.runs import Run, metric_of, network_of, runs_of, train
 from hrnas_mm.files import replacing, write_json
@@ -62,7 +62,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--jobs',
-        type=int,
+        type=count_of,
         default=1,
         metavar='N',
         help='number of runs at the same time; default: %(default)s',
@@ -75,10 +75,19 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--threads',
-        type=int,
+        type=count_of,
         default=1,
         help='number of CPU threads when networks are timed; default: '
         '%(default)s',
+    )
+    parser.add_argument(
+        '--round',
+        type=round_of,
+        default='auto',
+        metavar='N',
+        help='number to whose multiples channels are rounded up when '
+        'networks are timed, such as that of a table; default: what is best '
+        'for the runtime',
     )
     parser.add_argument(
         '--seconds',
@@ -102,10 +111,16 @@ def parse_args() -> argparse.Namespace:
 def measured(
     args: argparse.Namespace, timer: TimerHere, runs: Iterable[Run]
 ) -> list[dict[str, Any]]:
-    """Return what each network reaches and costs, timed in turns."""
+    """Return what each network reaches and costs, timed in turns.
+
+    Raises:
+        ValueError: If they have inputs of several shapes.
+    """
     rows, models = [], {}
+    shapes: dict[tuple[int, ...], str] = {}
     for run in runs:
         network = network_of(run, args.shape)
+        shapes.setdefault(network.shape, run.config)
         rows.append(
             dict(
                 name=osp.basename(osp.dirname(run.folder)),
@@ -116,9 +131,13 @@ def measured(
             )
         )
         models[run.folder] = network.model
-        shape = network.shape
-    step = form_of(timer.form, 'auto', 'auto', {}).step
-    conditions = conditions_of(timer, shape, step)
+    if len(shapes) > 1:
+        raise ValueError(
+            'networks must have inputs of one shape, or be given one by '
+            f'--shape, got {shapes}'
+        )
+    step = form_of(timer.form, 'auto', args.round, {}).step
+    conditions = conditions_of(timer, *shapes, step)
     times = time_networks(
         ready_networks(models, conditions, timer), timer, args.seconds
     )

@@ -1,6 +1,7 @@
 """Comparing configs over seeds, on tiny data."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import tiny
 from command_line import call, checked
 from mmengine.config import Config
 
-from hrnas_mm.cli.runs import Run, train
+from hrnas_mm.cli.runs import Run, metric_of, network_of, train
 
 pytest.importorskip('mmpretrain')
 
@@ -28,33 +29,38 @@ def configs(tmp_path, monkeypatch):
     return paths
 
 
+def finish_without_training(config, folder, value):
+    folder.mkdir(parents=True)
+    shutil.copy(config, folder)
+    noted = dict(accuracy=value, options=[])
+    (folder / 'result.json').write_text(json.dumps(noted))
+
+
 def test_compare(configs, tmp_path):
     """What is finished is not trained again; the rest is, with its seed."""
     folder = tmp_path / 'compared'
     for seed, value in ((0, 40.0), (1, 44.0)):
-        finished = folder / f'plain/seed-{seed}'
-        finished.mkdir(parents=True)
-        (finished / 'result.json').write_text(json.dumps({'accuracy': value}))
-    (folder / 'searched/seed-1').mkdir(parents=True)
-    (folder / 'searched/seed-1/result.json').write_text('{"accuracy": 30.0}')
+        finish_without_training(
+            configs[1], folder / f'plain/seed-{seed}', value
+        )
     args = (
         'tools/compare.py', *configs, '--work-dir', folder,
-        '--seeds', 0, 1, '--metric', 'accuracy',
-        '--backend', 'channels_last', '--shape', 32, 32, '--seconds', 0,
+        '--metric', 'accuracy', '--backend', 'channels_last',
+        '--shape', 32, 32, '--seconds', 0, '--seeds', 0,
     )  # fmt: skip
-    printed = checked(*args)
+    checked(*args)
     run = folder / 'searched/seed-0'
     assert Config.fromfile(str(run / 'searched.py')).randomness.seed == 0
+    shutil.copytree(run, folder / 'searched/seed-1')
+    printed = checked(*args, 1)
     rows = json.loads((folder / 'comparison.json').read_text())
     assert [(row['name'], row['seed']) for row in rows] == [
         ('searched', 0), ('searched', 1), ('plain', 0), ('plain', 1),
     ]  # fmt: skip
-    searched, whole = rows[0], rows[1]
-    assert searched['macs'] < 0.6 * whole['macs']  # seed 1 has no network
-    assert (
-        searched['metric']
-        == json.loads((run / 'result.json').read_text())['accuracy']
-    )
+    searched, _, plain, _ = rows
+    assert searched['macs'] < 0.6 * plain['macs']
+    noted = json.loads((run / 'result.json').read_text())
+    assert searched['metric'] == noted['accuracy']
     assert all(row['ms'] > 0 for row in rows)
     table = (folder / 'comparison.md').read_text()
     for text in (printed, table):
@@ -66,8 +72,31 @@ def test_clear_errors(configs, tmp_path):
     args = ('--work-dir', tmp_path / 'x', '--backend', 'channels_last')
     same = call('tools/compare.py', configs[0], configs[0], *args)
     assert same.code == 2 and 'must have different names' in same.err
+    twice = call('tools/compare.py', *configs, *args, '--seeds', 1, 1)
+    assert twice.code == 2 and '--seeds must differ' in twice.err
     broken = tmp_path / 'broken.py'
     broken.write_text("raise ValueError('broken')\n")
     run = Run('config.py', 0, str(tmp_path / 'run'))
     with pytest.raises(RuntimeError, match='see its log: ValueError: broken'):
         train(run, str(broken), 'accuracy', [])
+
+
+def test_a_finished_run_is_what_it_was(configs, tmp_path):
+    run = Run(str(configs[0]), 0, str(tmp_path / 'run'))
+    finish_without_training(configs[0], tmp_path / 'run', 40.0)
+    train(run, 'nothing is run', 'accuracy', [])
+    with pytest.raises(ValueError, match=r"options \[\], got \['a=1'\]"):
+        train(run, 'nothing is run', 'accuracy', ['a=1'])
+    with pytest.raises(FileNotFoundError, match='did the search end'):
+        network_of(run, (32, 32))
+    assert metric_of(run, 'accuracy') == 40.0
+    for time, lines in {
+        '20260102_000000': ['{"loss": 1, "lr": 1}', '{"mIoU": 5, "step": 4}'],
+        '20260101_000000': ['{"mIoU": 9, "step": 8}', '{"mIoU": 7, "st'],
+    }.items():
+        logs = tmp_path / 'run' / time / 'vis_data'
+        logs.mkdir(parents=True)
+        (logs / 'scalars.json').write_text('\n'.join(lines))
+    assert metric_of(run, 'mIoU') == 5
+    with pytest.raises(RuntimeError, match='has evaluated, mIoU; got'):
+        metric_of(run, 'mAcc')
