@@ -209,3 +209,14 @@ def test_networks_are_timed_on_the_gpu(backend, dtype):
     ready = ready_networks(dict(tiny=model), conditions, timer)
     times = time_networks(ready, timer, limit=0.0)
     assert min(*times.networks, times.reference) > 0
+
+
+def test_networks_are_exported_beside_the_gpu():
+    """In processes forked from one that uses it."""
+    pytest.importorskip('onnxscript')
+    torch.zeros(1, device='cuda')
+    timer = TimerHere('onnxruntime')
+    conditions = conditions_of(timer, (3, 32, 48), 16)
+    model = tiny.TinyModel(dict(type='HRNASSupernet', **tiny.SUPERNET)).eval()
+    ready = ready_networks(dict(tiny=model), conditions, timer)
+    assert min(time_networks(ready, timer, limit=0.0).networks) > 0

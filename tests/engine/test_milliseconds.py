@@ -3,7 +3,6 @@
 import copy
 import json
 import os
-import re
 from dataclasses import replace
 
 import pytest
@@ -258,7 +257,7 @@ def test_clear_errors_before_the_first_iteration(hook, words, path, tmp_path):
     hook = {k: path if v == 'PATH' else v for k, v in hook.items()}
     with pytest.raises(ValueError, match=words) as error:
         run(config(tmp_path / 'run', **hook))
-    assert '\n' not in re.sub(r'class `.*', '', str(error.value))[:50]
+    assert '\n' not in str(error.value)
 
 
 def test_macs_are_cut_as_before_beside_a_table(path, tmp_path, stopwatch):
