@@ -1,6 +1,6 @@
-# The recipe of the CamVid search for stock networks, each with the best of three
-# learning rates. Models set data_preprocessor.size=(192, 256) and
-# decode_head=_base_.head.
+# The recipe of the CamVid search for stock networks, at half its learning rate
+# unless a config has tried others. Models set
+# data_preprocessor.size=(192, 256) and decode_head=_base_.head.
 _base_ = [
     './datasets/camvid.py',
     './schedules/cpu_1200_late_decay.py',
