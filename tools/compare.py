@@ -6,6 +6,9 @@ Each run is an ordinary one of tools/train.py, in WORK_DIR/CONFIG/seed-N. A run
 that is finished is not repeated, and one that was broken off is resumed: run
 the same line again. Then all networks are timed as deployed, in turns, and
 WORK_DIR gets comparison.md, comparison.json and comparison.png.
+
+A search with latency=dict(...) measures a table of its own before each run,
+while other runs may be training: give such configs the file of one table.
 """
 
 import argparse
