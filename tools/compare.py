@@ -70,6 +70,19 @@ def parse_args() -> argparse.Namespace:
         metavar='N',
         help='number of runs at the same time; default: %(default)s',
     )
+    add_timing(parser)
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help='options of all runs, as for tools/train.py',
+    )
+    return parser.parse_args()
+
+
+def add_timing(parser: argparse.ArgumentParser) -> None:
+    """Add the options of how the trained networks are timed."""
     parser.add_argument(
         '--backend',
         choices=list(RUN),
@@ -100,15 +113,7 @@ def parse_args() -> argparse.Namespace:
         help='for how long eight networks take turns at most, if their times '
         'do not settle; default: %(default)s',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        default=[],
-        metavar='KEY=VALUE',
-        help='options of all runs, as for tools/train.py',
-    )
     add_shape_argument(parser)
-    return parser.parse_args()
 
 
 def measured(

@@ -31,16 +31,17 @@ def runs_of(
     """Return the runs of configs with each of several seeds.
 
     Raises:
-        ValueError: If two configs have the same name, and thus one folder, if
-            a seed is there twice, or a config cannot be read.
+        ValueError: If two configs have the same name, and thus one folder, or
+            a seed is there twice. A config that cannot be read raises what
+            :func:`~hrnas_mm.cli.config.prepare_config` raises.
     """
-    for path in configs:
-        prepare_config(path)
     if len(set(seeds)) < len(seeds):
         raise ValueError(f'--seeds must differ, got {list(seeds)}')
     names = [osp.splitext(osp.basename(path))[0] for path in configs]
     if len(set(names)) < len(names):
         raise ValueError(f'the configs must have different names, got {names}')
+    for path in configs:
+        prepare_config(path)
     return [
         Run(path, seed, osp.join(work_dir, name, f'seed-{seed}'))
         for (path, name), seed in product(zip(configs, names), seeds)

@@ -55,8 +55,8 @@ class TableBuilder:
         networks: Number of random networks to calibrate with.
         limit: Seconds for which a part or the networks are timed at most.
         say: Function that is told what is done now.
-        few: Whether few numbers of elements of each unit are timed; None if
-            the timer is slow.
+        few: Whether few numbers of elements of each unit are timed; if None,
+            they are if the timer is slow.
     """
 
     model: nn.Module

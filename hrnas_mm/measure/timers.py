@@ -1,4 +1,4 @@
-"""What times networks: :class:`TimerHere`, or a program of the user."""
+"""Timing networks: what a timer has to do, and the one of this process."""
 
 from collections.abc import Callable, Mapping
 from importlib.metadata import version

@@ -56,7 +56,7 @@ def checkpoint_to_resume(runner: Runner) -> Mapping[str, Any] | None:
     if not runner._resume:
         return None
     _mend_note_for_all(runner)
-    path = runner._load_from or find_latest_checkpoint(runner.work_dir)
+    path = _path_to_load(runner)
     if path is None:
         return None
     with reading(runner), compat.plain_loading():
@@ -76,7 +76,7 @@ def reading(runner: Runner) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        path = runner._load_from or find_latest_checkpoint(runner.work_dir)
+        path = _path_to_load(runner)
         problem = str(error)
         if not isinstance(error, (ValueError, OSError, RuntimeError)):
             problem = f'{type(error).__name__}: {problem}'
@@ -89,6 +89,10 @@ def reading(runner: Runner) -> Iterator[None]:
         raise RuntimeError(
             f'{path} cannot be loaded: {problem}{advice}'
         ) from error
+
+
+def _path_to_load(runner: Runner) -> str | None:
+    return runner._load_from or find_latest_checkpoint(runner.work_dir)
 
 
 def _mend_note_for_all(runner: Runner) -> None:

@@ -35,7 +35,8 @@ def random_architecture(budget: Budget, seed: int) -> Architecture:
 
     Each unit draws its share uniformly from [0, 1]. All shares are scaled by
     one ratio, as large as the budget allows, and no unit exceeds its full
-    size. Units may lose all their elements.
+    size. Units may lose all their elements. Where the cost falls in steps,
+    what fills up a step at no cost is added.
 
     Source: HR-NAS, Table 2, random search.
 

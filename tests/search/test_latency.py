@@ -231,7 +231,7 @@ def test_an_element_stays_at_the_least_target(cost_model, seed):
 
 @pytest.mark.parametrize('target', ['0.8ms', '3ms'])
 def test_a_uniform_network_fills_its_steps(cost_model, target):
-    """Where one element per unit does not fit, units are empty."""
+    """Some units are empty where one element of each does not fit."""
     latency = Latency(table_of_formula(cost_model))
     budget = parse_budget(target, cost_model, latency=latency)
     network = uniform_architecture(budget)
