@@ -15,6 +15,7 @@ from ranks import free_port, set_rank
 
 from hrnas_mm.deploy import DeployableModel, check_onnx, export_onnx
 from hrnas_mm.engine.surgery import deployed_model
+from hrnas_mm.measure import RUN
 from hrnas_mm.measure.devices import device_named
 from hrnas_mm.measure.network_times import (
     conditions_of,
@@ -198,7 +199,7 @@ def test_lean_form_is_the_plain_one(channels, stride):
     assert 0 < errors['lean'] < 1.5 * errors['plain']
 
 
-@pytest.mark.parametrize('backend', ['channels_last', 'compile'])
+@pytest.mark.parametrize('backend', ['channels_last', 'compile', 'cuda_graph'])
 @pytest.mark.parametrize('dtype', ['float32', 'float16'])
 def test_networks_are_timed_on_the_gpu(backend, dtype):
     timer = TimerHere(backend, 'cuda', dtype)
@@ -209,6 +210,17 @@ def test_networks_are_timed_on_the_gpu(backend, dtype):
     ready = ready_networks(dict(tiny=model), conditions, timer)
     times = time_networks(ready, timer, limit=0.0)
     assert min(*times.networks, times.reference) > 0
+
+
+def test_a_replayed_graph_computes_what_the_network_does():
+    model = tiny.TinyModel(dict(type='HRNASSupernet', **tiny.SUPERNET)).eval()
+    network = DeployableModel(model.cuda(), 'torch')
+    image = torch.randn(2, 3, 32, 48, device='cuda')
+    with torch.no_grad():
+        expected = model(image)
+        found = RUN['cuda_graph'](network, image)()[0]
+    bound = 1e-5 * expected.abs().max().item()
+    torch.testing.assert_close(found, expected, rtol=0, atol=bound)
 
 
 def test_networks_are_exported_beside_the_gpu():

@@ -9,6 +9,7 @@ mmseg::ddrnet/ddrnet_23-slim_....py.
 """
 
 import argparse
+import copy
 import os
 import statistics
 from functools import partial
@@ -29,16 +30,17 @@ from hrnas_mm.cli.errors import clear_errors
 from hrnas_mm.deploy import DeployableModel
 from hrnas_mm.deploy.dense import dense_part
 from hrnas_mm.measure import (
+    DTYPES,
     FORM,
     PROFILERS,
     RUN,
-    check_runtimes,
     interleaved,
     peak_memory,
     profiled,
-    share_threads,
 )
+from hrnas_mm.measure.runtimes import RUN_ONNX, onnx_bytes
 from hrnas_mm.measure.stopwatch import Call
+from hrnas_mm.measure.timers import TimerHere
 from hrnas_mm.modules.deployed import form_of
 from hrnas_mm.search import count_params
 
@@ -113,6 +115,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--device', default='cuda' if torch.cuda.is_available() else 'cpu'
     )
+    parser.add_argument(
+        '--dtype',
+        choices=list(DTYPES),
+        default='float32',
+        help='type of weights and maps; default: %(default)s',
+    )
     args = parser.parse_args()
     if args.rounds < 2:
         parser.error(f'--rounds must be at least 2, got {args.rounds}')
@@ -125,11 +133,40 @@ def form(text: str) -> Form:
     return fuse, round_of(round)
 
 
-def call_of(backend: str, form: Form, model: nn.Module, image: Tensor) -> Call:
-    """Return a forward pass: as trained, or deployed for a backend."""
-    if backend == 'eager':
-        return partial(dense_part(model), image)
-    return RUN[backend](deployed(backend, form, model, image), image)
+def timers_of(args: argparse.Namespace) -> dict[str, TimerHere]:
+    """Return what runs deployed networks, by backend.
+
+    Raises:
+        ModuleNotFoundError: If a backend is not installed.
+        ValueError: If it cannot run on the device, or in the dtype.
+    """
+    return {
+        backend: TimerHere(
+            backend, 'cpu' if backend in RUN_ONNX else args.device, args.dtype
+        )
+        for backend in args.backends
+        if backend != 'eager'
+    }
+
+
+def as_trained(
+    args: argparse.Namespace, model: nn.Module, image: Tensor
+) -> Call:
+    """Return a forward pass as trained."""
+    to = dict(device=args.device, dtype=getattr(torch, args.dtype))
+    return partial(dense_part(copy.deepcopy(model).to(**to)), image.to(**to))
+
+
+def call_of(
+    timer: TimerHere, form: Form, model: nn.Module, image: Tensor
+) -> Call:
+    """Return a forward pass of the deployed form."""
+    network = deployed(timer.backend, form, model, image)
+
+    def make() -> nn.Module | bytes:
+        return onnx_bytes(network, image) if timer.onnx else network
+
+    return timer.ready(timer.backend, make, image)()
 
 
 def deployed(
@@ -141,7 +178,11 @@ def deployed(
 
 
 @torch.no_grad()
-def measure(args: argparse.Namespace, found: list[Candidate]) -> list[Result]:
+def measure(
+    args: argparse.Namespace,
+    found: list[Candidate],
+    timers: dict[str, TimerHere],
+) -> list[Result]:
     """Time all candidates in all forms, in turns, on one backend at a time.
 
     Threads that one backend leaves spinning would slow down another.
@@ -152,8 +193,11 @@ def measure(args: argparse.Namespace, found: list[Candidate]) -> list[Result]:
         forms = args.forms[:1] if backend == 'eager' else args.forms
         calls, memory = {}, {}
         for (i, each), form in product(enumerate(found), forms):
-            image = torch.randn(args.batch, *each.shape, device=device)
-            call = call_of(backend, form, each.model.to(device), image)
+            image = torch.randn(args.batch, *each.shape)
+            if backend == 'eager':
+                call = as_trained(args, each.model, image)
+            else:
+                call = call_of(timers[backend], form, each.model, image)
             call()
             calls[i, form] = call
             # torch does not see what other runtimes allocate.
@@ -179,7 +223,7 @@ def label_of(args: argparse.Namespace, backend: str, form: Form) -> str:
 def table_of(args: argparse.Namespace, results: list[Result]) -> Table:
     """Return a table with a row for each candidate on each backend."""
     table = Table(
-        title=f'Batches of {args.batch} on {args.device}, '
+        title=f'Batches of {args.batch} on {args.device}, {args.dtype}, '
         f'{torch.get_num_threads()} threads, {args.rounds} turns',
         caption='eager: as trained; the others: deployed. Parameters: of the '
         'whole model. Peak: what a forward pass allocates beside the weights. '
@@ -215,7 +259,7 @@ def shares_of(
 ) -> Table:
     """Return a table of what takes which share of the time, in one form."""
     image = torch.randn(args.batch, *found.shape)
-    network = deployed(backend, args.forms[0], found.model.cpu(), image)
+    network = deployed(backend, args.forms[0], found.model, image)
     by_stage, by_operator = (
         [(name, f'{100 * share:.1f}') for name, share in shares.items()][:ROWS]
         for shares in profiled(backend, network, image)
@@ -235,14 +279,12 @@ def main() -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     with clear_errors():
-        check_runtimes(args.backends)
+        timers = timers_of(args)
         for fuse, round in args.forms:
             form_of('torch', fuse, round, {})  # an error, if there is one
-        if 'onnxruntime' in args.backends:
-            share_threads()
         found = [candidate(text, args.shape) for text in args.models]
     console = Console(width=140)
-    console.print(table_of(args, measure(args, found)))
+    console.print(table_of(args, measure(args, found, timers)))
     if args.profile:
         for network, backend in product(found, args.backends):
             if backend in PROFILERS:

@@ -178,7 +178,7 @@ def test_benchmark(tool, network):
     result = tool(
         'benchmark', f'{CONFIG}:{path}', ddrnet, '--shape', 64, 64,
         '--rounds', 2, '--batch', 2, '--threads', 1,
-        '--backends', 'eager', 'channels_last',
+        '--backends', 'eager', 'channels_last', '--dtype', 'bfloat16',
     )  # fmt: skip
     assert result.code == 0, result.err
     rows = [x.split('│') for x in result.out.splitlines() if 'x64x64' in x]
