@@ -43,8 +43,8 @@ def measuring_parser(description: str | None) -> ArgumentParser:
     parser.add_argument(
         '--device',
         help='cpu or cuda, for channels_last, compile and cuda_graph, which '
-        'needs cuda; default: cpu. With --backend command: name of the device, '
-        'for the table',
+        'needs cuda; default: cpu. With --backend command: name of the '
+        'device, for the table',
     )
     parser.add_argument(
         '--dtype',

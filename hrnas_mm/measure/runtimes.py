@@ -60,12 +60,13 @@ def cuda_graph(module: Any, image: Tensor) -> Call:
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         outputs = call()
+    return partial(_replay, graph, outputs, call)
 
-    def replay() -> Any:
-        graph.replay()
-        return outputs
 
-    return replay
+def _replay(graph: torch.cuda.CUDAGraph, outputs: Any, reads: Call) -> Any:
+    """Replay a graph, which reads its weights and image where they were."""
+    graph.replay()
+    return outputs
 
 
 def _channels_last(image: Tensor) -> Tensor:

@@ -25,9 +25,7 @@ def runtime(name):
     return name
 
 
-@pytest.mark.parametrize(
-    'name', ['channels_last', 'onnxruntime', 'openvino']
-)
+@pytest.mark.parametrize('name', ['channels_last', 'onnxruntime', 'openvino'])
 def test_output(name, model):
     call = RUN[runtime(name)](DeployableModel(model, FORM[name]), IMAGE)
     with torch.no_grad():
