@@ -25,11 +25,13 @@ from hrnas_mm.measure import (
     FORM,
     RUN,
     check_runtimes,
+    devices_of,
     interleaved,
     share_threads,
 )
 from hrnas_mm.modules.deployed import Path, Stream, Sum, path_module
 
+ON_CPU = [name for name in RUN if 'cpu' in devices_of(name)]
 LENGTHS = (2, 8)  # blocks of a short and of a long chain
 MAPS = ((48, 64), (12, 16), (6, 8))
 STREAMS = (16, 48)
@@ -70,7 +72,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('runtime', choices=list(RUN), help='runtime to time')
+    parser.add_argument('runtime', choices=ON_CPU, help='runtime to time')
     parser.add_argument(
         '--threads', type=int, default=1, help='number of threads; default: 1'
     )

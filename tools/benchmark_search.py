@@ -34,6 +34,7 @@ from hrnas_mm.cli.config import (
     add_shape_argument,
     read_config,
 )
+from hrnas_mm.cli.errors import clear_errors
 from hrnas_mm.compat_torch import keep_freed_memory
 from hrnas_mm.deploy.dense import dense_part
 from hrnas_mm.engine.checks import check_losses
@@ -243,8 +244,9 @@ def main() -> None:
     cfg = read_config(args)
     # Otherwise the optimizer's builder prints a line for each parameter.
     MMLogger.get_current_instance().setLevel('WARNING')
-    model = build_model(cfg)
-    cost_model = cost_model_of(model, args.shape or search_shape(cfg))
+    with clear_errors():
+        model = build_model(cfg)
+        cost_model = cost_model_of(model, args.shape or search_shape(cfg))
     shape = cost_model.input_shape
     keep_freed_memory(args.device)  # as the hook does
     steps = training_steps(model, cfg.optim_wrapper, args)

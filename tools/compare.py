@@ -90,6 +90,11 @@ def add_timing(parser: argparse.ArgumentParser) -> None:
         help='what runs the deployed networks; default: %(default)s',
     )
     parser.add_argument(
+        '--device',
+        default='cpu',
+        help='cpu or cuda, on which networks are timed; default: %(default)s',
+    )
+    parser.add_argument(
         '--threads',
         type=count_of,
         default=1,
@@ -187,7 +192,7 @@ def main() -> None:
     args = parse_args()
     torch.set_num_threads(args.threads)
     with clear_errors():
-        timer = TimerHere(args.backend)
+        timer = TimerHere(args.backend, args.device)
         runs = runs_of(args.configs, args.seeds, args.work_dir)
         with ThreadPoolExecutor(args.jobs) as pool:
             list(

@@ -9,6 +9,7 @@ from ..measure import RUN, check_device
 from ..search import COSTS
 from ..search.budget import Target
 from ..search.cost import MS
+from ..search.importance import IMPORTANCES
 
 COUNTS = ('interval', 'warmup', 'begin', 'end', 'calibration_batches')
 PENALTIES = ('l1', 'proximal')
@@ -37,6 +38,7 @@ class SearchOptions:
     end: int | None
     by_epoch: bool
     cost: str | None
+    importance: str | None
     latency: str | Mapping[str, Any] | None
     input_shape: Sequence[int] | None
     calibration_batches: int
@@ -66,6 +68,13 @@ class SearchOptions:
         if self.cost is not None:
             timed = () if self.latency is None else (MS.name,)
             self._check_choice('cost', (*COSTS, *timed))
+        if self.importance is not None:
+            self._check_choice('importance', tuple(IMPORTANCES))
+        if self.importance is not None and self.target is None:
+            raise ValueError(
+                'importance must not be given without a target, as then '
+                f'only dead elements are removed, got {self.importance!r}'
+            )
         self._check_latency()
 
     def _check_number(self, name: str, kinds: tuple[type, ...]) -> None:

@@ -31,6 +31,7 @@ from .data_checks import check_fit
 from .evaluation import evaluate
 from .journal import announce, note_evaluation, note_shrink
 from .milestones import Milestone
+from .observing import Observing
 from .options import SearchOptions
 from .penalising import Penalising
 from .progress import LiveLine
@@ -80,6 +81,9 @@ class ProgressiveShrinkHook(Hook):
         cost: Cost that gives elements their price: 'macs' (an element's
             total), 'params', or 'eq6' (only a channel's depthwise
             convolution, as Eq. (6) is printed). None for the target's cost.
+        importance: By what elements are chosen that are cut: 'alpha', their
+            importance factors, or 'taylor', what the loss would lose with
+            them. None for 'taylor' with a target in ms, else 'alpha'.
         latency: Table of milliseconds on the user's device: a file of
             ``tools/measure_latency.py``, or ``dict(backend=..., threads=...)``
             to measure it before the first iteration.
@@ -107,6 +111,7 @@ class ProgressiveShrinkHook(Hook):
         end: int | None = None,
         by_epoch: bool = False,
         cost: str | None = None,
+        importance: str | None = None,
         latency: str | Mapping[str, Any] | None = None,
         input_shape: Sequence[int] | None = None,
         calibration_batches: int = 10,
@@ -123,6 +128,7 @@ class ProgressiveShrinkHook(Hook):
             end=end,
             by_epoch=by_epoch,
             cost=cost,
+            importance=importance,
             latency=latency,
             input_shape=input_shape,
             calibration_batches=calibration_batches,
@@ -150,6 +156,7 @@ class ProgressiveShrinkHook(Hook):
         self._penalising = Penalising(
             runner, self.search, self.options.penalty
         )
+        self._observing = Observing(runner, self.search, self.options.penalty)
         if self._resumed is not None:
             self.search.resume_(runner, self._resumed)
         elif architecture_of(model) != self.search.cost_model.supernet:
@@ -177,16 +184,18 @@ class ProgressiveShrinkHook(Hook):
         while milestone is not None:
             self._evaluate_rung(runner, milestone.name)
             milestone = self._cut(runner, adapts=False)
+        self.search.importance.restart_()
         note_shrink(runner, self.search, before)
 
     def _cut(self, runner: Runner, adapts: bool) -> Milestone | None:
         """Remove elements as due; return the milestone that is met, if any."""
         with stopping(runner):
-            importance = importances_of_runner(runner)
+            alpha = importances_of_runner(runner)
             if adapts:
-                self.search.controller.adapt_(importance, runner.iter)
-            keep, milestone = self.search.select(importance, runner.iter)
-            if any(len(keep[name]) < len(v) for name, v in importance.items()):
+                self.search.controller.adapt_(alpha, runner.iter)
+            keep, milestone = self.search.select(alpha, runner.iter)
+            if any(len(keep[name]) < len(v) for name, v in alpha.items()):
+                self.search.importance.keep_(keep)
                 shrink_runner_(runner, keep)
                 self._stale = True
         return milestone
@@ -259,6 +268,7 @@ class ProgressiveShrinkHook(Hook):
         """Write ``work_dir/searched`` and the report; log the tables."""
         self._line.close()
         self._penalising.remove()
+        self._observing.remove()
         self._recalibrate(runner)
         if self.search.misses(architecture_of(bare_model(runner))):
             runner.logger.error(

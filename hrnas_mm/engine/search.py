@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mmengine.runner import Runner
+from torch import Tensor
 
 from ..measure import cost_model_of
 from ..resume.state import bare_model
@@ -17,7 +18,8 @@ from ..search import (
     architecture_of,
     parse_budget,
 )
-from ..search.controller import CONTROLLER_STATES, Importance
+from ..search.controller import CONTROLLER_STATES
+from ..search.importance import IMPORTANCES
 from ..search.shrink import Keep
 from .milestones import Milestone, parse_milestones, stop_at_milestone
 from .milliseconds import latency_of
@@ -102,6 +104,9 @@ class Search:
             costs = {**COSTS, **{cost.name: cost for cost in timed}}
             priced = costs[options.cost]
         self.penalty = ResourcePenalty(self.cost_model.counting(priced), model)
+        default = 'alpha' if counted.step is None else 'taylor'
+        kind = options.importance or default
+        self.importance = IMPORTANCES[kind](self.penalty)
         self.milestones = parse_milestones(
             options.milestones, self.cost_model, self.budget, self.latency
         )
@@ -117,7 +122,7 @@ class Search:
         self.history = History()
         own = (
             'target', 'rho', 'penalty', 'milestones', 'threshold', 'cost',
-            'latency',
+            'latency', 'importance',
         )  # fmt: skip
         settings = {name: getattr(options, name) for name in own}
         settings.update(
@@ -126,15 +131,17 @@ class Search:
         self.settings = {name: str(value) for name, value in settings.items()}
 
     def select(
-        self, importance: Importance, iteration: int
+        self, alpha: Mapping[str, Tensor], iteration: int
     ) -> tuple[Keep, Milestone | None]:
-        """Return what to keep, and the milestone that this meets, if any."""
-        return stop_at_milestone(
-            self.milestones,
-            importance,
-            self.controller.threshold,
-            self.controller.select(importance, iteration),
-        )
+        """Return what to keep, and the milestone that this meets, if any.
+
+        Args:
+            alpha: The abs(alpha) of every element, by unit name.
+            iteration: Iteration of the shrink.
+        """
+        ranked = self.importance.ranked(alpha, self.controller.threshold)
+        keep = self.controller.select(*ranked, iteration)
+        return stop_at_milestone(self.milestones, *ranked, keep)
 
     def totals(self, architecture: Mapping[str, int]) -> dict[str, float]:
         """Return the costs of an architecture, by their names."""
@@ -147,12 +154,14 @@ class Search:
             controller=self.controller.state_dict(),
             history=asdict(self.history),
             latency=self.latency and self.latency.table.as_json(),
+            importance=self.importance.state_dict(),
         )
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Load a state that :meth:`state_dict` returned."""
         self.controller.load_state_dict(state['controller'])
         self.history = History(**state['history'])
+        self.importance.load_state_dict(state.get('importance', {}))
         # The target may count another cost than before.
         for facts in self.history.shrinks:
             counts = dict(zip(self.cost_model.supernet, facts['counts']))

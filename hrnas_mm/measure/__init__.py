@@ -8,6 +8,7 @@ from .runtimes import (
     RUN,
     check_device,
     check_runtimes,
+    devices_of,
     share_threads,
 )
 from .stopwatch import interleaved, latency, peak_memory, seconds
@@ -20,6 +21,7 @@ __all__ = [
     'check_device',
     'check_runtimes',
     'cost_model_of',
+    'devices_of',
     'input_shape_of',
     'interleaved',
     'latency',

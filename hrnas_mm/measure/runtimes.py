@@ -207,8 +207,12 @@ FORM = dict(
     openvino='openvino',
 )
 
-# Those that run on one kind of device only.
-DEVICES = dict(cuda_graph=('cuda',), **dict.fromkeys(RUN_ONNX, ('cpu',)))
+
+def devices_of(backend: str) -> tuple[str, ...]:
+    """Return the kinds of devices that a runtime is used on."""
+    if backend in RUN_ONNX:
+        return ('cpu',)
+    return ('cuda',) if backend == 'cuda_graph' else ('cpu', 'cuda')
 
 
 def check_runtimes(names: Sequence[str]) -> None:
@@ -230,7 +234,7 @@ def check_device(backend: str, device: str, dtype: str) -> None:
             f'{dtype!r}'
         )
     kind = str(device).partition(':')[0]
-    devices = DEVICES.get(backend, ('cpu', 'cuda'))
+    devices = devices_of(backend)
     if kind not in devices:
         raise ValueError(
             f'device must be {" or ".join(devices)} with backend {backend}, '

@@ -57,9 +57,17 @@ class Controller:
         """Record the iteration of a shrink; rho stays the same."""
         self.last_shrink = iteration
 
-    def select(self, importance: Importance, iteration: int) -> Keep:
-        """Return the elements to keep."""
-        return above(importance, self.threshold)
+    def select(
+        self, importance: Importance, threshold: float, iteration: int
+    ) -> Keep:
+        """Return the elements to keep.
+
+        Args:
+            importance: Importance by which they are chosen.
+            threshold: Elements of a smaller one are dead.
+            iteration: Iteration of the shrink.
+        """
+        return above(importance, threshold)
 
     def replan_(self, architecture: Mapping[str, int], iteration: int) -> None:
         """Do nothing: without a plan, any network is a valid start."""
@@ -127,11 +135,13 @@ class BudgetController(Controller):
         )
         self.rho = min(rho, self.most_rho)
 
-    def select(self, importance: Importance, iteration: int) -> Keep:
+    def select(
+        self, importance: Importance, threshold: float, iteration: int
+    ) -> Keep:
         """Return the elements to keep."""
         return select_within(
             importance,
-            self.threshold,
+            threshold,
             self.budget.cost_model,
             self.descent.limits(iteration, self.schedule.interval),
         )

@@ -61,6 +61,16 @@ class ResourcePenalty:
             ]
         )
 
+    def alphas(self) -> list[Tensor]:
+        """Return the importance factors of all units."""
+        self._refresh_()
+        return self._alphas
+
+    def gradient(self) -> Tensor:
+        """Return the gradient by all importance factors, one after another."""
+        alpha = torch.cat(self.alphas()).detach()
+        return self._prices * alpha.sign()
+
     def __call__(self) -> Tensor:
         """Return the penalty, a scalar that gradients flow through."""
         self._refresh_()

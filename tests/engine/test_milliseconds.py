@@ -19,6 +19,7 @@ from hrnas_mm.measure import cost_model_of
 from hrnas_mm.measure.devices import processor
 from hrnas_mm.resume.state import bare_model
 from hrnas_mm.search import Latency, architecture_of
+from hrnas_mm.search.importance import TaylorImportance
 from hrnas_mm.search.latency_table import write_latency_table
 from hrnas_mm.visualization import plot_pareto
 
@@ -251,6 +252,8 @@ def test_measures_the_network_as_deployed(table):
             'must be a table for input shape .3, 64, 64.',
         ),
         (dict(target=0.5, cost='latency'), 'cost must be'),
+        (dict(target=0.5, importance='beta'), 'importance must be'),
+        (dict(rho=1.0, importance='taylor'), 'must not be given without a'),
     ],
 )
 def test_clear_errors_before_the_first_iteration(hook, words, path, tmp_path):
@@ -268,3 +271,29 @@ def test_macs_are_cut_as_before_beside_a_table(path, tmp_path, stopwatch):
         everything(beside), everything(without), rtol=0, atol=0
     )
     assert 'latency' in tiny.history_of(beside)[-1]
+
+
+def test_importance_is_of_the_gradients_as_they_are(
+    path, tmp_path, stopwatch, monkeypatch
+):
+    """Not clipped, and without the penalty."""
+    added = []
+    plain = TaylorImportance.add_
+
+    def add_(self, rho, scale=1.0):
+        plain(self, rho, scale)
+        added.append(self._sum.clone())
+
+    monkeypatch.setattr(TaylorImportance, 'add_', add_)
+    firsts = []
+    for name, rho, most in (('a', 1e-9, 1e9), ('b', 10.0, 1e-3)):
+        cfg = config(
+            tmp_path / name, target='3.5ms', latency=path, begin=0, rho=rho
+        )
+        cfg.optim_wrapper.clip_grad = dict(max_norm=most)
+        runner = run(cfg)
+        assert 'step' not in vars(runner.optim_wrapper)
+        firsts.append(added[0])
+        added.clear()
+    error = (firsts[1] - firsts[0]).norm() / firsts[0].norm()
+    assert error < 1e-3  # the penalty is subtracted in float32

@@ -1,0 +1,49 @@
+"""Gradients in the training, as the importance of elements sees them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from mmengine.runner import Runner
+
+from .search import Search
+
+
+class Observing:
+    """The gradients of each optimizer step of a run, until it is removed.
+
+    They are those of all ranks and of all iterations of a step, before they
+    are clipped.
+
+    Args:
+        runner: The runner, at the start of its training.
+        search: The search of the run.
+        penalty: 'l1' if the gradients contain the penalty.
+    """
+
+    def __init__(self, runner: Runner, search: Search, penalty: str) -> None:
+        self.runner = runner
+        self.search = search
+        self.contained = penalty == 'l1'
+        if search.importance.of_gradients:
+            wrapper = runner.optim_wrapper
+            wrapper.step = self._observed(wrapper.step)
+
+    def remove(self) -> None:
+        """Remove it from the optimizer wrapper."""
+        vars(self.runner.optim_wrapper).pop('step', None)
+
+    def _observed(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        # What changes between iterations must not be compiled in.
+        @torch.compiler.disable
+        def observe() -> None:
+            rho = self.search.controller.rho_at(self.runner.iter)
+            scaler = getattr(self.runner.optim_wrapper, 'loss_scaler', None)
+            scale = 1.0 if scaler is None else scaler.get_scale()
+            self.search.importance.add_(rho if self.contained else 0, scale)
+
+        def observed(*args: Any, **kwargs: Any) -> Any:
+            observe()
+            return step(*args, **kwargs)
+
+        return observed
