@@ -1,9 +1,11 @@
 """What all tests share: one thread each, a seed, the real data."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import mmengine.config.config
+import mmengine.optim.optimizer.amp_optimizer_wrapper as amp
 import pytest
 import torch
 import yapf.yapflib.yapf_api
@@ -25,6 +27,16 @@ SHARED = Path(__file__).parents[2] / 'shared' / 'data'
 def _reproducible():
     torch.set_num_threads(1)
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def cpu_amp(monkeypatch):
+    """mmengine's AMP wrapper asserts a GPU; torch's own parts do not."""
+    monkeypatch.setattr(amp, 'is_cuda_available', lambda: True)
+    scaler = partial(torch.amp.GradScaler, 'cpu')
+    monkeypatch.setattr(amp, 'GradScaler', scaler)
+    autocast = partial(torch.autocast, 'cpu')
+    monkeypatch.setattr('mmengine.runner.amp.autocast', autocast)
 
 
 @pytest.fixture

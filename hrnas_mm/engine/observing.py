@@ -1,6 +1,7 @@
 """Gradients in the training, as the importance of elements sees them."""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import torch
@@ -25,13 +26,17 @@ class Observing:
         self.runner = runner
         self.search = search
         self.contained = penalty == 'l1'
+        self._before = vars(runner.optim_wrapper).get('step')
         if search.importance.of_gradients:
             wrapper = runner.optim_wrapper
             wrapper.step = self._observed(wrapper.step)
 
     def remove(self) -> None:
-        """Remove it from the optimizer wrapper."""
-        vars(self.runner.optim_wrapper).pop('step', None)
+        """Give the optimizer wrapper the step back that it had."""
+        wrapper = self.runner.optim_wrapper
+        vars(wrapper).pop('step', None)
+        if self._before is not None:
+            wrapper.step = self._before
 
     def _observed(self, step: Callable[..., Any]) -> Callable[..., Any]:
         # What changes between iterations must not be compiled in.
@@ -42,6 +47,7 @@ class Observing:
             scale = 1.0 if scaler is None else scaler.get_scale()
             self.search.importance.add_(rho if self.contained else 0, scale)
 
+        @wraps(step)  # schedulers look for their mark
         def observed(*args: Any, **kwargs: Any) -> Any:
             observe()
             return step(*args, **kwargs)

@@ -46,6 +46,10 @@ def config(
     cfg.model_wrapper_cfg = dict(wrapper or {})
     cfg.optim_wrapper.update(step or {})
     cfg.resume = resume
+    if 'accumulative_counts' in cfg.optim_wrapper:
+        cfg.custom_hooks[0].update(
+            target=0.5, rho=None, begin=0, importance='taylor'
+        )
     if compiled:
         cfg.compile = dict(backend='eager')
         cfg.model.backbone.stages = tiny.SUPERNET['stages'][:1]

@@ -25,6 +25,7 @@ def config(work_dir):
         begin=2,
         end=11,
         milestones=[0.7],
+        importance='taylor',
     )
     cfg.val_dataloader.dataset.augment = True  # an evaluation draws too
     cfg.optim_wrapper.accumulative_counts = 2

@@ -1,10 +1,8 @@
 """Every optimizer with every average; any two settings meet somewhere."""
 
 import copy
-from functools import partial
 from itertools import combinations, product
 
-import mmengine.optim.optimizer.amp_optimizer_wrapper as amp
 import pytest
 import tiny
 import torch
@@ -46,16 +44,6 @@ DEAD = {
         OTHER + 'fuse.0.0.transformer.tokens': 0.5,
     },
 }
-
-
-@pytest.fixture
-def cpu_amp(monkeypatch):
-    """mmengine's AMP wrapper asserts a GPU; torch's own parts do not."""
-    monkeypatch.setattr(amp, 'is_cuda_available', lambda: True)
-    scaler = partial(torch.amp.GradScaler, 'cpu')
-    monkeypatch.setattr(amp, 'GradScaler', scaler)
-    autocast = partial(torch.autocast, 'cpu')
-    monkeypatch.setattr('mmengine.runner.amp.autocast', autocast)
 
 
 def tensors_of(runner):

@@ -273,10 +273,26 @@ def test_macs_are_cut_as_before_beside_a_table(path, tmp_path, stopwatch):
     assert 'latency' in tiny.history_of(beside)[-1]
 
 
+def scaled(scale):
+    return dict(
+        type='AmpOptimWrapper',
+        dtype='bfloat16',
+        loss_scale=dict(init_scale=scale),
+    )
+
+
+@pytest.mark.parametrize(
+    ('before', 'after'),
+    [
+        ({}, dict(clip_grad=dict(max_norm=1e-3))),
+        (scaled(1.0), scaled(128.0)),
+    ],
+    ids=['clipped', 'scaled'],
+)
 def test_importance_is_of_the_gradients_as_they_are(
-    path, tmp_path, stopwatch, monkeypatch
+    path, tmp_path, stopwatch, monkeypatch, recwarn, cpu_amp, before, after
 ):
-    """Not clipped, and without the penalty."""
+    """Not clipped, not scaled, and without the penalty."""
     added = []
     plain = TaylorImportance.add_
 
@@ -286,14 +302,18 @@ def test_importance_is_of_the_gradients_as_they_are(
 
     monkeypatch.setattr(TaylorImportance, 'add_', add_)
     firsts = []
-    for name, rho, most in (('a', 1e-9, 1e9), ('b', 10.0, 1e-3)):
+    for name, rho, changed in (('a', 1e-9, before), ('b', 10.0, after)):
         cfg = config(
             tmp_path / name, target='3.5ms', latency=path, begin=0, rho=rho
         )
-        cfg.optim_wrapper.clip_grad = dict(max_norm=most)
+        cfg.optim_wrapper.update(changed)
         runner = run(cfg)
-        assert 'step' not in vars(runner.optim_wrapper)
         firsts.append(added[0])
+        during = len(added)
+        runner.optim_wrapper.update_params(runner.model.head.weight.sum())
+        assert len(added) == during == 18  # each step, and none afterwards
         added.clear()
+    # Schedulers still find the step that they count.
+    assert not [w for w in recwarn if 'overridden' in str(w.message)]
     error = (firsts[1] - firsts[0]).norm() / firsts[0].norm()
     assert error < 1e-3  # the penalty is subtracted in float32
