@@ -11,7 +11,7 @@ from .search import Search
 
 
 class Observing:
-    """The gradients of each optimizer step of a run, until it is removed.
+    """The gradients of each optimizer step up to the last shrink.
 
     They are those of all ranks and of all iterations of a step, before they
     are clipped.
@@ -42,6 +42,8 @@ class Observing:
         # What changes between iterations must not be compiled in.
         @torch.compiler.disable
         def observe() -> None:
+            if self.runner.iter >= self.search.schedule.end:
+                return
             rho = self.search.controller.rho_at(self.runner.iter)
             scaler = getattr(self.runner.optim_wrapper, 'loss_scaler', None)
             scale = 1.0 if scaler is None else scaler.get_scale()

@@ -83,7 +83,7 @@ class ProgressiveShrinkHook(Hook):
             convolution, as Eq. (6) is printed). None for the target's cost.
         importance: By what elements are chosen that are cut: 'alpha', their
             importance factors, or 'taylor', what the loss would lose with
-            them. None for 'taylor' with a target in ms, else 'alpha'.
+            them. None for 'taylor' if the cost falls in steps, as ms do.
         latency: Table of milliseconds on the user's device: a file of
             ``tools/measure_latency.py``, or ``dict(backend=..., threads=...)``
             to measure it before the first iteration.

@@ -14,7 +14,7 @@ from .units import named_search_units
 LEAST = torch.finfo(torch.float32).tiny
 
 
-class Importance:
+class AlphaImportance:
     """The importance factors themselves, abs(alpha), as in the paper.
 
     Args:
@@ -40,7 +40,7 @@ class Importance:
     def ranked(
         self, alpha: Mapping[str, Tensor], threshold: float
     ) -> tuple[dict[str, Tensor], float]:
-        """Return the importance of all elements, and what is less is dead.
+        """Return the importance of elements, and below what they are dead.
 
         Args:
             alpha: Their abs(alpha), by unit name, on the CPU.
@@ -62,7 +62,7 @@ class Importance:
         """Load a state that :meth:`state_dict` returned."""
 
 
-class TaylorImportance(Importance):
+class TaylorImportance(AlphaImportance):
     """The mean of abs(alpha * dL/dalpha) over the steps since a shrink.
 
     L is the loss without the penalty: this is what it would lose with an
@@ -81,13 +81,13 @@ class TaylorImportance(Importance):
         self.restart_()
 
     def restart_(self) -> None:
-        """See :class:`Importance`."""
+        """See :class:`AlphaImportance`."""
         self._steps = 0
         self._sum = torch.empty(0)
 
     @torch.no_grad()
     def add_(self, rho: float, scale: float = 1.0) -> None:
-        """See :class:`Importance`."""
+        """See :class:`AlphaImportance`."""
         alphas = self._penalty.alphas()
         gradient = torch.cat(
             [
@@ -106,7 +106,7 @@ class TaylorImportance(Importance):
     def ranked(
         self, alpha: Mapping[str, Tensor], threshold: float
     ) -> tuple[dict[str, Tensor], float]:
-        """See :class:`Importance`.
+        """See :class:`AlphaImportance`.
 
         That of frozen importance factors is infinite, as nobody knows it.
         """
@@ -124,7 +124,7 @@ class TaylorImportance(Importance):
         }, LEAST
 
     def keep_(self, keep: Keep) -> None:
-        """See :class:`Importance`."""
+        """See :class:`AlphaImportance`."""
         if self._steps:
             found = self._by_unit()
             kept = [found[name][index] for name, index in keep.items()]
@@ -136,17 +136,17 @@ class TaylorImportance(Importance):
         return dict(zip(units, mean.split([len(u) for u in units.values()])))
 
     def state_dict(self) -> dict[str, Any]:
-        """See :class:`Importance`."""
+        """See :class:`AlphaImportance`."""
         return dict(steps=self._steps, sum=self._sum.tolist())
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """See :class:`Importance`."""
+        """See :class:`AlphaImportance`."""
         if state:
             self._steps = state['steps']
             self._sum = torch.tensor(state['sum'])
 
 
 # Kinds by their names in configs; add a kind of your own.
-IMPORTANCES: dict[str, type[Importance]] = dict(
-    alpha=Importance, taylor=TaylorImportance
+IMPORTANCES: dict[str, type[AlphaImportance]] = dict(
+    alpha=AlphaImportance, taylor=TaylorImportance
 )

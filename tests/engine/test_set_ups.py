@@ -45,6 +45,7 @@ def test_compile(tmp_path):
 
     def config(name):
         hook = dict(interval=1, rho=0.01, end=1, threshold=0.995)
+        hook.update(target=0.8, begin=0, importance='taylor')
         cfg = tiny.config(tmp_path / name, max_iters=2, **hook)
         # Tracing takes long: one stage is enough.
         cfg.model.backbone.stages = tiny.SUPERNET['stages'][:1]
