@@ -44,6 +44,7 @@ from hrnas_mm.measure import cost_model_of, interleaved, peak_memory
 from hrnas_mm.measure.training import StageStep, TrainingStep, largest_batch
 from hrnas_mm.modules import MixConv
 from hrnas_mm.search import CostModel, ResourcePenalty
+from hrnas_mm.search.importance import TaylorImportance
 
 FORMS = ('lean', 'plain')
 
@@ -198,10 +199,12 @@ def table_of_the_search(
 ) -> Table:
     """Return the table of all that the hook adds to a step."""
     penalty = ResourcePenalty(cost_model, model)
+    taylor = TaylorImportance(penalty)
     losses = dict(loss=torch.ones((), device=args.device))
     calls: dict[str, Callable[[], object]] = {
         'penalty as a loss': lambda: (1e-9 * penalty()).backward(),
         'proximal step': lambda: penalty.soft_threshold_(1e-9, step.optimizer),
+        'Taylor importance': lambda: taylor.add_(1e-9),
         'checks': lambda: check_losses(losses, model),
     }
     rows: list[tuple[str, ...]] = []
