@@ -107,9 +107,13 @@ class PixelAccuracy(BaseMetric):
 METRICS.register_module(module=PixelAccuracy)
 
 
-def search_of(runner):
+def hook_of(runner):
     (hook,) = [h for h in runner.hooks if hasattr(h, 'search')]
-    return hook.search
+    return hook
+
+
+def search_of(runner):
+    return hook_of(runner).search
 
 
 def history_of(runner):

@@ -200,7 +200,8 @@ def measure(
                 call = call_of(timers[backend], form, each.model, image)
             call()
             calls[i, form] = call
-            # torch does not see what other runtimes allocate.
+            # torch does not see what other runtimes allocate, and a replay
+            # allocates nothing.
             memory[i, form] = (
                 peak_memory(call, device) if backend in IN_TORCH else None
             )
@@ -264,7 +265,9 @@ def shares_of(
         [(name, f'{100 * share:.1f}') for name, share in shares.items()][:ROWS]
         for shares in profiled(backend, network, image)
     )
-    table = Table(title=f'Shares of the time: {found.name}, {backend}')
+    table = Table(
+        title=f'Shares of the time: {found.name}, {backend}, float32 on cpu'
+    )
     for column in ('stage', '%', 'operator', '%'):
         justify = 'right' if column == '%' else 'left'
         table.add_column(column, justify=justify)

@@ -1,6 +1,6 @@
 """Milestones: budgets at which a search saves networks on its way down."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from torch import Tensor
@@ -73,20 +73,20 @@ def _name(target: Target) -> str:
 
 def stop_at_milestone(
     milestones: Sequence[Milestone],
-    importance: Mapping[str, Tensor],
-    threshold: float,
+    now: Mapping[str, int],
+    rank: Callable[[CostModel], tuple[Mapping[str, Tensor], float]],
     keep: Keep,
 ) -> tuple[Keep, Milestone | None]:
     """Return what to keep for the first milestone that would be crossed.
 
     Args:
         milestones: All milestones of the search.
-        importance: Importance of every element, by unit name.
-        threshold: Elements of a smaller importance are dead.
+        now: Number of elements of each unit, by unit name.
+        rank: Returns the importance of every element for a cut of a cost, by
+            unit name, and the threshold below which they are dead.
         keep: What the shrink was going to keep; returned with None if that
             crosses no milestone.
     """
-    now = {name: len(value) for name, value in importance.items()}
     then = {name: len(index) for name, index in keep.items()}
     crossed = [
         milestone
@@ -104,8 +104,7 @@ def stop_at_milestone(
 
     first = max(crossed, key=share)
     keep = select_within(
-        importance,
-        threshold,
+        *rank(first.budget.cost_model),
         first.budget.cost_model,
         allowed(first.budget.amount),
     )

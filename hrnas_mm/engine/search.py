@@ -25,6 +25,7 @@ from .milestones import Milestone, parse_milestones, stop_at_milestone
 from .milliseconds import latency_of
 from .options import SearchOptions
 from .plan import make_controller, make_schedule
+from .surgery import of_first_rank
 
 Facts = dict[str, Any]
 
@@ -57,6 +58,7 @@ def check_state(state: Any) -> None:
         whole = (
             set(controller) in CONTROLLER_STATES
             and all(isinstance(v, (int, float)) for v in controller.values())
+            and 'kind' in state.get('importance', ('kind',))
             and all(
                 set(facts) >= {'iter', 'costs'}
                 for entries in vars(history).values()
@@ -105,8 +107,9 @@ class Search:
             priced = costs[options.cost]
         self.penalty = ResourcePenalty(self.cost_model.counting(priced), model)
         default = 'alpha' if counted.step is None else 'taylor'
-        kind = options.importance or default
-        self.importance = IMPORTANCES[kind](self.penalty)
+        self.importance = IMPORTANCES[options.importance or default](
+            self.penalty
+        )
         self.milestones = parse_milestones(
             options.milestones, self.cost_model, self.budget, self.latency
         )
@@ -122,11 +125,13 @@ class Search:
         self.history = History()
         own = (
             'target', 'rho', 'penalty', 'milestones', 'threshold', 'cost',
-            'latency', 'importance',
+            'latency',
         )  # fmt: skip
         settings = {name: getattr(options, name) for name in own}
         settings.update(
-            asdict(self.schedule), input_shape=self.cost_model.input_shape
+            asdict(self.schedule),
+            input_shape=self.cost_model.input_shape,
+            importance=self.importance.name,
         )
         self.settings = {name: str(value) for name, value in settings.items()}
 
@@ -139,9 +144,17 @@ class Search:
             alpha: The abs(alpha) of every element, by unit name.
             iteration: Iteration of the shrink.
         """
-        ranked = self.importance.ranked(alpha, self.controller.threshold)
-        keep = self.controller.select(*ranked, iteration)
-        return stop_at_milestone(self.milestones, *ranked, keep)
+
+        def rank(cost_model: CostModel) -> tuple[dict[str, Tensor], float]:
+            importance, threshold = self.importance.ranked(
+                alpha, self.controller.threshold, cost_model
+            )
+            return of_first_rank(importance), threshold
+
+        counted = self.budget.cost_model if self.budget else self.cost_model
+        keep = self.controller.select(*rank(counted), iteration)
+        now = {name: len(value) for name, value in alpha.items()}
+        return stop_at_milestone(self.milestones, now, rank, keep)
 
     def totals(self, architecture: Mapping[str, int]) -> dict[str, float]:
         """Return the costs of an architecture, by their names."""
@@ -173,7 +186,8 @@ class Search:
         Raises:
             ValueError: If the changed settings cannot be met any more.
         """
-        before = state['settings']
+        # Earlier versions had no other importance.
+        before = dict(importance='alpha') | state['settings']
         changed = {
             name
             for name, value in self.settings.items()

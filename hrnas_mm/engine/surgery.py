@@ -41,8 +41,13 @@ def importances_of_runner(runner: Runner) -> dict[str, Tensor]:
             its unit.
     """
     copies = [bare_model(runner), deployed_model(runner)]
-    found = importances(list({id(copy): copy for copy in copies}.values()))
-    # Rank 0's values decide: the last bit may differ between unlike GPUs.
+    return of_first_rank(
+        importances(list({id(copy): copy for copy in copies}.values()))
+    )
+
+
+def of_first_rank(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return rank 0's values: the last bit may differ between unlike GPUs."""
     values = torch.cat(list(found.values()))
     broadcast(values)
     sizes = [len(value) for value in found.values()]

@@ -51,15 +51,19 @@ def cuda_graph(module: Any, image: Tensor) -> Call:
     Source: torch.cuda.CUDAGraph, with a warm-up as its documentation asks.
     """
     call = channels_last(module, image)
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            call()
-    torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        outputs = call()
+    with torch.cuda.device(image.device):
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(3):
+                call()
+        torch.cuda.current_stream().wait_stream(stream)
+        # Other threads, as those of data loaders, may go on meanwhile.
+        with torch.cuda.graph(
+            graph, stream=stream, capture_error_mode='thread_local'
+        ):
+            outputs = call()
     return partial(_replay, graph, outputs, call)
 
 

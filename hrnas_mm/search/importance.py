@@ -6,12 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .cost_model import CostModel
 from .penalty import ResourcePenalty
 from .shrink import Keep
 from .units import named_search_units
 
 # Taylor importance of whatever is not dead is at least this.
 LEAST = torch.finfo(torch.float32).tiny
+# A mean over fewer steps is noise.
+ENOUGH = 10
 
 
 class AlphaImportance:
@@ -21,15 +24,17 @@ class AlphaImportance:
         penalty: Penalty of the search, on the model that trains.
 
     Attributes:
+        name: Name in configs: ``importance=<name>``.
         of_gradients: Whether :meth:`add_` has to be called in each step.
     """
 
+    name = 'alpha'
     of_gradients = False
 
     def __init__(self, penalty: ResourcePenalty) -> None:
         self._penalty = penalty
 
-    def add_(self, rho: float, scale: float = 1.0) -> None:
+    def add_(self, rho: float, scale: float | Tensor = 1.0) -> None:
         """Add the gradients of a step, before the optimizer takes it.
 
         Args:
@@ -38,13 +43,17 @@ class AlphaImportance:
         """
 
     def ranked(
-        self, alpha: Mapping[str, Tensor], threshold: float
+        self,
+        alpha: Mapping[str, Tensor],
+        threshold: float,
+        cost_model: CostModel,
     ) -> tuple[dict[str, Tensor], float]:
         """Return the importance of elements, and below what they are dead.
 
         Args:
             alpha: Their abs(alpha), by unit name, on the CPU.
             threshold: Elements of a smaller one are dead.
+            cost_model: Cost model for the cost that is cut.
         """
         return dict(alpha), threshold
 
@@ -52,14 +61,14 @@ class AlphaImportance:
         """Forget all elements that are not kept; call it before a shrink."""
 
     def restart_(self) -> None:
-        """Forget the steps so far."""
+        """Begin with the steps of the next interval."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state that a resumed run needs, in plain types."""
-        return {}
+        return dict(kind=self.name)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Load a state that :meth:`state_dict` returned."""
+        """Load a state of :meth:`state_dict`, unless it is of another kind."""
 
 
 class TaylorImportance(AlphaImportance):
@@ -68,54 +77,71 @@ class TaylorImportance(AlphaImportance):
     L is the loss without the penalty: this is what it would lose with an
     element, to first order. The penalty lowers abs(alpha) by the price of an
     element, so that what is dear looks unimportant; this has the unit of the
-    loss, whatever the price, and may be divided by a saving.
+    loss, whatever the price, and may be divided by a saving. Where elements
+    are cut one by one, it is divided by their price. After few steps, those
+    of the interval before count, too.
 
     Source: Molchanov et al., CVPR 2019, Sec. 3.1, with the scale of a norm as
     the gate; absolute values as in HALP (Shen et al., NeurIPS 2022).
     """
 
+    name = 'taylor'
     of_gradients = True
 
     def __init__(self, penalty: ResourcePenalty) -> None:
         super().__init__(penalty)
-        self.restart_()
+        # Of the interval before, and of this one.
+        self._steps = [0, 0]
+        self._sums = torch.empty(2, 0)
 
     def restart_(self) -> None:
         """See :class:`AlphaImportance`."""
-        self._steps = 0
-        self._sum = torch.empty(0)
+        self._steps = [self._steps[1], 0]
+        self._sums = torch.stack([self._sums[1], self._sums[1] * 0])
 
     @torch.no_grad()
-    def add_(self, rho: float, scale: float = 1.0) -> None:
+    def add_(self, rho: float, scale: float | Tensor = 1.0) -> None:
         """See :class:`AlphaImportance`."""
         alphas = self._penalty.alphas()
+        alpha = torch.cat(alphas)
         gradient = torch.cat(
-            [
-                a.new_zeros(a.shape) if a.grad is None else a.grad
-                for a in alphas
-            ]
+            [a * 0 if a.grad is None else a.grad for a in alphas]
         )
-        gradient = gradient / scale - rho * self._penalty.gradient()
+        gradient = gradient / scale
+        if rho:
+            gradient -= rho * self._penalty.gradient()
+        lost = (alpha * gradient).abs().float()
         # A step whose gradients overflowed is not taken.
-        found = (torch.cat(alphas) * gradient).abs().nan_to_num(0.0, 0.0)
-        if self._steps:
-            found += self._sum.to(found.device)
-        self._sum = found
-        self._steps += 1
+        lost = torch.where(lost.isfinite().all(), lost, 0.0)
+        if not any(self._steps):
+            self._sums = lost.new_zeros(2, len(lost))
+        self._sums = self._sums.to(lost.device)
+        self._sums[1] += lost
+        self._steps[1] += 1
 
     def ranked(
-        self, alpha: Mapping[str, Tensor], threshold: float
+        self,
+        alpha: Mapping[str, Tensor],
+        threshold: float,
+        cost_model: CostModel,
     ) -> tuple[dict[str, Tensor], float]:
         """See :class:`AlphaImportance`.
 
         That of frozen importance factors is infinite, as nobody knows it.
+        Before the first step it is abs(alpha).
         """
-        found = self._by_unit() if self._steps else alpha
+        found = dict(alpha)
+        if any(self._steps):
+            found = self._by_unit()
+            if cost_model.cost.step is None:
+                counts = {name: len(value) for name, value in alpha.items()}
+                for name, price in cost_model.prices(counts).items():
+                    found[name] = found[name] / price
         units = named_search_units(self._penalty.model)
         return {
             name: torch.where(
                 value < threshold,
-                0.0,
+                value - threshold,  # the order among the dead stays
                 found[name].clamp(min=LEAST)
                 if units[name].alpha.requires_grad
                 else torch.inf,
@@ -125,28 +151,37 @@ class TaylorImportance(AlphaImportance):
 
     def keep_(self, keep: Keep) -> None:
         """See :class:`AlphaImportance`."""
-        if self._steps:
-            found = self._by_unit()
-            kept = [found[name][index] for name, index in keep.items()]
-            self._sum = self._steps * torch.cat(kept)
+        if any(self._steps):
+            parts = self._split(self._sums.cpu())
+            self._sums = torch.cat(
+                [parts[name][:, index] for name, index in keep.items()], dim=1
+            )
 
     def _by_unit(self) -> dict[str, Tensor]:
+        before, now = self._steps
+        sums = self._sums.cpu()
+        if now >= ENOUGH or not before:
+            return self._split(sums[1] / now)
+        return self._split(sums.sum(0) / (before + now))
+
+    def _split(self, values: Tensor) -> dict[str, Tensor]:
         units = named_search_units(self._penalty.model)
-        mean = self._sum.float().cpu() / self._steps
-        return dict(zip(units, mean.split([len(u) for u in units.values()])))
+        sizes = [len(unit) for unit in units.values()]
+        return dict(zip(units, values.split(sizes, dim=-1)))
 
     def state_dict(self) -> dict[str, Any]:
         """See :class:`AlphaImportance`."""
-        return dict(steps=self._steps, sum=self._sum.tolist())
+        own = dict(steps=list(self._steps), sums=self._sums.tolist())
+        return dict(super().state_dict(), **own)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """See :class:`AlphaImportance`."""
-        if state:
-            self._steps = state['steps']
-            self._sum = torch.tensor(state['sum'])
+        if state.get('kind') == self.name:
+            self._steps = list(state['steps'])
+            self._sums = torch.tensor(state['sums'])
 
 
-# Kinds by their names in configs; add a kind of your own.
-IMPORTANCES: dict[str, type[AlphaImportance]] = dict(
-    alpha=AlphaImportance, taylor=TaylorImportance
-)
+# Kinds that a config can name; add a kind of your own under its name.
+IMPORTANCES: dict[str, type[AlphaImportance]] = {
+    kind.name: kind for kind in (AlphaImportance, TaylorImportance)
+}

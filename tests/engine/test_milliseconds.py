@@ -281,16 +281,29 @@ def scaled(scale):
     )
 
 
+ACCUMULATED = dict(accumulative_counts=2)
+
+
 @pytest.mark.parametrize(
-    ('before', 'after'),
+    ('before', 'after', 'warmup', 'steps'),
     [
-        ({}, dict(clip_grad=dict(max_norm=1e-3))),
-        (scaled(1.0), scaled(128.0)),
+        ({}, dict(clip_grad=dict(max_norm=1e-3)), 0, 15),
+        (scaled(1.0), scaled(128.0), 0, 15),
+        (ACCUMULATED, ACCUMULATED, 6, 8),  # the last shrink is at 16
     ],
-    ids=['clipped', 'scaled'],
+    ids=['clipped', 'scaled', 'accumulated'],
 )
 def test_importance_is_of_the_gradients_as_they_are(
-    path, tmp_path, stopwatch, monkeypatch, recwarn, cpu_amp, before, after
+    path,
+    tmp_path,
+    stopwatch,
+    monkeypatch,
+    recwarn,
+    cpu_amp,
+    before,
+    after,
+    warmup,
+    steps,
 ):
     """Not clipped, not scaled, and without the penalty."""
     added = []
@@ -298,20 +311,26 @@ def test_importance_is_of_the_gradients_as_they_are(
 
     def add_(self, rho, scale=1.0):
         plain(self, rho, scale)
-        added.append(self._sum.clone())
+        added.append(self._sums[1].clone())
 
     monkeypatch.setattr(TaylorImportance, 'add_', add_)
     firsts = []
     for name, rho, changed in (('a', 1e-9, before), ('b', 10.0, after)):
         cfg = config(
-            tmp_path / name, target='3.5ms', latency=path, begin=0, rho=rho
+            tmp_path / name,
+            target='3.5ms',
+            latency=path,
+            begin=0,
+            rho=rho,
+            warmup=warmup,
         )
         cfg.optim_wrapper.update(changed)
         runner = run(cfg)
         firsts.append(added[0])
-        during = len(added)
-        runner.optim_wrapper.update_params(runner.model.head.weight.sum())
-        assert len(added) == during == 15  # up to the last shrink
+        assert len(added) == steps  # up to the last shrink
+        step = runner.optim_wrapper.step
+        assert step is not tiny.hook_of(runner)._observing._own
+        assert step._with_counter
         added.clear()
     # Schedulers still find the step that they count.
     assert not [w for w in recwarn if 'overridden' in str(w.message)]

@@ -44,7 +44,7 @@ def test_compile(tmp_path):
     """Compiled again after a shrink, and with the same result."""
 
     def config(name):
-        hook = dict(interval=1, rho=0.01, end=1, threshold=0.995)
+        hook = dict(interval=1, rho=0.01, end=1, threshold=1e-3)
         hook.update(target=0.8, begin=0, importance='taylor')
         cfg = tiny.config(tmp_path / name, max_iters=2, **hook)
         # Tracing takes long: one stage is enough.

@@ -6,7 +6,14 @@ import torch
 from tiny import with_statistics
 
 from hrnas_mm.deploy import DeployableModel
-from hrnas_mm.measure import FORM, PROFILERS, RUN, check_runtimes, profiled
+from hrnas_mm.measure import (
+    FORM,
+    PROFILERS,
+    RUN,
+    check_runtimes,
+    devices_of,
+    profiled,
+)
 from hrnas_mm.measure.runtimes import in_openvino, onnx_bytes
 
 IMAGE = torch.randn(1, 3, 32, 48)
@@ -25,7 +32,9 @@ def runtime(name):
     return name
 
 
-@pytest.mark.parametrize('name', ['channels_last', 'onnxruntime', 'openvino'])
+@pytest.mark.parametrize(
+    'name', [n for n in RUN if n != 'compile' and 'cpu' in devices_of(n)]
+)
 def test_output(name, model):
     call = RUN[runtime(name)](DeployableModel(model, FORM[name]), IMAGE)
     with torch.no_grad():

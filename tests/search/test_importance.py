@@ -13,7 +13,8 @@ from hrnas_mm.search import (
     named_search_units,
     shrink_,
 )
-from hrnas_mm.search.importance import TaylorImportance
+from hrnas_mm.search.cost import MACS, Macs
+from hrnas_mm.search.importance import ENOUGH, TaylorImportance
 
 RHO, SCALE, THRESHOLD = 0.3, 8.0, 0.5
 
@@ -27,9 +28,29 @@ def model():
     return model.double()
 
 
+class Steps(Macs):
+    """A cost that is cut by bargains, which divide by what is saved."""
+
+    step = 4
+
+
 @pytest.fixture
-def penalty(model):
-    return ResourcePenalty(CostModel(model, (3, 32, 32)), model)
+def cost_model(model):
+    return CostModel(model, (3, 32, 32), Steps())
+
+
+@pytest.fixture
+def penalty(model, cost_model):
+    return ResourcePenalty(cost_model, model)
+
+
+@pytest.fixture
+def ranked(model, cost_model):
+    def ranked(taylor, threshold=0.0, cost=cost_model.cost):
+        counted = cost_model.counting(cost)
+        return taylor.ranked(importances([model]), threshold, counted)[0]
+
+    return ranked
 
 
 def loss_of(model, seed):
@@ -60,65 +81,95 @@ def written_out(model, seeds):
     return found
 
 
-def test_is_what_the_loss_would_lose(model, penalty):
+def test_is_what_the_loss_would_lose(model, penalty, ranked):
     taylor = TaylorImportance(penalty)
     expected = written_out(model, (1, 2))
     for seed in (1, 2):
         step(model, penalty, taylor, seed)
     alpha = importances([model])
-    found, least = taylor.ranked(alpha, THRESHOLD)
+    found = ranked(taylor, THRESHOLD)
     assert set(found) == set(alpha)
     for name, value in found.items():
-        dead = alpha[name] < THRESHOLD
-        assert not value[dead].any() and (value[~dead] >= least).all()
-        torch.testing.assert_close(value[~dead], expected[name][~dead])
+        alive = alpha[name] >= THRESHOLD
+        torch.testing.assert_close(value[alive], expected[name][alive])
+        # The dead come first, in the order of alpha.
+        assert (value[alive] > 0).all() and (value[~alive] < 0).all()
+        order = alpha[name][~alive].argsort()
+        assert value[~alive].argsort().equal(order)
 
 
-def test_goes_on_after_a_shrink_and_a_resume(model, penalty):
+def test_divided_by_the_price_where_elements_go_one_by_one(
+    penalty, cost_model, model, ranked
+):
     taylor = TaylorImportance(penalty)
     step(model, penalty, taylor, 1)
-    before, _ = taylor.ranked(importances([model]), THRESHOLD)
+    plain, divided = ranked(taylor), ranked(taylor, cost=MACS)
+    counts = {name: len(value) for name, value in plain.items()}
+    prices = cost_model.counting(MACS).prices(counts)
+    for name, value in divided.items():
+        torch.testing.assert_close(value * prices[name], plain[name])
+
+
+def test_goes_on_after_a_shrink_and_a_resume(model, penalty, ranked):
+    taylor = TaylorImportance(penalty)
+    step(model, penalty, taylor, 1)
+    before = ranked(taylor)
     keep = {name: torch.arange(1, len(v)) for name, v in before.items()}
     taylor.keep_(keep)
     shrink_(model, keep)
     resumed = TaylorImportance(penalty)
     resumed.load_state_dict(taylor.state_dict())
     for each in (taylor, resumed):
-        found, _ = each.ranked(importances([model]), THRESHOLD)
-        for name, value in found.items():
+        for name, value in ranked(each).items():
             torch.testing.assert_close(value, before[name][1:])
-    # The next interval begins.
-    taylor.restart_()
-    expected = written_out(model, (2,))
-    step(model, penalty, taylor, 2)
-    found, _ = taylor.ranked(importances([model]), 0.0)
-    torch.testing.assert_close(found, expected)
 
 
-def test_a_step_that_overflowed_counts_nothing(model, penalty):
+def test_the_interval_before_counts_until_there_are_enough_steps(
+    model, penalty, ranked
+):
     taylor = TaylorImportance(penalty)
     step(model, penalty, taylor, 1)
-    before, _ = taylor.ranked(importances([model]), 0.0)
-    for number in (torch.inf, torch.nan):
-        for unit in named_search_units(model).values():
-            unit.alpha.grad.fill_(number)
-        taylor.add_(RHO, SCALE)
-    found, _ = taylor.ranked(importances([model]), 0.0)
-    for name, value in found.items():
-        torch.testing.assert_close(value, before[name] / 3)
+    taylor.restart_()
+    torch.testing.assert_close(ranked(taylor), written_out(model, (1,)))
+    step(model, penalty, taylor, 2)
+    torch.testing.assert_close(ranked(taylor), written_out(model, (1, 2)))
+    for _ in range(ENOUGH - 1):
+        step(model, penalty, taylor, 2)
+    torch.testing.assert_close(ranked(taylor), written_out(model, (2,)))
 
 
-def test_what_is_frozen_goes_last(model, penalty):
+@pytest.mark.parametrize('number', [torch.inf, torch.nan])
+def test_a_step_that_overflowed_changes_no_order(
+    model, penalty, ranked, number
+):
+    taylor = TaylorImportance(penalty)
+    step(model, penalty, taylor, 1)
+    before = ranked(taylor)
+    for _, unit in zip(range(2), named_search_units(model).values()):
+        unit.alpha.grad[0] = number
+    taylor.add_(RHO, SCALE)
+    for name, value in ranked(taylor).items():
+        torch.testing.assert_close(value, before[name] / 2)
+
+
+def test_what_is_frozen_goes_last(model, penalty, ranked):
     name, unit = next(iter(named_search_units(model).items()))
     unit.alpha.requires_grad_(False)
     taylor = TaylorImportance(penalty)
     step(model, penalty, taylor, 1)
-    found, _ = taylor.ranked(importances([model]), 0.0)
+    found = ranked(taylor)
     assert found.pop(name).isinf().all()
     assert not any(value.isinf().any() for value in found.values())
 
 
-def test_without_a_step_it_is_alpha(model, penalty):
-    alpha = importances([model])
-    found, _ = TaylorImportance(penalty).ranked(alpha, 0.0)
-    torch.testing.assert_close(found, alpha)
+def test_without_a_step_it_is_alpha(model, penalty, ranked):
+    found = ranked(TaylorImportance(penalty))
+    torch.testing.assert_close(found, importances([model]))
+
+
+def test_a_state_of_another_kind_is_left(model, penalty, ranked):
+    taylor = TaylorImportance(penalty)
+    step(model, penalty, taylor, 1)
+    before = ranked(taylor)
+    taylor.load_state_dict(dict(kind='alpha'))
+    torch.testing.assert_close(ranked(taylor), before)
