@@ -152,7 +152,8 @@ class Search:
             return of_first_rank(importance), threshold
 
         counted = self.budget.cost_model if self.budget else self.cost_model
-        keep = self.controller.select(*rank(counted), iteration)
+        importance, threshold = rank(counted)
+        keep = self.controller.select(importance, iteration, threshold)
         now = {name: len(value) for name, value in alpha.items()}
         return stop_at_milestone(self.milestones, now, rank, keep)
 

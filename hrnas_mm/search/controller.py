@@ -58,16 +58,23 @@ class Controller:
         self.last_shrink = iteration
 
     def select(
-        self, importance: Importance, threshold: float, iteration: int
+        self,
+        importance: Importance,
+        iteration: int,
+        threshold: float | None = None,
     ) -> Keep:
         """Return the elements to keep.
 
         Args:
             importance: Importance by which they are chosen.
-            threshold: Elements of a smaller one are dead.
             iteration: Iteration of the shrink.
+            threshold: Elements of a smaller one are dead; None for the
+                controller's, if importance is abs(alpha).
         """
-        return above(importance, threshold)
+        return above(importance, self._dead_below(threshold))
+
+    def _dead_below(self, threshold: float | None) -> float:
+        return self.threshold if threshold is None else threshold
 
     def replan_(self, architecture: Mapping[str, int], iteration: int) -> None:
         """Do nothing: without a plan, any network is a valid start."""
@@ -136,12 +143,15 @@ class BudgetController(Controller):
         self.rho = min(rho, self.most_rho)
 
     def select(
-        self, importance: Importance, threshold: float, iteration: int
+        self,
+        importance: Importance,
+        iteration: int,
+        threshold: float | None = None,
     ) -> Keep:
         """Return the elements to keep."""
         return select_within(
             importance,
-            threshold,
+            self._dead_below(threshold),
             self.budget.cost_model,
             self.descent.limits(iteration, self.schedule.interval),
         )

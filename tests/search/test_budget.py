@@ -256,7 +256,7 @@ def test_a_controlled_descent_meets_the_target(cost, share):
         assert controller.is_due(iteration)
         controller.adapt_(importance, iteration)
         assert not controller.is_due(iteration)
-        keep = controller.select(importance, 0.1, iteration)
+        keep = controller.select(importance, iteration)
         shrink_(model, keep)
         spent = budget.spent(architecture_of(model))
         assert spent <= controller.descent.limits(iteration, 20)[1]
