@@ -287,9 +287,9 @@ ACCUMULATED = dict(accumulative_counts=2)
 @pytest.mark.parametrize(
     ('before', 'after', 'warmup', 'steps'),
     [
-        ({}, dict(clip_grad=dict(max_norm=1e-3)), 0, 15),
-        (scaled(1.0), scaled(128.0), 0, 15),
-        (ACCUMULATED, ACCUMULATED, 6, 8),  # the last shrink is at 16
+        ({}, dict(clip_grad=dict(max_norm=1e-3)), 0, 6),
+        (scaled(1.0), scaled(128.0), 0, 6),
+        (ACCUMULATED, ACCUMULATED, 6, 3),
     ],
     ids=['clipped', 'scaled', 'accumulated'],
 )
@@ -323,7 +323,9 @@ def test_importance_is_of_the_gradients_as_they_are(
             begin=0,
             rho=rho,
             warmup=warmup,
+            end=6,
         )
+        cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=8)
         cfg.optim_wrapper.update(changed)
         runner = run(cfg)
         firsts.append(added[0])

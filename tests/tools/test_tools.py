@@ -332,6 +332,7 @@ def test_benchmark_of_the_search():
         'peak memory, MB',
         'penalty as a loss',
         'proximal step',
+        'Taylor importance',
         'checks',
     ]
     assert all(float(cells[0]) > 0 for _, *cells in rows)
