@@ -58,7 +58,7 @@ def check_state(state: Any) -> None:
         whole = (
             set(controller) in CONTROLLER_STATES
             and all(isinstance(v, (int, float)) for v in controller.values())
-            and 'kind' in state.get('importance', ('kind',))
+            and 'kind' in state.get('importance', dict(kind=None))
             and all(
                 set(facts) >= {'iter', 'costs'}
                 for entries in vars(history).values()

@@ -44,8 +44,10 @@ def test_compile(tmp_path):
     """Compiled again after a shrink, and with the same result."""
 
     def config(name):
-        hook = dict(interval=1, rho=0.01, end=1, threshold=1e-3)
-        hook.update(target=0.8, begin=0, importance='taylor')
+        hook = dict(
+            target=0.8, importance='taylor', rho=0.01, threshold=1e-3,
+            interval=1, begin=0, end=1,
+        )  # fmt: skip
         cfg = tiny.config(tmp_path / name, max_iters=2, **hook)
         # Tracing takes long: one stage is enough.
         cfg.model.backbone.stages = tiny.SUPERNET['stages'][:1]
