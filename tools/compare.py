@@ -13,6 +13,7 @@ while other runs may be training: give such configs the file of one table.
 
 import argparse
 import os.path as osp
+import signal
 import statistics
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,9 +23,20 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from hrnas_mm.cli.config import add_shape_argument, count_of, round_of
+from hrnas_mm.cli.config import (
+    add_round_argument,
+    add_shape_argument,
+    count_of,
+)
 from hrnas_mm.cli.errors import clear_errors
-from hrnas_mm.cli.runs import Run, metric_of, network_of, runs_of, train
+from hrnas_mm.cli.runs import (
+    Run,
+    end_with_trainings,
+    metric_of,
+    network_of,
+    runs_of,
+    train,
+)
 from hrnas_mm.files import replacing, write_json
 from hrnas_mm.measure import RUN
 from hrnas_mm.measure.network_times import (
@@ -101,15 +113,7 @@ def add_timing(parser: argparse.ArgumentParser) -> None:
         help='number of CPU threads when networks are timed; default: '
         '%(default)s',
     )
-    parser.add_argument(
-        '--round',
-        type=round_of,
-        default='auto',
-        metavar='N',
-        help='number to whose multiples channels are rounded up when '
-        'networks are timed, such as that of a table; default: what is best '
-        'for the runtime',
-    )
+    add_round_argument(parser, 'what is fastest on the runtime')
     parser.add_argument(
         '--seconds',
         type=float,
@@ -191,6 +195,7 @@ def main() -> None:
     """Train what is missing, time all networks, and write the comparison."""
     args = parse_args()
     torch.set_num_threads(args.threads)
+    signal.signal(signal.SIGTERM, end_with_trainings)
     with clear_errors():
         timer = TimerHere(args.backend, args.device)
         runs = runs_of(args.configs, args.seeds, args.work_dir)

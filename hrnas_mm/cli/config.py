@@ -106,13 +106,23 @@ def add_form_arguments(parser: ArgumentParser) -> None:
         help="whether a block's paths of several kernel sizes become one; "
         'default: where that is faster',
     )
+    add_round_argument(parser, 'what is fastest on the runtime')
+
+
+def add_round_argument(parser: ArgumentParser, auto: str) -> None:
+    """Add ``--round``.
+
+    Args:
+        parser: Parser of the tool.
+        auto: What is chosen by default, for the help.
+    """
     parser.add_argument(
         '--round',
         type=round_of,
         default='auto',
         metavar='N',
         help='number to whose multiples channels are rounded up with zeros, '
-        '1 for no rounding; default: what is fastest on the runtime',
+        f'1 for no rounding; default: {auto}',
     )
 
 

@@ -12,10 +12,10 @@ from ..measure.timers import Timer, TimerHere
 from ..search import REPORTED, CostModel
 from .config import (
     add_config_arguments,
+    add_round_argument,
     add_shape_argument,
     count_of,
     read_config,
-    round_of,
 )
 from .errors import add_force
 
@@ -86,14 +86,7 @@ def _add_command(parser: ArgumentParser) -> None:
 
 
 def _add_measuring(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        '--round',
-        type=round_of,
-        default='auto',
-        metavar='N',
-        help='number to whose multiples channels are rounded up; default: '
-        'what is found to be fastest',
-    )
+    add_round_argument(parser, 'what is found to be fastest')
     parser.add_argument(
         '--points',
         choices=['few', 'many'],

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from glob import escape, glob
 from itertools import product
+from types import FrameType
 from typing import Any, NamedTuple
 
 from ..engine.searched_config import search_hooks
@@ -15,6 +16,9 @@ from .candidate import Candidate, candidate
 from .config import prepare_config
 
 RESULT = 'result.json'
+
+# What train() has started, in any thread, and what has not ended yet.
+_running: set[subprocess.Popen[str]] = set()
 
 
 class Run(NamedTuple):
@@ -74,19 +78,29 @@ def train(run: Run, script: str, metric: str, options: Sequence[str]) -> None:
         return
     command = [sys.executable, script, run.config, '--work-dir', run.folder]
     command += ['--resume', '--cfg-options', f'randomness.seed={run.seed}']
-    code = subprocess.run(
+    with subprocess.Popen(
         [*command, *options],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    if code.returncode:
-        last = ''.join(code.stderr.strip().splitlines()[-1:])
+    ) as process:
+        _running.add(process)
+        _, errors = process.communicate()
+        _running.remove(process)
+    if process.returncode:
+        last = ''.join(errors.strip().splitlines()[-1:])
         raise RuntimeError(
             f'the training in {run.folder} failed, see its log: {last}'
         )
     value = last_value(run.folder, metric)
     write_json(result, {metric: value, 'options': list(options)})
+
+
+def end_with_trainings(signum: int, frame: FrameType | None) -> None:
+    """End the trainings that run, then this process: a signal's handler."""
+    for process in list(_running):
+        process.terminate()
+    raise SystemExit(128 + signum)
 
 
 def metric_of(run: Run, metric: str) -> float:

@@ -1,7 +1,10 @@
 """Comparing configs over seeds, on tiny data."""
 
 import json
+import os
 import shutil
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,13 @@ import tiny
 from command_line import call, checked
 from mmengine.config import Config
 
-from hrnas_mm.cli.runs import Run, metric_of, network_of, train
+from hrnas_mm.cli.runs import (
+    Run,
+    end_with_trainings,
+    metric_of,
+    network_of,
+    train,
+)
 
 pytest.importorskip('mmpretrain')
 
@@ -79,6 +88,23 @@ def test_clear_errors(configs, tmp_path):
     run = Run('config.py', 0, str(tmp_path / 'run'))
     with pytest.raises(RuntimeError, match='see its log: ValueError: broken'):
         train(run, str(broken), 'accuracy', [])
+
+
+def test_a_comparison_ends_with_its_trainings(tmp_path):
+    """A terminated comparison leaves no training behind."""
+    started, script = tmp_path / 'started', tmp_path / 'endless.py'
+    os.mkfifo(started)
+    script.write_text(
+        f"import signal\nopen({str(started)!r}, 'w').close()\nsignal.pause()\n"
+    )
+    run = Run('config.py', 0, str(tmp_path / 'run'))
+    with ThreadPoolExecutor() as pool:
+        training = pool.submit(train, run, str(script), 'accuracy', [])
+        open(started).close()  # waits for the script
+        with pytest.raises(SystemExit, match='143'):
+            end_with_trainings(signal.SIGTERM, None)
+        with pytest.raises(RuntimeError, match='the training in .* failed'):
+            training.result()
 
 
 def test_a_finished_run_is_what_it_was(configs, tmp_path):
