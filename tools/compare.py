@@ -16,7 +16,6 @@ import os.path as osp
 import signal
 import statistics
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -31,11 +30,10 @@ from hrnas_mm.cli.config import (
 from hrnas_mm.cli.errors import clear_errors
 from hrnas_mm.cli.runs import (
     Run,
-    end_with_trainings,
+    Trainings,
     metric_of,
     network_of,
     runs_of,
-    train,
 )
 from hrnas_mm.files import replacing, write_json
 from hrnas_mm.measure import RUN
@@ -126,9 +124,18 @@ def add_timing(parser: argparse.ArgumentParser) -> None:
 
 
 def measured(
-    args: argparse.Namespace, timer: TimerHere, runs: Iterable[Run]
+    args: argparse.Namespace,
+    timer: TimerHere,
+    runs: Iterable[Run],
+    step: int,
 ) -> list[dict[str, Any]]:
     """Return what each network reaches and costs, timed in turns.
+
+    Args:
+        args: The command line.
+        timer: What times them.
+        runs: Finished runs.
+        step: Number to whose multiples channels are rounded up.
 
     Raises:
         ValueError: If they have inputs of several shapes.
@@ -153,7 +160,6 @@ def measured(
             'networks must have inputs of one shape, or be given one by '
             f'--shape, got {shapes}'
         )
-    step = form_of(timer.form, 'auto', args.round, {}).step
     conditions = conditions_of(timer, *shapes, step)
     times = time_networks(
         ready_networks(models, conditions, timer), timer, args.seconds
@@ -195,20 +201,14 @@ def main() -> None:
     """Train what is missing, time all networks, and write the comparison."""
     args = parse_args()
     torch.set_num_threads(args.threads)
-    signal.signal(signal.SIGTERM, end_with_trainings)
     with clear_errors():
         timer = TimerHere(args.backend, args.device)
         runs = runs_of(args.configs, args.seeds, args.work_dir)
-        with ThreadPoolExecutor(args.jobs) as pool:
-            list(
-                pool.map(
-                    lambda run: train(
-                        run, TRAIN, args.metric, args.cfg_options
-                    ),
-                    runs,
-                )
-            )
-        rows = measured(args, timer, runs)
+        step = form_of(timer.form, 'auto', args.round, {}).step
+        trainings = Trainings(TRAIN, args.metric, args.cfg_options)
+        signal.signal(signal.SIGTERM, trainings.end)
+        trainings.run(runs, args.jobs)
+        rows = measured(args, timer, runs, step)
     columns = [
         'network', 'seeds', args.metric, 'multiply-adds, M', 'parameters, M',
         f'ms, {args.backend}, {args.threads} thread(s)',

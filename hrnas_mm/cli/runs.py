@@ -1,10 +1,12 @@
 """Trainings of several configs with several seeds, each in its folder."""
 
 import json
+import os
 import os.path as osp
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from glob import escape, glob
 from itertools import product
 from types import FrameType
@@ -16,9 +18,6 @@ from .candidate import Candidate, candidate
 from .config import prepare_config
 
 RESULT = 'result.json'
-
-# What train() has started, in any thread, and what has not ended yet.
-_running: set[subprocess.Popen[str]] = set()
 
 
 class Run(NamedTuple):
@@ -52,62 +51,116 @@ def runs_of(
     ]
 
 
-def train(run: Run, script: str, metric: str, options: Sequence[str]) -> None:
-    """Train, from the last checkpoint if there is one, and note the metric.
+class Trainings:
+    """Trainings by tools/train.py, several at a time.
 
-    A run that has noted one before is not repeated.
+    A run that has noted its metric is not repeated, and one that was broken
+    off is resumed.
 
     Args:
-        run: What is trained.
         script: Path of tools/train.py.
-        metric: Metric of the last evaluation.
-        options: Further options of the config, as KEY=VALUE.
-
-    Raises:
-        RuntimeError: If the training fails, or does not evaluate the metric.
-        ValueError: If it has noted one with other options.
+        metric: Metric of the last evaluation, which is noted.
+        options: Further options of the configs, as KEY=VALUE.
     """
-    result = osp.join(run.folder, RESULT)
-    if osp.isfile(result):
-        before = read_json(result).get('options', [])
-        if before != list(options):
+
+    def __init__(
+        self, script: str, metric: str, options: Sequence[str]
+    ) -> None:
+        self.script = script
+        self.metric = metric
+        self.options = list(options)
+        self._running: set[subprocess.Popen[str]] = set()
+        self._over = False
+
+    def run(self, runs: Sequence[Run], jobs: int = 1) -> None:
+        """Train what is not finished.
+
+        After one that fails none is started; those that run are not ended.
+
+        Args:
+            runs: What is trained.
+            jobs: Number of runs at the same time.
+
+        Raises:
+            RuntimeError: If a training fails, or does not evaluate the
+                metric.
+            ValueError: If one was trained with other options.
+        """
+        for run in runs:
+            self._check(run)
+        with ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(self._train, runs))
+
+    def end(self, signum: int, frame: FrameType | None = None) -> None:
+        """End the trainings that run, then this process: for a signal."""
+        self._over = True
+        for process in list(self._running):
+            process.terminate()
+        raise SystemExit(128 + signum)
+
+    def _check(self, run: Run) -> None:
+        before = _noted(run).get('options', self.options)
+        if before != self.options and _has_begun(run):
             raise ValueError(
                 f'{run.folder} was trained with --cfg-options {before}, got '
-                f'{list(options)}: give another --work-dir'
+                f'{self.options}: give another --work-dir'
             )
-        return
-    command = [sys.executable, script, run.config, '--work-dir', run.folder]
-    command += ['--resume', '--cfg-options', f'randomness.seed={run.seed}']
-    with subprocess.Popen(
-        [*command, *options],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        _running.add(process)
-        _, errors = process.communicate()
-        _running.remove(process)
-    if process.returncode:
-        last = ''.join(errors.strip().splitlines()[-1:])
-        raise RuntimeError(
-            f'the training in {run.folder} failed, see its log: {last}'
-        )
-    value = last_value(run.folder, metric)
-    write_json(result, {metric: value, 'options': list(options)})
+
+    def _train(self, run: Run) -> None:
+        if self._over or _is_finished(run):
+            return
+        try:
+            os.makedirs(run.folder, exist_ok=True)
+            result = osp.join(run.folder, RESULT)
+            write_json(result, dict(options=self.options))
+            self._start(run)
+            value = last_value(run.folder, self.metric)
+            write_json(result, {self.metric: value, 'options': self.options})
+        except Exception:
+            self._over = True
+            raise
+
+    def _start(self, run: Run) -> None:
+        command = [sys.executable, self.script, run.config]
+        command += ['--work-dir', run.folder, '--resume', '--cfg-options']
+        command += [f'randomness.seed={run.seed}', *self.options]
+        with subprocess.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            self._running.add(process)
+            _, errors = process.communicate()
+            self._running.remove(process)
+        if process.returncode:
+            last = ''.join(errors.strip().splitlines()[-1:])
+            raise RuntimeError(
+                f'the training in {run.folder} failed, see its log: {last}'
+            )
 
 
-def end_with_trainings(signum: int, frame: FrameType | None) -> None:
-    """End the trainings that run, then this process: a signal's handler."""
-    for process in list(_running):
-        process.terminate()
-    raise SystemExit(128 + signum)
+def _noted(run: Run) -> dict[str, Any]:
+    """Return what a run has noted: its options, and at the end its metric."""
+    path = osp.join(run.folder, RESULT)
+    noted: dict[str, Any] = read_json(path) if osp.isfile(path) else {}
+    return noted
+
+
+def _is_finished(run: Run) -> bool:
+    return bool(set(_noted(run)) - {'options'})
+
+
+def _has_begun(run: Run) -> bool:
+    last = osp.join(run.folder, 'last_checkpoint')
+    return _is_finished(run) or osp.isfile(last)
 
 
 def metric_of(run: Run, metric: str) -> float:
     """Return a metric of a finished run: that which it noted, or another."""
-    noted: dict[str, float] = read_json(osp.join(run.folder, RESULT))
+    noted = _noted(run)
     if metric in noted:
-        return noted[metric]
+        return float(noted[metric])
     return last_value(run.folder, metric)
 
 

@@ -14,10 +14,9 @@ from mmengine.config import Config
 
 from hrnas_mm.cli.runs import (
     Run,
-    end_with_trainings,
+    Trainings,
     metric_of,
     network_of,
-    train,
 )
 
 pytest.importorskip('mmpretrain')
@@ -87,7 +86,13 @@ def test_clear_errors(configs, tmp_path):
     broken.write_text("raise ValueError('broken')\n")
     run = Run('config.py', 0, str(tmp_path / 'run'))
     with pytest.raises(RuntimeError, match='see its log: ValueError: broken'):
-        train(run, str(broken), 'accuracy', [])
+        Trainings(str(broken), 'accuracy', []).run([run])
+    others = Trainings(str(broken), 'accuracy', ['a=1'])
+    with pytest.raises(RuntimeError, match='ValueError: broken'):
+        others.run([run])  # nothing has been trained so far
+    (tmp_path / 'run/last_checkpoint').touch()
+    with pytest.raises(ValueError, match=r"options \['a=1'\], got \[\]"):
+        Trainings(str(broken), 'accuracy', []).run([run])
 
 
 def test_a_comparison_ends_with_its_trainings(tmp_path):
@@ -97,22 +102,26 @@ def test_a_comparison_ends_with_its_trainings(tmp_path):
     script.write_text(
         f"import signal\nopen({str(started)!r}, 'w').close()\nsignal.pause()\n"
     )
-    run = Run('config.py', 0, str(tmp_path / 'run'))
+    run, next_run = (
+        Run('config.py', seed, f'{tmp_path}/{seed}') for seed in (0, 1)
+    )
+    trainings = Trainings(str(script), 'accuracy', [])
     with ThreadPoolExecutor() as pool:
-        training = pool.submit(train, run, str(script), 'accuracy', [])
+        running = pool.submit(trainings.run, [run, next_run])
         open(started).close()  # waits for the script
         with pytest.raises(SystemExit, match='143'):
-            end_with_trainings(signal.SIGTERM, None)
+            trainings.end(signal.SIGTERM)
         with pytest.raises(RuntimeError, match='the training in .* failed'):
-            training.result()
+            running.result()
+    assert not Path(next_run.folder).exists()
 
 
 def test_a_finished_run_is_what_it_was(configs, tmp_path):
     run = Run(str(configs[0]), 0, str(tmp_path / 'run'))
     finish_without_training(configs[0], tmp_path / 'run', 40.0)
-    train(run, 'nothing is run', 'accuracy', [])
+    Trainings('nothing is run', 'accuracy', []).run([run])
     with pytest.raises(ValueError, match=r"options \[\], got \['a=1'\]"):
-        train(run, 'nothing is run', 'accuracy', ['a=1'])
+        Trainings('nothing is run', 'accuracy', ['a=1']).run([run])
     with pytest.raises(FileNotFoundError, match='did the search end'):
         network_of(run, (32, 32))
     assert metric_of(run, 'accuracy') == 40.0
