@@ -41,7 +41,8 @@ def part_alone(
     Returns:
         The module, and the shape of its input without the batch.
     """
-    module: Any = deepcopy(part.module).eval().requires_grad_(False)
+    module: Any = deepcopy(model.get_submodule(part.name))
+    module.eval().requires_grad_(False)
     apply_architecture_(module, counts)
     parent, _, name = part.name.rpartition('.')
     own = getattr(model.get_submodule(parent), 'part_alone', None)
@@ -49,8 +50,9 @@ def part_alone(
     if found is not None:
         return found
     if not isinstance(module, Deployable):
-        first = next(p for p in module.parameters() if p.dim() == 4)
-        return deployed_(module, form), (first.shape[1], *size)
+        convs = (m for m in module.modules() if isinstance(m, nn.Conv2d))
+        channels = next(convs).in_channels
+        return deployed_(module, form), (channels, *size)
     source = Stream.of(module.in_channels, form.step)
     target = Stream.of(module.out_channels, form.step)
     parts = module.deployed_parts(form, source, target)

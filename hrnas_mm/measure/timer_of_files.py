@@ -79,8 +79,13 @@ class TimerOfFiles:
         Raises:
             ValueError: If it has files of another table.
         """
-        facts = dict(facts, command=self.command, dtype=self.dtype)
-        facts['pattern'] = self.pattern.pattern
+        facts = dict(
+            facts,
+            device=self.device,
+            command=self.command,
+            pattern=self.pattern.pattern,
+            dtype=self.dtype,
+        )
         path = self.folder / FACTS
         if path.exists():
             before = read_json(str(path))
@@ -127,13 +132,14 @@ class TimerOfFiles:
         if not path.exists():
             return {}
         rows = {}
-        with path.open(newline='') as file:
+        # Spreadsheets begin a file with a mark, and put spaces after commas.
+        with path.open(newline='', encoding='utf-8-sig') as file:
             for row in csv.reader(file):
-                if not row or not row[0].endswith('.onnx'):
+                if not row or not row[0].strip().endswith('.onnx'):
                     continue  # a heading
                 try:
                     name, text = row
-                    rows[os.path.basename(name)] = ms = float(text)
+                    rows[os.path.basename(name.strip())] = ms = float(text)
                     if not 0 < ms < math.inf:
                         raise ValueError
                 except ValueError:
@@ -155,6 +161,7 @@ class TimerOfFiles:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
+                errors='replace',
             )
         except OSError as error:
             raise RuntimeError(f'--command cannot be run: {error}') from error
@@ -181,9 +188,16 @@ class TimerOfFiles:
                 f'{self.pattern.pattern!r} looks for them, got {found[1]!r} '
                 f'on {path}'
             )
-        with (self.folder / TIMES).open('a', newline='') as rows:
-            csv.writer(rows).writerow([file, ms])
+        self._note(file, ms)
         return ms
+
+    def _note(self, file: str, ms: float) -> None:
+        path = self.folder / TIMES
+        before = path.read_bytes() if path.exists() else b''
+        with path.open('a', newline='') as rows:
+            if before and not before.endswith(b'\n'):  # edited by hand
+                rows.write('\n')
+            csv.writer(rows).writerow([file, ms])
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:

@@ -1,7 +1,7 @@
 """Timing networks: what a timer has to do, and the one of this process."""
 
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
+from importlib import import_module, metadata
 from typing import Any, Protocol
 
 import torch
@@ -20,6 +20,17 @@ from .runtimes import (
 from .stopwatch import settled
 
 Make = Callable[[], Any]
+
+
+def version_of(package: str) -> str:
+    """Return the version of a package, by the name that it is imported by.
+
+    onnxruntime may be installed as onnxruntime-gpu.
+    """
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return str(import_module(package).__version__)
 
 
 class Timer(Protocol):
@@ -88,7 +99,7 @@ class TimerHere:
         self.backend = backend
         self.onnx = backend in RUN_ONNX
         self.form = FORM[backend]
-        self.version = version(backend if self.onnx else 'torch')
+        self.version = version_of(backend if self.onnx else 'torch')
         self.place = torch.device(device)
         self.device = device_name(self.place)
         self.dtype = dtype

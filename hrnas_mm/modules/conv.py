@@ -64,6 +64,11 @@ class ConvNormAct(nn.Module):
 
     def deployed(self, form: Form) -> nn.Module:
         """Return what takes its place in a deployed network."""
+        if self.conv.groups > 1:
+            grouped = conv_of(
+                *folded(self), self.conv.stride, self.conv.groups
+            )
+            return nn.Sequential(grouped, self.act)
         return self.deployed_between(
             form,
             Stream.of(self.conv.in_channels),

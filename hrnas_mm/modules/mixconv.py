@@ -28,6 +28,7 @@ from .deployed import (
     deployed_paths,
     form_of,
     form_of_paths,
+    may_merge,
     rounded,
 )
 from .lean import fits_lean, lean_sum
@@ -158,14 +159,8 @@ class MixConv(Deployable):
             size: Height and width of the input.
             runtime, round: See :func:`~hrnas_mm.modules.deployed.form_of`.
         """
-        paths: Any = self.paths
         form = form_of_paths(
-            form_of(runtime, 'auto', round, {}),
-            [
-                act
-                for path in paths.values()
-                for act in (path.expand.act, path.depthwise.act)
-            ],
+            form_of(runtime, 'auto', round, {}), self._activations()
         )
         by_size = {
             kernel_size: counts[name]
@@ -184,8 +179,15 @@ class MixConv(Deployable):
             for group in form.groups(by_size, widths, pixels)
         }
 
+    def _activations(self) -> list[nn.Module]:
+        paths: Any = self.paths.values()
+        pairs = [(path.expand.act, path.depthwise.act) for path in paths]
+        return [act for pair in pairs for act in pair]
+
     def deployed_units(self, unit: str) -> tuple[str, ...]:
         """Return the paths whose channels a deployed one may compute."""
+        if not may_merge(self._activations()):
+            return (unit,)
         size = self.kernel_sizes[unit]
         smaller = [n for n, k in self.kernel_sizes.items() if k < size]
         return (unit, *smaller)

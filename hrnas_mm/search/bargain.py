@@ -1,7 +1,7 @@
 """Cutting where a cost falls in steps: the best bargain first."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import merge
 from typing import NamedTuple
 
@@ -37,7 +37,9 @@ def select_bargains(
     unit, of a module or of a part, down to a multiple of the cost's step, or
     all. What loses the least importance for what it saves goes first. Dead
     elements lose nothing, and go as long as the cost stays above the lower
-    limit; those that save nothing stay, as they may come alive again.
+    limit; those that save nothing stay, as they may come alive again. If the
+    upper limit is not met by what stays above the lower one, the last to go
+    is what loses the least importance at all.
 
     Source: the knapsack of HALP (Shen et al., NeurIPS 2022), taken greedily.
 
@@ -46,9 +48,16 @@ def select_bargains(
     cut = _Cut(importance, threshold, cost_model)
     lowest, highest = limits
     cut.take_(lowest, highest)
-    if cut.cost() > highest:  # nothing that fits is left: go below
-        cut.take_(-math.inf, highest, all_dead=False)
+    cut.go_below_(highest)
     return most_important(importance, cut.alive)
+
+
+def _by_rate(bargain: Bargain) -> tuple[float, float]:
+    return bargain.rate, bargain.saved
+
+
+def _by_loss(bargain: Bargain) -> tuple[float, float]:
+    return bargain.rate * -bargain.saved, -bargain.saved
 
 
 class _Cut:
@@ -74,31 +83,45 @@ class _Cut:
         )
         self.bargains = {name: self._of(name) for name in cost_model.parts}
 
-    def take_(
-        self, lowest: float, highest: float, all_dead: bool = True
-    ) -> None:
+    def take_(self, lowest: float, highest: float) -> None:
         """Take bargains down to ``highest``, all dead ones to ``lowest``."""
-        while True:
-            best: tuple[Bargain, str] | None = None
-            for name, bargains in self.bargains.items():
-                for bargain in bargains:
-                    better = best is None or bargain[:2] < best[0][:2]
-                    if (
-                        better
-                        and self._leaves_some(bargain)
-                        and self.cost(bargain.saved) >= lowest
-                    ):
-                        best = bargain, name
+        while best := self._best(_by_rate, lowest):
+            bargain, name = best
+            if self.cost() <= highest and bargain.rate > 0:
+                return
+            self._take_(bargain, name)
+
+    def go_below_(self, highest: float) -> None:
+        """Come below ``highest``, however far, and lose little."""
+        while self.cost() > highest:
+            best = self._best(_by_loss)
             if best is None:
                 return
-            dead = best[0].rate == 0
-            if self.cost() <= highest and not (dead and all_dead):
-                return
-            (_, saved, counts), name = best
-            self.alive.update(counts)
-            self.left = sum(self.alive.values())
-            self.searched += saved
-            self.bargains[name] = self._of(name)
+            self._take_(*best)
+
+    def _best(
+        self,
+        order: Callable[[Bargain], tuple[float, float]],
+        lowest: float = -math.inf,
+    ) -> tuple[Bargain, str] | None:
+        """Return the first bargain that does not lead below a cost."""
+        best: tuple[Bargain, str] | None = None
+        for name, bargains in self.bargains.items():
+            for bargain in bargains:
+                better = best is None or order(bargain) < order(best[0])
+                if (
+                    better
+                    and self._leaves_some(bargain)
+                    and self.cost(bargain.saved) >= lowest
+                ):
+                    best = bargain, name
+        return best
+
+    def _take_(self, bargain: Bargain, name: str) -> None:
+        self.alive.update(bargain.counts)
+        self.left = sum(self.alive.values())
+        self.searched += bargain.saved
+        self.bargains[name] = self._of(name)
 
     def cost(self, saved: float = 0.0) -> float:
         """Return the cost of the network without so much of its parts."""

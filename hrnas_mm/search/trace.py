@@ -79,7 +79,9 @@ def run_on_meta(model: nn.Module, input_shape: Sequence[int]) -> Any:
     meta = {
         name: weight.detach().to('meta') for name, weight in weights.items()
     }
-    image = torch.empty(1, *input_shape, device='meta')
+    floats = (w.dtype for w in weights.values() if w.is_floating_point())
+    dtype = next(floats, torch.float32)
+    image = torch.empty(1, *input_shape, device='meta', dtype=dtype)
     with evaluating(model):
         return functional_call(model, meta, (image,))
 

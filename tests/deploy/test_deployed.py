@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from hrnas_mm.deploy import DeployableModel
 from hrnas_mm.models import HRNASFuseScales, with_transformers
 from hrnas_mm.modules import (
+    ConvNormAct,
     LightweightTransformer,
     SearchingBlock,
 )
@@ -293,6 +294,20 @@ def test_paths_are_merged_where_it_is_faster(runtime):
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         DeployableModel(nn.Conv2d(1, 1, 1), **options)
+
+
+@pytest.mark.parametrize('groups', [2, 4])
+def test_grouped_convolutions_stay_grouped(groups):
+    conv = ConvNormAct(4, 8, 3, stride=2, groups=groups)
+    check(with_statistics(nn.Sequential(conv)).double().eval(), 4)
+
+
+def test_shapes_are_traced_in_the_dtype_of_the_model():
+    model = tiny.supernet().eval().half()
+    form = DeployableModel(model, input_shape=(3, 32, 32))
+    image = torch.randn(1, 3, 32, 32).half()
+    (out,) = form(image)
+    assert out.dtype == torch.half and out.isfinite().all()
 
 
 def test_other_peoples_modules():

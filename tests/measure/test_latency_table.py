@@ -2,6 +2,7 @@
 
 import os
 import signal
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 
@@ -79,7 +80,7 @@ def test_points_give_the_elements_that_they_say(cost_model):
         beside = points[0].elements * point.beside
         assert sum(counts.values()) == point.elements + beside
         assert point.beside == (point.unit == 'transformer.tokens')
-    assert by_unit['mixconv.k3'] == [4, 8, 12, 16, 24]
+    assert by_unit['mixconv.k3'] == [4, 8, 12, 20, 24]
     assert by_unit['mixconv.k5'][-1] == 2 * mid  # with those of 3x3
     assert by_unit['transformer.tokens'] == [1, 4]
 
@@ -118,6 +119,16 @@ def test_parts_alone_are_what_they_add_in_the_network(model, cost_model, name):
     # What remains goes into biases: one number per channel.
     flat = constant.transpose(0, 1).flatten(1)
     assert (flat.amax(1) - flat.amin(1)).max() < 1e-4 * x.abs().max()
+
+
+def test_parts_alone_are_those_of_the_given_model(model, cost_model):
+    """Not those of the model that trains, which may be on a GPU."""
+    part = cost_model.parts['stages.1.branches.0.0']
+    form = form_of('onnxruntime', 'always', 4, {})
+    given = deepcopy(model).double()
+    counts = {'mixconv.k3': 3, 'mixconv.k5': 2, 'transformer.tokens': 2}
+    alone, _ = part_alone(given, part, (8, 12), counts, form)
+    assert {p.dtype for p in alone.parameters()} == {torch.double}
 
 
 @pytest.mark.parametrize('chained', [True, False])

@@ -1,6 +1,7 @@
 """Times of networks that run here, or that another program has taken."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch import nn
 from hrnas_mm.measure import check_device
 from hrnas_mm.measure.devices import processor
 from hrnas_mm.measure.timer_of_files import TimerOfFiles
-from hrnas_mm.measure.timers import TimerHere
+from hrnas_mm.measure.timers import TimerHere, version_of
 
 IMAGE = torch.zeros(1, 3, 4, 4)
 # Prints the length of the file, in ms, after other numbers.
@@ -106,6 +107,26 @@ def test_a_program_is_run_once_for_each_file(tmp_path):
     assert list(stopped.times(ready, 0.0).values()) == [3.0, 5.0]
 
 
+def test_a_program_goes_on_from_rows_of_any_kind(tmp_path):
+    """A last line without an end, and output that is no text."""
+    program = 'import sys; sys.stdout.buffer.write(bytes([255, 32, 53]))'
+    timer = TimerOfFiles(
+        str(tmp_path), 'abacus', f'{sys.executable} -c "{program}" {{onnx}}'
+    )
+    ready = {name: timer.ready(name, lambda: b'abc', IMAGE) for name in 'ab'}
+    (tmp_path / 'times.csv').write_text('a.onnx,1.5')
+    for _ in range(2):
+        assert timer.times(ready, 0.0) == dict(a=1.5, b=5.0)
+
+
+def test_a_runtime_may_be_installed_by_another_name(monkeypatch):
+    """That of a GPU is the package onnxruntime-gpu."""
+    assert version_of('torch').startswith(torch.__version__.split('+')[0])
+    module = SimpleNamespace(__version__='1.2')
+    monkeypatch.setitem(sys.modules, 'no_such_package', module)
+    assert version_of('no_such_package') == '1.2'
+
+
 def test_times_from_elsewhere(tmp_path):
     timer = TimerOfFiles(str(tmp_path), 'abacus', None)
     ready = {name: timer.ready(name, lambda: b'abc', IMAGE) for name in 'ab'}
@@ -113,6 +134,8 @@ def test_times_from_elsewhere(tmp_path):
         timer.times(ready, 0.0)
     path = tmp_path / 'times.csv'
     path.write_text('file,ms\n/there/a.onnx,1.5\nb.onnx,2\n')
+    assert timer.times(ready, 0.0) == dict(a=1.5, b=2.0)
+    path.write_text('\ufeffa.onnx ,1.5\nb.onnx, 2')  # from a spreadsheet
     assert timer.times(ready, 0.0) == dict(a=1.5, b=2.0)
     for wrong in ('a.onnx,fast', 'a.onnx,-1', 'a.onnx,nan', 'a.onnx'):
         path.write_text(f'{wrong}\n')
@@ -170,6 +193,6 @@ def test_a_pattern_that_finds_no_number(tmp_path):
 def test_a_folder_is_of_one_table(tmp_path):
     TimerOfFiles(str(tmp_path), 'abacus', None).keep_to_(dict(batch=1))
     TimerOfFiles(str(tmp_path), 'abacus', None).keep_to_(dict(batch=1))
-    other = TimerOfFiles(str(tmp_path), 'abacus', 'run {onnx}')
-    with pytest.raises(ValueError, match='another batch, command: give'):
+    other = TimerOfFiles(str(tmp_path), 'slide rule', 'run {onnx}')
+    with pytest.raises(ValueError, match='another batch, command, device: '):
         other.keep_to_(dict(batch=2))

@@ -16,6 +16,7 @@ from milliseconds import (
     table_of_formula,
 )
 from tiny import supernet
+from torch import nn
 
 from hrnas_mm.modules import MixConv
 from hrnas_mm.modules.deployed import Stream, form_of
@@ -76,6 +77,12 @@ def test_networks_take_what_their_parts_take_as_deployed(cost_model, round):
             expected_ms(cost_model, architecture, round)
         )
     assert model.total({}) == OFFSET
+
+
+def test_paths_with_parameters_in_their_activation_stay_apart():
+    mixconv = MixConv(8, 8, (3, 5), expand_ratio=2, act_layer=nn.PReLU)
+    assert mixconv.deployed_units('k5') == ('k5',)
+    assert MixConv(8, 8, (3, 5)).deployed_units('k5') == ('k5', 'k3')
 
 
 def test_merged_paths_are_those_of_the_deployed_form(cost_model):
@@ -212,6 +219,26 @@ def test_no_more_than_needed_goes_where_each_step_is_large(cost_model):
     highest = 0.98 * model.total(now)
     keep = select_within(importance, 1e-3, model, (0.97 * highest, highest))
     assert sum(len(index) > 0 for index in keep.values()) == 3
+
+
+def test_below_all_limits_goes_what_loses_least(cost_model):
+    """Not what loses least for what it saves, as nobody needs that much."""
+    model = timed(cost_model)
+    part = next(iter(model.parts.values()))
+    small, large = sorted(u for u in part.units if 'mixconv' in u)
+    losses = {small: 1.0, large: 1.05}  # each of four elements
+    now = dict.fromkeys(losses, 4)
+    total = model.total(now)
+    rates = [
+        loss / (total - model.total({**now, unit: 0}))
+        for unit, loss in losses.items()
+    ]
+    assert rates[0] > rates[1]
+    importance = {unit: torch.zeros(0) for unit in model.supernet}
+    importance |= {u: torch.full((4,), loss) for u, loss in losses.items()}
+    limits = (total - 2e-3, total - 1e-3)
+    keep = select_within(importance, 1e-3, model, limits)
+    assert [unit for unit, kept in keep.items() if len(kept)] == [large]
 
 
 @pytest.mark.parametrize('seed', range(5))

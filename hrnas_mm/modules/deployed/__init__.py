@@ -13,7 +13,13 @@ from .convs import conv_of
 from .form import FUSE, RUNTIMES, Form, form_of
 from .fusion import deployed_sum, sum_onto
 from .joining import SplitSum, joined_alone, split_where_faster
-from .mixconv import Path, deployed_paths, form_of_paths, path_module
+from .mixconv import (
+    Path,
+    deployed_paths,
+    form_of_paths,
+    may_merge,
+    path_module,
+)
 from .shortcut import deployed_shortcut
 from .stream import Stream, rounded
 from .transformer import DeployedTransformer
@@ -38,6 +44,7 @@ __all__ = [
     'finished',
     'form_of',
     'form_of_paths',
+    'may_merge',
     'joined_alone',
     'path_module',
     'rounded',

@@ -77,9 +77,12 @@ def form_of_paths(form: Form, activations: Iterable[nn.Module]) -> Form:
 
     Those with parameters differ, and keep their paths apart.
     """
-    if any(list(act.parameters()) for act in activations):
-        return replace(form, fuse='never')
-    return form
+    return form if may_merge(activations) else replace(form, fuse='never')
+
+
+def may_merge(activations: Iterable[nn.Module]) -> bool:
+    """Return whether paths with these activations may become one."""
+    return not any(list(act.parameters()) for act in activations)
 
 
 def merged(paths: Sequence[Path]) -> Path:

@@ -120,9 +120,12 @@ class DeployedTransformer(nn.Module):
         if torch.compiler.is_compiling() or torch.jit.is_tracing():
             return self._build_projector(x)
         key = (x.shape[-2:], x.dtype, x.device)
-        if key not in self._projectors:
-            self._projectors = {key: self._build_projector(x)}
-        return self._projectors[key]
+        projector = self._projectors.get(key)
+        if projector is None:
+            projector = self._build_projector(x)
+            # Replaced as a whole: other threads may run other sizes.
+            self._projectors = {key: projector}
+        return projector
 
     def _build_projector(self, x: Tensor) -> Projector:
         position = self.position(x)[0]
