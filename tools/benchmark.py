@@ -25,7 +25,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from hrnas_mm.cli.candidate import Candidate, candidate
-from hrnas_mm.cli.config import add_shape_argument, round_of
+from hrnas_mm.cli.config import add_shape_argument, count_of, round_of
 from hrnas_mm.cli.errors import clear_errors
 from hrnas_mm.deploy import DeployableModel
 from hrnas_mm.deploy.dense import dense_part
@@ -79,7 +79,7 @@ def parse_args() -> argparse.Namespace:
     )
     add_shape_argument(parser)
     parser.add_argument(
-        '--batch', type=int, default=1, help='number of images per batch'
+        '--batch', type=count_of, default=1, help='number of images per batch'
     )
     parser.add_argument(
         '--rounds', type=int, default=20, help='number of timed turns'
@@ -94,7 +94,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--threads',
-        type=int,
+        type=count_of,
         help='number of CPU threads; default: that of torch',
     )
     parser.add_argument(

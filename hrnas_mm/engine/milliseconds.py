@@ -78,8 +78,8 @@ def latency_of(
     """Return the cost in milliseconds of a search, if it has one.
 
     A resumed search keeps its table. Else what a mapping describes is
-    measured now, unless the work_dir has such a table already. Ranks share
-    what the first of them has measured.
+    measured now, unless the work_dir has a table of the same options and
+    device already. Ranks share what the first of them has measured.
     """
     if option is None:
         return None

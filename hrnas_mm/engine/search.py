@@ -176,10 +176,23 @@ class Search:
         self.controller.load_state_dict(state['controller'])
         self.history = History(**state['history'])
         self.importance.load_state_dict(state.get('importance', {}))
-        # The target may count another cost than before.
-        for facts in self.history.shrinks:
-            counts = dict(zip(self.cost_model.supernet, facts['counts']))
-            facts['costs'] = self.totals(counts)
+        self._count_again_()
+
+    def _count_again_(self) -> None:
+        """Count what a run has noted; its target or table may be another."""
+        networks = [*self.history.shrinks, *self.history.rungs]
+        evaluated = [
+            (facts, network)
+            for facts in self.history.evaluations
+            for network in networks
+            if facts['costs'] == network['costs']
+        ]
+        for network in networks:
+            if 'counts' in network:  # rungs of version 0.1 have none
+                counts = dict(zip(self.cost_model.supernet, network['counts']))
+                network['costs'] = self.totals(counts)
+        for facts, network in evaluated:
+            facts['costs'] = network['costs']
 
     def resume_(self, runner: Runner, state: Mapping[str, Any]) -> None:
         """Resume from a checkpoint's state; log which settings have changed.

@@ -137,7 +137,10 @@ def test_a_resumed_search_has_the_table_of_its_checkpoint(
 def test_another_table_on_resume_is_a_new_plan(
     path, table, tmp_path, stopwatch
 ):
-    cfg = config(tmp_path / 'run', target='3.5ms', latency=path)
+    cfg = config(
+        tmp_path / 'run', target='3.5ms', latency=path, milestones=['15ms']
+    )
+    cfg.train_cfg.val_interval = 9
     content = copy.deepcopy(table.as_json())
     slow_down(content, 1.2)
     slower = tmp_path / 'slower.json'
@@ -154,6 +157,14 @@ def test_another_table_on_resume_is_a_new_plan(
     assert factors['MixConv'] == pytest.approx(1.5)
     spent = search.budget.spent(architecture_of(bare_model(runner)))
     assert 0.97 * 3.5 <= spent <= 3.5
+    history = search.history
+    assert history.rungs[0]['iter'] < 11 > history.evaluations[0]['iter']
+    costs = []
+    for facts in (*history.shrinks, *history.rungs):
+        counts = dict(zip(search.cost_model.supernet, facts['counts']))
+        costs.append(search.totals(counts))
+        assert facts['costs'] == costs[-1]
+    assert all(facts['costs'] in costs for facts in history.evaluations)
 
 
 def test_measures_before_the_first_iteration_and_keeps_that(
