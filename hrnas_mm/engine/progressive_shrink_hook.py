@@ -62,7 +62,8 @@ class ProgressiveShrinkHook(Hook):
         target: Cost of the network at the end: multiply-adds as a number, a
             string ('1.91G') or a ratio of the supernet (0.03), or another
             cost: ``dict(params=...)`` with any of these; milliseconds as
-            '6ms' or ``dict(latency=0.3)``, with a table of ``latency``.
+            '6ms' or ``dict(latency=0.3)``, with a table of ``latency``; with
+            one, a bare ratio is of milliseconds.
         rho: Coefficient of the penalty (the paper's lambda), on prices whose
             mean over the supernet is 1. With a target it is only the initial
             value, and None chooses one.

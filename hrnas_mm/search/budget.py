@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .cost import COSTS, MACS, MS, Cost
+from .cost import COSTS, MACS, MS, Cost, number_in
 from .cost_model import CostModel
 
 Amount = int | float | str
@@ -47,7 +47,8 @@ def parse_budget(
         target: Multiply-adds as a number (1.91e9), a string ('1.91G') or a
             ratio of the supernet (0.03); ``dict(params=...)`` with any of
             these for parameters, and likewise for every cost in ``COSTS``;
-            milliseconds as '6ms' or ``dict(latency=...)``.
+            milliseconds as '6ms' or ``dict(latency=...)``. With a table of
+            milliseconds, a ratio is one of these.
         cost_model: Cost model of the supernet, for any cost.
         name: Name of the argument, for error messages.
         latency: Cost in milliseconds, if there is a table of them.
@@ -57,7 +58,9 @@ def parse_budget(
             this supernet can meet it.
     """
     cost: Cost = MACS
-    if isinstance(target, str) and target.strip().lower().endswith('ms'):
+    if not isinstance(target, Mapping) and (
+        _in_ms(target) or latency is not None and _is_ratio(target)
+    ):
         target = {MS.name: target}
     if isinstance(target, Mapping):
         costs = COSTS if latency is None else {**COSTS, MS.name: latency}
@@ -90,6 +93,15 @@ def parse_budget(
             f'shape {cost_model.input_shape}'
         )
     return Budget(amount, cost_model)
+
+
+def _in_ms(target: Amount) -> bool:
+    return isinstance(target, str) and target.strip().lower().endswith('ms')
+
+
+def _is_ratio(target: Amount) -> bool:
+    amount = number_in(target)
+    return amount is not None and amount < 1
 
 
 def smallest(cost_model: CostModel) -> dict[str, int]:

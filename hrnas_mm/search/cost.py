@@ -83,7 +83,7 @@ class Cost(Protocol):
             ValueError: If the text has none of these forms. The message is a
                 sentence without its subject, which the caller adds.
         """
-        value = _number(text)
+        value = number_in(text)
         if value is None:
             raise ValueError(
                 "must be a positive number, a string such as '1.91G' or a "
@@ -97,7 +97,7 @@ class Cost(Protocol):
         return short(amount)
 
 
-def _number(text: float | str) -> float | None:
+def number_in(text: float | str) -> float | None:
     """Parse a positive number with or without a suffix; else return None."""
     digits = str(text).strip().upper()
     unit = SUFFIXES.get(digits[-1:], 1.0)

@@ -276,8 +276,9 @@ def test_clear_errors_before_the_first_iteration(hook, words, path, tmp_path):
 
 def test_macs_are_cut_as_before_beside_a_table(path, tmp_path, stopwatch):
     """A table only adds what is reported."""
-    without = run(config(tmp_path / 'a', target=0.5))
-    beside = run(config(tmp_path / 'b', target=0.5, latency=path))
+    target = dict(macs=0.5)
+    without = run(config(tmp_path / 'a', target=target))
+    beside = run(config(tmp_path / 'b', target=target, latency=path))
     torch.testing.assert_close(
         everything(beside), everything(without), rtol=0, atol=0
     )

@@ -241,6 +241,17 @@ def test_below_all_limits_goes_what_loses_least(cost_model):
     assert [unit for unit, kept in keep.items() if len(kept)] == [large]
 
 
+@pytest.mark.parametrize('ratio', [0.4, '0.4'])
+def test_with_a_table_a_ratio_is_of_milliseconds(cost_model, ratio):
+    latency = Latency(table_of_formula(cost_model))
+    named = parse_budget(dict(latency=0.4), cost_model, latency=latency)
+    assert parse_budget(ratio, cost_model, latency=latency) == named
+    for target in (dict(macs=ratio), '200K', 2e5):
+        budget = parse_budget(target, cost_model, latency=latency)
+        assert budget.cost.name == 'macs'
+    assert parse_budget(ratio, cost_model).cost.name == 'macs'
+
+
 @pytest.mark.parametrize('seed', range(5))
 def test_an_element_stays_at_the_least_target(cost_model, seed):
     model = timed(cost_model)
