@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import merge
+from operator import attrgetter
 from typing import NamedTuple
 
 from torch import Tensor
@@ -52,8 +53,7 @@ def select_bargains(
     return most_important(importance, cut.alive)
 
 
-def _by_rate(bargain: Bargain) -> tuple[float, float]:
-    return bargain.rate, bargain.saved
+_by_rate = attrgetter('rate', 'saved')
 
 
 def _by_loss(bargain: Bargain) -> tuple[float, float]:
@@ -106,15 +106,16 @@ class _Cut:
     ) -> tuple[Bargain, str] | None:
         """Return the first bargain that does not lead below a cost."""
         best: tuple[Bargain, str] | None = None
+        first = math.inf, math.inf
         for name, bargains in self.bargains.items():
             for bargain in bargains:
-                better = best is None or order(bargain) < order(best[0])
+                place = order(bargain)
                 if (
-                    better
+                    place < first
                     and self._leaves_some(bargain)
                     and self.cost(bargain.saved) >= lowest
                 ):
-                    best = bargain, name
+                    best, first = (bargain, name), place
         return best
 
     def _take_(self, bargain: Bargain, name: str) -> None:
