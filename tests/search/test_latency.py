@@ -241,6 +241,23 @@ def test_below_all_limits_goes_what_loses_least(cost_model):
     assert [unit for unit, kept in keep.items() if len(kept)] == [large]
 
 
+def test_what_nobody_knows_the_importance_of_goes_last(cost_model):
+    """That of frozen importance factors is infinite."""
+    model = timed(cost_model)
+    importance = {u: torch.ones(n) for u, n in model.supernet.items()}
+    frozen = max(importance)
+    importance[frozen] += math.inf
+    total = model.total(model.supernet)
+    keep = select_within(importance, 1e-3, model, (0.5 * total, 0.51 * total))
+    assert len(keep[frozen]) == model.supernet[frozen]
+    everything = {
+        u: torch.full((n,), math.inf) for u, n in model.supernet.items()
+    }
+    limits = (0.5 * total - 1e-4, 0.5 * total)
+    keep = select_within(everything, 1e-3, model, limits)
+    assert model.total({u: len(i) for u, i in keep.items()}) <= limits[1]
+
+
 @pytest.mark.parametrize('ratio', [0.4, '0.4'])
 def test_with_a_table_a_ratio_is_of_milliseconds(cost_model, ratio):
     latency = Latency(table_of_formula(cost_model))
