@@ -9,10 +9,8 @@ from ..search import CostModel
 from ..search.latency_table import Curve
 from ..search.units import Part, Size
 
-# Numbers of elements: channels in steps of the runtime, and tokens. Large
-# powers of two are left out: as rows of a map then share lines of the cache,
-# just these numbers can be slower by a tenth than those on either side.
-LADDER, FEW = (1, 2, 3, 5, 7, 10, 15, 20, 30, 45, 60, 90), (1, 5, 15, 45)
+# Numbers of elements: channels in steps of the runtime, and tokens.
+LADDER, FEW = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64), (1, 4, 16, 64)
 TOKENS, FEW_TOKENS = (1, 8, 32, 64), (1, 64)
 
 # Steps that a runtime may have, up to how many elements each is tried, and how

@@ -80,7 +80,7 @@ def test_points_give_the_elements_that_they_say(cost_model):
         beside = points[0].elements * point.beside
         assert sum(counts.values()) == point.elements + beside
         assert point.beside == (point.unit == 'transformer.tokens')
-    assert by_unit['mixconv.k3'] == [4, 8, 12, 20, 24]
+    assert by_unit['mixconv.k3'] == [4, 8, 12, 16, 24]
     assert by_unit['mixconv.k5'][-1] == 2 * mid  # with those of 3x3
     assert by_unit['transformer.tokens'] == [1, 4]
 
