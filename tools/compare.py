@@ -28,13 +28,7 @@ from hrnas_mm.cli.config import (
     count_of,
 )
 from hrnas_mm.cli.errors import clear_errors
-from hrnas_mm.cli.runs import (
-    Run,
-    Trainings,
-    metric_of,
-    network_of,
-    runs_of,
-)
+from hrnas_mm.cli.runs import Run, Trainings, metric_of, network_of, runs_of
 from hrnas_mm.files import replacing, write_json
 from hrnas_mm.measure import RUN
 from hrnas_mm.measure.network_times import (

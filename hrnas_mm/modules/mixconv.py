@@ -181,8 +181,11 @@ class MixConv(Deployable):
 
     def _activations(self) -> list[nn.Module]:
         paths: Any = self.paths.values()
-        pairs = [(path.expand.act, path.depthwise.act) for path in paths]
-        return [act for pair in pairs for act in pair]
+        return [
+            act
+            for path in paths
+            for act in (path.expand.act, path.depthwise.act)
+        ]
 
     def deployed_units(self, unit: str) -> tuple[str, ...]:
         """Return the paths whose channels a deployed one may compute."""

@@ -104,7 +104,12 @@ class _Cut:
         order: Callable[[Bargain], tuple[float, float]],
         lowest: float = -math.inf,
     ) -> tuple[Bargain, str] | None:
-        """Return the first bargain that does not lead below a cost."""
+        """Return a bargain that can be taken, with the name of its part.
+
+        Args:
+            order: Key by which the first one is chosen.
+            lowest: Cost below which it must not lead.
+        """
         best: tuple[Bargain, str] | None = None
         first = math.inf, math.inf
         for name, bargains in self.bargains.items():

@@ -120,7 +120,7 @@ def test_a_program_goes_on_from_rows_of_any_kind(tmp_path):
 
 
 def test_a_runtime_may_be_installed_by_another_name(monkeypatch):
-    """That of a GPU is the package onnxruntime-gpu."""
+    """Builds for GPUs are the package onnxruntime-gpu."""
     assert version_of('torch').startswith(torch.__version__.split('+')[0])
     module = SimpleNamespace(__version__='1.2')
     monkeypatch.setitem(sys.modules, 'no_such_package', module)

@@ -242,7 +242,7 @@ def test_below_all_limits_goes_what_loses_least(cost_model):
 
 
 def test_what_nobody_knows_the_importance_of_goes_last(cost_model):
-    """That of frozen importance factors is infinite."""
+    """Frozen importance factors have an infinite importance."""
     model = timed(cost_model)
     importance = {u: torch.ones(n) for u, n in model.supernet.items()}
     frozen = max(importance)

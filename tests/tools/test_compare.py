@@ -12,12 +12,7 @@ import tiny
 from command_line import call, checked
 from mmengine.config import Config
 
-from hrnas_mm.cli.runs import (
-    Run,
-    Trainings,
-    metric_of,
-    network_of,
-)
+from hrnas_mm.cli.runs import Run, Trainings, metric_of, network_of
 
 pytest.importorskip('mmpretrain')
 
