@@ -84,6 +84,8 @@ def parse_budget(
         amount = cost.parse(target, whole)
     except ValueError as error:
         raise ValueError(f'{name} {error}') from None
+    if cost.format(amount) == cost.format(least):  # as the message prints it
+        amount = max(amount, least)
     if not least <= amount < whole:
         left = 'one element' + ' per block' * (cost.step is None)
         raise ValueError(

@@ -1,6 +1,7 @@
 """Budgets, the plan, and the cuts that keep to it."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -25,6 +26,7 @@ from hrnas_mm.search import (
     shrink_,
     uniform_architecture,
 )
+from hrnas_mm.search.budget import smallest
 
 SHAPE = (3, 32, 32)
 
@@ -85,6 +87,15 @@ def test_budget_as_users_write_it(target, cost, amount):
 def test_bad_budgets(target, message):
     with pytest.raises(ValueError, match=message):
         parse_budget(target, CostModel(supernet(), SHAPE))
+
+
+def test_the_least_that_an_error_names_is_enough():
+    cost_model = CostModel(supernet(), SHAPE)
+    with pytest.raises(ValueError) as error:
+        parse_budget(1, cost_model)
+    least = re.search(r'at least (\S+) (\S+)', str(error.value))
+    budget = parse_budget(f'{least[1]}{least[2]}', cost_model)
+    assert budget.amount == cost_model.total(smallest(cost_model))
 
 
 @pytest.mark.parametrize('seed', range(2))
