@@ -26,13 +26,17 @@ def select_within(
     threshold rose. Only dead elements empty a part. A cost that falls in
     steps is cut by bargains: :func:`~hrnas_mm.search.bargain.select_bargains`.
 
+    Single elements may cost more than lies between the limits, such as the
+    last token, with which the parameters of a Transformer go. They are spared,
+    and others go in their place. Where that does not reach the upper limit,
+    they go in their order, and others for which there is room again come back.
+
     Args:
         importance: Importance of every element, by unit name.
         threshold: Elements whose importance is below this are dead.
         cost_model: Cost model of the supernet.
-        limits: Lower and upper limit of the cost. The upper one prevails
-            where single elements cost more than lies between the two, and
-            where it can only be met by removing whole parts.
+        limits: Lower and upper limit of the cost. The upper one prevails.
+            Whole parts are removed only if it cannot be met otherwise.
 
     Returns:
         Indices of the kept elements, ascending, by unit name.
@@ -41,11 +45,15 @@ def select_within(
         return select_bargains(importance, threshold, cost_model, limits)
     removal = _Removal(importance, threshold, cost_model)
     lowest, highest = limits
-    removal.remove_(lowest, highest, protect=True, all_dead=True)
-    # Go below the lower limit only if the upper one cannot be met otherwise.
+    removal.remove_(lowest, highest)
+    removal.remove_(lowest, highest, all_dead=False)
+    if removal.cost > highest:
+        removal = _Removal(importance, threshold, cost_model)
+        removal.remove_(0.0, highest, all_dead=False)
+        removal.take_back_(highest)
+        removal.remove_(lowest, highest)
     for least in (lowest, 0.0):
-        for protect in (True, False):
-            removal.remove_(least, highest, protect, all_dead=False)
+        removal.remove_(least, highest, protect=False, all_dead=False)
     return most_important(importance, removal.alive)
 
 
@@ -89,7 +97,11 @@ class _Removal:
         self.in_searchable[self.searchable_of[unit]] += change
 
     def remove_(
-        self, lowest: float, highest: float, protect: bool, all_dead: bool
+        self,
+        lowest: float,
+        highest: float,
+        protect: bool = True,
+        all_dead: bool = True,
     ) -> None:
         """Remove elements to ``highest``, all dead ones down to ``lowest``."""
         heap = [self._least(name) for name, n in self.alive.items() if n]
@@ -109,6 +121,31 @@ class _Removal:
             self.cost -= saved
             if self.alive[name]:
                 heapq.heappush(heap, self._least(name))
+
+    def take_back_(self, highest: float) -> None:
+        """Take back elements that fit, the most important one first."""
+        heap = [
+            self._gone(name) for name in self.alive if self._has_lost(name)
+        ]
+        heapq.heapify(heap)
+        while heap:
+            _, name = heapq.heappop(heap)
+            alive = {**self.alive, name: self.alive[name] + 1}
+            added = self.cost_model.saving(alive, name)
+            if self.cost + added > highest:
+                continue
+            self.alive = alive
+            self._count(name, 1)
+            self.cost += added
+            if self._has_lost(name):
+                heapq.heappush(heap, self._gone(name))
+
+    def _has_lost(self, name: str) -> bool:
+        return self.alive[name] < len(self.order[name])
+
+    def _gone(self, name: str) -> tuple[float, str]:
+        index = self.order[name][len(self.order[name]) - self.alive[name] - 1]
+        return -float(self.importance[name][index]), name
 
     def _least(self, name: str) -> tuple[float, str]:
         index = self.order[name][len(self.order[name]) - self.alive[name]]

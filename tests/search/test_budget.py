@@ -27,6 +27,7 @@ from hrnas_mm.search import (
     uniform_architecture,
 )
 from hrnas_mm.search.budget import smallest
+from hrnas_mm.search.descent import allowed
 
 SHAPE = (3, 32, 32)
 
@@ -197,6 +198,22 @@ def test_what_overshoots_waits_for_what_does_not(seed):
     keep = select_within(importance, 0.1, cost_model, (0.97 * high, high))
     shrink_(model, keep)
     assert 0.97 * high <= params_of(model) <= high
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_what_overshoots_goes_before_blocks_are_emptied(seed):
+    """Half of the parameters cannot be met while every encoder is spared."""
+    torch.manual_seed(seed)
+    model = supernet()
+    budget = budget_of(model, Params(), 0.5)
+    importance = random_importance(model, share_dead=0.0)
+    keep = select_within(
+        importance, 0.1, budget.cost_model, allowed(budget.amount)
+    )
+    counts = {name: len(index) for name, index in keep.items()}
+    assert budget.spent(counts) <= budget.amount
+    for part in budget.cost_model.parts.values():
+        assert any(counts[unit] for unit in part.units), part.name
 
 
 def test_the_lower_limit_keeps_dead_elements():
