@@ -1,5 +1,7 @@
 """Milestones: budgets at which a search saves networks on its way down."""
 
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,7 +16,7 @@ from ..search import (
 )
 from ..search.budget import Target
 from ..search.descent import allowed
-from ..search.shrink import Keep
+from ..search.shrink import Keep, most_important
 
 
 class Milestone(NamedTuple):
@@ -76,8 +78,12 @@ def stop_at_milestone(
     now: Mapping[str, int],
     rank: Callable[[CostModel], tuple[Mapping[str, Tensor], float]],
     keep: Keep,
+    final: Budget | None,
 ) -> tuple[Keep, Milestone | None]:
     """Return what to keep for the first milestone that would be crossed.
+
+    A cut for another cost than the target's could leave less of this than the
+    target allows. There, only some of what was going to be removed goes.
 
     Args:
         milestones: All milestones of the search.
@@ -86,6 +92,7 @@ def stop_at_milestone(
             unit name, and the threshold below which they are dead.
         keep: What the shrink was going to keep; returned with None if that
             crosses no milestone.
+        final: Target of the search, if it has one.
     """
     then = {name: len(index) for name, index in keep.items()}
     crossed = [
@@ -103,9 +110,34 @@ def stop_at_milestone(
         return budget.amount / budget.spent(now)
 
     first = max(crossed, key=share)
-    keep = select_within(
-        *rank(first.budget.cost_model),
-        first.budget.cost_model,
-        allowed(first.budget.amount),
+    counted = first.budget.cost_model
+    if final is not None and final.cost_model is not counted:
+        importance, _ = rank(final.cost_model)
+        return _on_the_way(importance, then, first.budget), first
+    limits = allowed(first.budget.amount)
+    return select_within(*rank(counted), counted, limits), first
+
+
+def _on_the_way(
+    importance: Mapping[str, Tensor], then: Mapping[str, int], budget: Budget
+) -> Keep:
+    """Return what to keep on the way to a network that meets a budget.
+
+    Elements go in order of rising importance, until it is met.
+    """
+    going = sorted(
+        (loss, name)
+        for name, value in importance.items()
+        for loss in value.sort()[0][: len(value) - then[name]].tolist()
     )
-    return keep, first
+
+    def left(number: int) -> dict[str, int]:
+        gone = Counter(name for _, name in going[:number])
+        return {name: len(v) - gone[name] for name, v in importance.items()}
+
+    number = bisect_left(
+        range(len(going)),
+        True,
+        key=lambda number: budget.spent(left(number)) <= budget.amount,
+    )
+    return most_important(importance, left(number))

@@ -155,7 +155,7 @@ class Search:
         importance, threshold = rank(counted)
         keep = self.controller.select(importance, iteration, threshold)
         now = {name: len(value) for name, value in alpha.items()}
-        return stop_at_milestone(self.milestones, now, rank, keep)
+        return stop_at_milestone(self.milestones, now, rank, keep, self.budget)
 
     def totals(self, architecture: Mapping[str, int]) -> dict[str, float]:
         """Return the costs of an architecture, by their names."""
