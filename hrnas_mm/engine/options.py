@@ -64,6 +64,12 @@ class SearchOptions:
                 f'end must be after begin={self.begin or 0}, got '
                 f'end={self.end}'
             )
+        if not isinstance(self.milestones, (list, tuple)):
+            raise ValueError(
+                'milestones must be a list of budgets, got '
+                f'{self.milestones!r}'
+            )
+        self._check_choice('by_epoch', (True, False))
         self._check_choice('penalty', PENALTIES)
         if self.cost is not None:
             timed = () if self.latency is None else (MS.name,)
@@ -121,7 +127,7 @@ class SearchOptions:
         except ValueError as error:
             raise ValueError(f'latency.{error}') from error
 
-    def _check_choice(self, name: str, known: Sequence[str]) -> None:
+    def _check_choice(self, name: str, known: Sequence[Any]) -> None:
         value = getattr(self, name)
         if value not in known:
             raise ValueError(

@@ -33,7 +33,8 @@ def make_schedule(
         accumulative_counts: Number of iterations per optimizer step.
 
     Raises:
-        ValueError: If a search with a target would not end within the run.
+        ValueError: If a search with a target would not end within the run, or
+            one without would not begin.
     """
     per = epoch_length if options.by_epoch else 1
     total, begin, end = max_iters // per, options.begin, options.end
@@ -53,6 +54,10 @@ def make_schedule(
             f'end must be after begin={begin} and at most {most} {unit}, so '
             f'that the network meets its target within the run of {total}, '
             f'got {end}'
+        )
+    if begin >= end:
+        raise ValueError(
+            f'begin must be before the search ends at {end}, got {begin}'
         )
     return Schedule(
         begin * per, end * per, interval * per, options.warmup * per

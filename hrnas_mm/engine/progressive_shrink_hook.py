@@ -122,7 +122,7 @@ class ProgressiveShrinkHook(Hook):
             rho=rho,
             interval=interval,
             penalty=penalty,
-            milestones=list(milestones),
+            milestones=milestones,
             threshold=threshold,
             warmup=warmup,
             begin=begin,
@@ -160,8 +160,10 @@ class ProgressiveShrinkHook(Hook):
         self._observing = Observing(runner, self.search, self.options.penalty)
         if self._resumed is not None:
             self.search.resume_(runner, self._resumed)
-        elif architecture_of(model) != self.search.cost_model.supernet:
-            self.search.replan_(runner)  # a smaller network was loaded
+        elif runner._resume or (
+            architecture_of(model) != self.search.cost_model.supernet
+        ):  # the run had no search so far, or loaded a smaller network
+            self.search.replan_(runner)
         announce(runner, self.search)
         count_from_target_on_(runner, self.search)
         if not self.search.history.shrinks:

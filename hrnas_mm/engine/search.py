@@ -124,14 +124,14 @@ class Search:
         )
         self.history = History()
         own = (
-            'target', 'rho', 'penalty', 'milestones', 'threshold', 'cost',
-            'latency',
+            'target', 'rho', 'penalty', 'threshold', 'cost', 'latency',
         )  # fmt: skip
         settings = {name: getattr(options, name) for name in own}
         settings.update(
             asdict(self.schedule),
             input_shape=self.cost_model.input_shape,
             importance=self.importance.name,
+            milestones=list(options.milestones),
         )
         self.settings = {name: str(value) for name, value in settings.items()}
 
@@ -216,17 +216,22 @@ class Search:
         self.load_state_dict(state)
         if changed & {'rho', 'penalty'}:
             self.controller.rho = first_rho
-        if changed & {'target', 'begin', 'end', 'input_shape', 'latency'}:
-            self.replan_(runner)
+        other_budget = changed & {'target', 'input_shape', 'latency'}
+        if other_budget or changed & {'begin', 'end'}:
+            self.replan_(runner, own=not other_budget)
 
-    def replan_(self, runner: Runner) -> None:
+    def replan_(self, runner: Runner, own: bool = False) -> None:
         """Plan the rest of the search from the network as it is.
+
+        Args:
+            runner: The runner, with the network.
+            own: Whether it was this target that the network was cut for.
 
         Raises:
             ValueError: If the network can never meet the target.
         """
         architecture = architecture_of(bare_model(runner))
-        self.controller.replan_(architecture, runner.iter)
+        self.controller.replan_(architecture, runner.iter, own)
         over = runner.iter >= self.schedule.end
         due = self.controller.is_due(runner.iter)
         if over and not due and self.misses(architecture):

@@ -31,10 +31,13 @@ def input_shape_of(
             'input_shape must be given as (H, W) or (C, H, W): the model has '
             'no data_preprocessor.size to take it from'
         )
-    if len(shape) not in (2, 3) or any(size < 1 for size in shape):
+    sizes = list(shape) if isinstance(shape, Sequence) else [shape]
+    if len(sizes) not in (2, 3) or not all(
+        isinstance(size, int) and size >= 1 for size in sizes
+    ):
         raise ValueError(
-            'the input shape must be H W or C H W, each at least 1, got '
-            f'{" ".join(map(str, shape))}'
+            'the input shape must be H W or C H W, whole numbers of at least '
+            f'1, got {" ".join(map(str, sizes))}'
         )
     if len(shape) == 3:
         return tuple(shape)

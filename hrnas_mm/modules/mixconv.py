@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -103,6 +102,7 @@ class MixConv(Deployable):
         self.norm: nn.Module = build_batch_norm(norm_layer, out_channels)
         self.lean = lean
         self.keep = keep
+        self._may_merge = may_merge([act_layer()])
         self.shared_params = out_channels  # the scale of the norm
 
     def forward(self, x: Tensor) -> Tensor:
@@ -160,7 +160,7 @@ class MixConv(Deployable):
             runtime, round: See :func:`~hrnas_mm.modules.deployed.form_of`.
         """
         form = form_of_paths(
-            form_of(runtime, 'auto', round, {}), self._activations()
+            form_of(runtime, 'auto', round, {}), self._may_merge
         )
         by_size = {
             kernel_size: counts[name]
@@ -179,17 +179,9 @@ class MixConv(Deployable):
             for group in form.groups(by_size, widths, pixels)
         }
 
-    def _activations(self) -> list[nn.Module]:
-        paths: Any = self.paths.values()
-        return [
-            act
-            for path in paths
-            for act in (path.expand.act, path.depthwise.act)
-        ]
-
     def deployed_units(self, unit: str) -> tuple[str, ...]:
         """Return the paths whose channels a deployed one may compute."""
-        if not may_merge(self._activations()):
+        if not self._may_merge:
             return (unit,)
         size = self.kernel_sizes[unit]
         smaller = [n for n, k in self.kernel_sizes.items() if k < size]

@@ -59,6 +59,7 @@ class ExactResumeHook(Hook):
         self._resumed: dict[str, Any] | None = None
         self._before_val: RngState | None = None
         self._last_val = 0
+        self._batches = 0  # of an unfinished epoch
 
     def before_run(self, runner: Runner) -> None:
         """Lock the work_dir and make loading errors say what to do.
@@ -108,7 +109,8 @@ class ExactResumeHook(Hook):
         self._last_val = int(checkpoint.get('last_val', 0))
         if rng is not None:
             set_rng_state(rng)
-            restore_before_new_data_(runner, rng)
+            past = checkpoint.get('batches_of_epoch', 0)
+            restore_before_new_data_(runner, rng, past)
 
     def _evaluate_what_is_due(self, runner: Runner) -> None:
         # A checkpoint is saved before the evaluation of its iteration.
@@ -120,6 +122,16 @@ class ExactResumeHook(Hook):
         # IterBasedTrainLoop draws all past batches again instead.
         if not hasattr(runner.train_loop, 'dataloader_iterator'):
             begin_epoch_(runner.train_dataloader, runner.seed, runner.epoch)
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None
+    ) -> None:
+        """Count the batches that the epoch has seen."""
+        self._batches = batch_idx + 1
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Count from the start again: the epoch is over."""
+        self._batches = 0
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Save the generators: training must not depend on evaluations."""
@@ -145,7 +157,12 @@ class ExactResumeHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add the gathered state; leave only tensors and plain types."""
-        checkpoint.update(self._state, last_val=self._last_val)
+        # One that is made at the end of an epoch already counts it.
+        over = checkpoint['meta']['epoch'] > runner.epoch
+        past = 0 if over else self._batches
+        checkpoint.update(
+            self._state, last_val=self._last_val, batches_of_epoch=past
+        )
         checkpoint.update(compat.early_stopping_state(runner))
         plain_checkpoint_(checkpoint, runner.logger)
 

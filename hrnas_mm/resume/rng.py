@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from typing import Any, cast
 
 import numpy as np
@@ -62,17 +63,46 @@ def own_generators_(runner: Runner) -> None:
         loop.dataloader.generator = torch.Generator().manual_seed(0)
 
 
-def restore_before_new_data_(runner: Runner, state: RngState) -> None:
+def restore_before_new_data_(
+    runner: Runner, state: RngState, past: int
+) -> None:
     """Set all generators before a resumed run draws its first new batch.
 
-    IterBasedTrainLoop first draws all past batches again, which advances
-    them.
+    First all past batches are drawn again, which advances them: by
+    IterBasedTrainLoop itself, or here those of an unfinished epoch.
+
+    Args:
+        runner: The runner, of any loop.
+        state: The states that they had when the checkpoint was made.
+        past: Number of batches that an unfinished epoch has seen.
     """
     loop = runner.train_loop
-    if not hasattr(loop, 'dataloader_iterator'):
+    if hasattr(loop, 'dataloader_iterator'):
+        loop.dataloader_iterator = _Restoring(loop, state)
+    elif past:
+        loop.run_epoch = partial(_finish_epoch, runner, state, past)
+    else:
         set_rng_state(state)
-        return
-    loop.dataloader_iterator = _Restoring(loop, state)
+
+
+def _finish_epoch(runner: Runner, state: RngState, past: int) -> None:
+    """Run an epoch without the batches that it has already seen.
+
+    EpochBasedTrainLoop starts the epoch over, and trains longer than it says.
+    Upstream: open-mmlab/mmengine#1205. Can be removed when it is mended there.
+    """
+    loop: Any = runner.train_loop
+    del loop.run_epoch  # the next one is whole
+    runner.call_hook('before_train_epoch')
+    runner.model.train()
+    batches = enumerate(loop.dataloader)
+    for _ in islice(batches, past):
+        pass
+    set_rng_state(state)
+    for index, batch in batches:
+        loop.run_iter(index, batch)
+    runner.call_hook('after_train_epoch')
+    loop._epoch += 1
 
 
 class _Restoring:

@@ -79,7 +79,7 @@ def parse_budget(
         cost = costs[key]
     cost_model = cost_model.counting(cost)
     whole = cost_model.total(cost_model.supernet)
-    least = cost_model.total(smallest(cost_model))
+    least = _least(cost_model)
     try:
         amount = cost.parse(target, whole)
     except ValueError as error:
@@ -104,6 +104,17 @@ def _in_ms(target: Amount) -> bool:
 def _is_ratio(target: Amount) -> bool:
     amount = number_in(target)
     return amount is not None and amount < 1
+
+
+def _least(cost_model: CostModel) -> float:
+    """Return what every search of this supernet can come down to.
+
+    If the cost falls in steps, whichever element is left last may be one of
+    the dearest.
+    """
+    if cost_model.cost.step is None:
+        return cost_model.total(smallest(cost_model))
+    return max(cost_model.total({unit: 1}) for unit in cost_model.part_of)
 
 
 def smallest(cost_model: CostModel) -> dict[str, int]:

@@ -76,7 +76,12 @@ class Controller:
     def _dead_below(self, threshold: float | None) -> float:
         return self.threshold if threshold is None else threshold
 
-    def replan_(self, architecture: Mapping[str, int], iteration: int) -> None:
+    def replan_(
+        self,
+        architecture: Mapping[str, int],
+        iteration: int,
+        own: bool = False,
+    ) -> None:
         """Do nothing: without a plan, any network is a valid start."""
 
     def state_dict(self) -> dict[str, Any]:
@@ -122,7 +127,7 @@ class BudgetController(Controller):
         self.descent = self._plan(supernet, schedule.begin)
 
     def _plan(self, architecture: Mapping[str, int], begin: int) -> Descent:
-        start = self.budget.spent(architecture)
+        start = max(self.budget.spent(architecture), self.budget.amount)
         return Descent(begin, self.schedule.end, start, self.budget.amount)
 
     def adapt_(self, importance: Importance, iteration: int) -> None:
@@ -156,16 +161,27 @@ class BudgetController(Controller):
             self.descent.limits(iteration, self.schedule.interval),
         )
 
-    def replan_(self, architecture: Mapping[str, int], iteration: int) -> None:
+    def replan_(
+        self,
+        architecture: Mapping[str, int],
+        iteration: int,
+        own: bool = False,
+    ) -> None:
         """Make a new plan that starts from another network.
 
         Such a network may come from a run with other settings.
+
+        Args:
+            architecture: Number of elements of every unit, by unit name.
+            iteration: Iteration from which the plan leads on.
+            own: Whether it was this budget that the network was cut for, and
+                it may be far below it.
 
         Raises:
             ValueError: If the network is already too small for the budget.
         """
         cost = self.budget.spent(architecture)
-        if cost < allowed(self.budget.amount)[0]:
+        if not own and cost < allowed(self.budget.amount)[0]:
             raise ValueError(
                 f'target is {self.budget}, but the network has only '
                 f'{self.budget.cost.format(cost)} {self.budget.cost.noun} '

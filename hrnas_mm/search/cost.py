@@ -102,7 +102,7 @@ def number_in(text: float | str) -> float | None:
     digits = str(text).strip().upper()
     unit = SUFFIXES.get(digits[-1:], 1.0)
     try:
-        value = float(digits.rstrip('KMGT') if unit > 1 else digits) * unit
+        value = float(digits[:-1] if unit > 1 else digits) * unit
     except ValueError:
         return None
     return value if 0 < value < math.inf else None

@@ -112,6 +112,8 @@ class _Removal:
             if self.cost <= highest and not (dead and all_dead):
                 break
             saved = self.cost_model.saving(self.alive, name)
+            if saved <= 0 and not dead:
+                continue
             if self.cost - saved < lowest:
                 continue
             if protect and not dead and self._is_last(name):

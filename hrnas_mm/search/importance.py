@@ -136,7 +136,12 @@ class TaylorImportance(AlphaImportance):
             if cost_model.cost.step is None:
                 counts = {name: len(value) for name, value in alpha.items()}
                 for name, price in cost_model.prices(counts).items():
-                    found[name] = found[name] / price
+                    # To cut what costs nothing would be in vain.
+                    found[name] = (
+                        found[name] / price
+                        if price
+                        else torch.full_like(found[name], torch.inf)
+                    )
         units = named_search_units(self._penalty.model)
         return {
             name: torch.where(

@@ -91,13 +91,14 @@ class ResourcePenalty:
         Args:
             rho: Coefficient of the penalty.
             optimizer: Optimizer of the model; each alpha moves by the learning
-                rate of its parameter group, and one in no group stays.
+                rate of its parameter group; one in no group, or frozen, stays.
         """
         self._refresh_()
         rates = {
             id(param): float(group['lr'])
             for group in optimizer.param_groups
             for param in group['params']
+            if param.requires_grad
         }
         steps = [
             rates.get(id(alpha), 0.0) * rho * price

@@ -5,6 +5,7 @@ import os
 import pickle
 import resource
 import signal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -468,6 +469,34 @@ def test_resume_with_what_makes_no_sense(tmp_path, change, message):
     broken_off(tmp_path, **TARGET)
     with pytest.raises(ValueError, match=message):
         run(resumed(tmp_path, **{**TARGET, **change}))
+
+
+def test_resume_of_a_longer_run_that_is_far_below_its_target(tmp_path):
+    """A single element cost more than the target allows to be missed by."""
+    hook = dict(rho=None, target=dict(params=0.4), begin=1, threshold=0.01)
+    first = run(tiny.config(tmp_path, **hook))
+    search = tiny.search_of(first)
+    found = architecture_of(bare_model(first))
+    share = search.budget.spent(found) / search.budget.amount
+    assert share < 0.97
+    cfg = resumed(tmp_path, **hook)
+    cfg.train_cfg.max_iters = 18
+    assert architecture_of(bare_model(run(cfg))) == found
+
+
+def test_resume_of_a_run_that_had_no_search(tmp_path):
+    """The descent starts where the search does, and not with a fall."""
+    cfg = tiny.config(tmp_path)
+    cfg.custom_hooks = [dict(type='ExactResumeHook')]
+    cfg.train_cfg.max_iters = 6
+    run(cfg)
+    cfg = resumed(tmp_path, **{**TARGET, 'interval': 1, 'target': 0.3})
+    history = tiny.history_of(run(cfg))
+    falls = [
+        after['macs'] / before['macs'] for before, after in pairwise(history)
+    ]
+    assert min(falls[:-1]) > 0.7  # the last shrink makes up for two
+    assert 0.29 * 403_200 <= history[-1]['macs'] <= 0.3 * 403_200
 
 
 def test_resume_with_a_shorter_run(tmp_path):

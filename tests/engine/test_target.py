@@ -213,6 +213,9 @@ def test_run_that_ends_too_early_says_so(tmp_path):
         (dict(target=0.5, begin=2.5), 'begin must be a whole number, got 2.5'),
         (dict(target=0.5, warmup=True), 'warmup must be a whole number'),
         (dict(target=0.5, interval=0), 'interval must be at least 1'),
+        (dict(target=0.5, by_epoch='yes'), 'by_epoch must be True or False'),
+        (dict(target=0.5, milestones='0.6'), "must be a list .* got '0.6'"),
+        (dict(target=0.5, milestones=0.6), 'must be a list .* got 0.6'),
     ],
 )
 def test_bad_options(options, message):
@@ -237,6 +240,12 @@ def test_proximal_penalty_without_a_learning_rate(tmp_path):
         (dict(target=0.5, milestones=[0.4]), 'is below the target'),
         (dict(target=0.5, end=24), 'end must be after begin=3 and at most 23'),
         (dict(target=0.5, begin=23), 'end must be after begin=23'),
+        (
+            dict(rho=0.1, interval=1, begin=99),
+            'begin must be before .* got 99',
+        ),
+        (dict(target=0.5, input_shape=32), 'input shape must be .* got 32'),
+        (dict(target=0.5, input_shape='ab'), 'input shape must be .* got a b'),
     ],
 )
 def test_bad_targets_are_found_before_training(tmp_path, options, message):

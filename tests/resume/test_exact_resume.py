@@ -75,6 +75,28 @@ def test_killed_run_without_a_search(tmp_path, monkeypatch, by_epoch, workers):
     torch.testing.assert_close(again, whole, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize('workers, at', [(0, 7), (1, 11)])
+def test_an_epoch_that_was_broken_off_is_finished(tmp_path, workers, at):
+    """Epochs have six iterations, and there are checkpoints of every third."""
+
+    def run(cfg):
+        runner = build_runner(cfg)
+        runner.train()
+        return everything(runner), runner.iter, runner.epoch
+
+    def made(name):
+        cfg = config(tmp_path / name, True, workers)
+        cfg.randomness.seed = 3
+        cfg.optim_wrapper.accumulative_counts = 2
+        cfg.default_hooks.checkpoint.update(by_epoch=False, interval=3)
+        return cfg
+
+    whole = run(made('whole'))
+    again = broken_off_and_resumed(made('broken'), run, at)
+    assert again[1:] == whole[1:] == (12, 2)
+    torch.testing.assert_close(again[0], whole[0], rtol=0, atol=0)
+
+
 @pytest.mark.parametrize('by_epoch', [False, True])
 def test_evaluation_that_was_broken_off_is_made_up_for(tmp_path, by_epoch):
     def run(cfg):

@@ -74,6 +74,7 @@ def test_budget_as_users_write_it(target, cost, amount):
 @pytest.mark.parametrize(
     'target, message',
     [
+        ('1.9GG', "target must be a positive number, .*got '1.9GG'"),
         ('1.9X', "target must be a positive number, .*got '1.9X'"),
         (0, 'target must be a positive number'),
         (-1.0, 'target must be a positive number'),

@@ -162,6 +162,24 @@ def test_what_is_frozen_goes_last(model, penalty, ranked):
     assert not any(value.isinf().any() for value in found.values())
 
 
+def test_what_costs_nothing_goes_last(model, penalty, ranked):
+    """A part that the trace of the cost did not reach, and no gradient."""
+    unit = next(iter(named_search_units(model)))
+
+    class AllButOne(Macs):
+        def price(self, part, alive, name):
+            price = super().price(part, alive, name)
+            return 0.0 if name == unit else price
+
+    loss_of(model, 1).backward()
+    named_search_units(model)[unit].alpha.grad.zero_()
+    taylor = TaylorImportance(penalty)
+    taylor.add_(rho=0.0)
+    found = ranked(taylor, cost=AllButOne())
+    assert found.pop(unit).isinf().all()
+    assert all(value.isfinite().all() for value in found.values())
+
+
 def test_without_a_step_it_is_alpha(model, penalty, ranked):
     found = ranked(TaylorImportance(penalty))
     torch.testing.assert_close(found, importances([model]))

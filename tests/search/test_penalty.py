@@ -111,7 +111,9 @@ def test_proximal_step_is_the_minimum_it_is_defined_by(make):
 def test_proximal_step_leaves_what_is_not_optimized():
     model = supernet()
     penalty = ResourcePenalty(CostModel(model, (3, 32, 32)), model)
-    name, unit = next(iter(named_search_units(model).items()))
-    penalty.soft_threshold_(1.0, SGD([unit.alpha], lr=0.01))
+    (name, unit), (_, frozen), *_ = named_search_units(model).items()
+    frozen.alpha.requires_grad_(False)
+    optimizer = SGD([unit.alpha, frozen.alpha], lr=0.01)
+    penalty.soft_threshold_(1.0, optimizer)
     for other, found in named_search_units(model).items():
         assert bool((found.alpha == 1).all()) == (other != name)

@@ -54,7 +54,8 @@ def deployed_paths(
     """
     if not paths:
         return {}
-    form = form_of_paths(form, [a for p in paths for a in p.activations])
+    merge = may_merge(act for path in paths for act in path.activations)
+    form = form_of_paths(form, merge)
     by_size = {path.kernel_size: path for path in paths}
     groups = form.groups(
         {path.kernel_size: path.project.shape[1] for path in paths},
@@ -72,16 +73,16 @@ def deployed_paths(
     }
 
 
-def form_of_paths(form: Form, activations: Iterable[nn.Module]) -> Form:
-    """Return the form for paths with these activations.
-
-    Those with parameters differ, and keep their paths apart.
-    """
-    return form if may_merge(activations) else replace(form, fuse='never')
+def form_of_paths(form: Form, merge: bool) -> Form:
+    """Return the form for paths that may become one, or may not."""
+    return form if merge else replace(form, fuse='never')
 
 
 def may_merge(activations: Iterable[nn.Module]) -> bool:
-    """Return whether paths with these activations may become one."""
+    """Return whether paths with these activations may become one.
+
+    Those with parameters differ, and keep their paths apart.
+    """
     return not any(list(act.parameters()) for act in activations)
 
 
