@@ -256,7 +256,7 @@ def test_measures_the_network_as_deployed(table):
             dict(target='3ms', latency=dict(backend='openvino', round='x')),
             "latency.round must be a whole number of at least 1, got 'x'",
         ),
-        (dict(target='0.1ms', latency='PATH'), 'must be at least 0.857'),
+        (dict(target='0.1ms', latency='PATH'), 'must be at least 0.733'),
         (dict(target='99ms', latency='PATH'), 'below .* .the supernet.'),
         (
             dict(target='3ms', latency='PATH', input_shape=(64, 64)),
