@@ -62,6 +62,7 @@ clean:
 
 data/demo_%/.done: tools/make_demo_data.py tools/demo_data/*.py | $(DONE)/hrnas_mm
 	@echo '== Data: generated, in the layout of $*; under a minute.'
+	@rm -rf $(@D)
 	$(BIN)/python tools/make_demo_data.py $* $(@D)
 	@touch $@
 

@@ -127,12 +127,17 @@ def first_input(cfg: Config, model: nn.Module) -> Tensor:
     check_data(cfg, 'test_dataloader')
     framework = framework_of(cfg)
     framework.mend_()
-    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    collate = framework.collate
+    if 'collate_fn' in cfg.test_dataloader:
+        loader = Runner.build_dataloader(cfg.test_dataloader)
+        collate, dataset = loader.collate_fn, loader.dataset
+    else:
+        dataset = DATASETS.build(cfg.test_dataloader.dataset)
     backbone = model.get_submodule('backbone')
     handle = backbone.register_forward_pre_hook(_stop)
     test_step: Any = model.eval().test_step
     try:
-        test_step(framework.collate([dataset[0]]))
+        test_step(collate([dataset[0]]))
     except _Stopped as stopped:
         return stopped.image
     finally:

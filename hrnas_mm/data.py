@@ -40,6 +40,8 @@ def check_data(cfg: Config, *loaders: str) -> None:
 
 def _check_paths(cfg: Config, key: str, node: dict[str, Any]) -> None:
     folder = node['data_root']
+    if '://' in folder:  # not on this machine
+        return
     for name, path in (
         ('data_root', folder),
         ('ann_file', osp.join(folder, node.get('ann_file') or '')),
@@ -84,7 +86,8 @@ def _prefixes(node: dict[str, Any]) -> Iterator[tuple[str, str]]:
         return
     for name, folder in prefix.items():
         # A dataset of point clouds may name images but works without them.
-        if name in NEEDED and not (name == 'img' and 'pts' in prefix):
+        needed = name in NEEDED and not (name == 'img' and 'pts' in prefix)
+        if needed and folder is not None:
             yield name, folder
 
 
@@ -95,7 +98,9 @@ def _suffix(node: dict[str, Any], prefix: str) -> str:
         return ''
     if option in node:
         return node[option]
-    kind = DATASETS.get(node.get('type', ''))
+    kind = node.get('type', '')
+    if isinstance(kind, str):
+        kind = DATASETS.get(kind)
     for base in getattr(kind, '__mro__', ()):
         parameters = inspect.signature(base.__init__).parameters
         if option in parameters:
@@ -109,7 +114,10 @@ def _help(cfg: Config, dataset: dict[str, Any]) -> str:
     site = data_site(dataset.get('type', ''))
     if site is None:
         return ''
+    folder = dataset['data_root']
+    if osp.exists(folder):  # with other files, which are not to be replaced
+        folder = f'data/demo_{site.layout}'
     return (
         f'{site.home} To only try it: python tools/make_demo_data.py '
-        f'{site.layout} {dataset["data_root"]}. '
+        f'{site.layout} {folder}. '
     )

@@ -132,12 +132,13 @@ def framework_of(cfg: Config) -> Framework:
     return FRAMEWORKS.get(cfg.get('default_scope', ''), _OTHER)
 
 
-def data_site(kind: str) -> DataSite | None:
+def data_site(kind: str | type) -> DataSite | None:
     """Return where a data set comes from.
 
     Args:
-        kind: Its type in a config; a scope may stand before it.
+        kind: Its type in a config, a class or its name; a scope may stand
+            before the name.
     """
-    kind = kind.split('.')[-1]
-    rows = (row.data.get(kind) for row in FRAMEWORKS.values())
+    name = kind if isinstance(kind, str) else kind.__name__
+    rows = (row.data.get(name.split('.')[-1]) for row in FRAMEWORKS.values())
     return next(filter(None, rows), None)

@@ -9,8 +9,14 @@ imagenet: shapes of ten classes
 """
 
 import argparse
+import os
 
 from demo_data import LAYOUTS
+
+from hrnas_mm.cli.config import count_of
+
+# It stands in a folder whose data are generated, and may be replaced.
+MARK = '.generated'
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,14 +32,14 @@ def parse_args() -> argparse.Namespace:
         'out', help='folder to write, the data_root of configs'
     )
     parser.add_argument(
-        '--train', type=int, help='number of training images or frames'
+        '--train', type=count_of, help='number of training images or frames'
     )
     parser.add_argument(
-        '--val', type=int, help='number of validation images or frames'
+        '--val', type=count_of, help='number of validation images or frames'
     )
     parser.add_argument(
         '--size',
-        type=int,
+        type=count_of,
         nargs=2,
         metavar=('WIDTH', 'HEIGHT'),
         help='size of the images in pixels',
@@ -42,6 +48,13 @@ def parse_args() -> argparse.Namespace:
         '--seed', type=int, default=0, help='seed of the random generator'
     )
     args = parser.parse_args()
+    if os.path.isdir(args.out):
+        names = os.listdir(args.out)
+        if names and MARK not in names:
+            parser.error(
+                f'{args.out} has files that were not generated, such as '
+                f'{min(names)}: choose a new folder'
+            )
     layout = LAYOUTS[args.layout]
     if args.size and layout.size is None:
         parser.error(f'--size cannot be chosen for {args.layout}')
@@ -55,6 +68,9 @@ def main() -> None:
     """Write the data."""
     args = parse_args()
     counts = dict(train=args.train, val=args.val)
+    os.makedirs(args.out, exist_ok=True)
+    with open(os.path.join(args.out, MARK), 'w'):
+        pass
     LAYOUTS[args.layout].make(args.out, counts, args.size, args.seed)
     print(
         f'{args.train} for training and {args.val} for validation are in '

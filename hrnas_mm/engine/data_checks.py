@@ -8,9 +8,9 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from ..deploy.dense import dense_part
-from ..measure.counting import image_channels
 from ..resume.rng import forked_rng
 from ..search import trace
+from ..search.trace import image_channels
 
 LOOKED_AT = 4  # number of samples
 MOST_LABELS = 1000  # of images, without loading these

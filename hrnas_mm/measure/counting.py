@@ -6,7 +6,7 @@ from torch import nn
 
 from ..deploy.dense import dense_part
 from ..search import CostModel
-from ..search.trace import run_on_meta
+from ..search.trace import image_channels, run_on_meta
 from ..search.units import join
 
 
@@ -42,14 +42,6 @@ def input_shape_of(
     if len(shape) == 3:
         return tuple(shape)
     return (image_channels(getattr(model, 'backbone', model)) or 3, *shape)
-
-
-def image_channels(backbone: nn.Module) -> int | None:
-    """Return the input channels of a backbone's first convolution, or None."""
-    for module in backbone.modules():
-        if isinstance(module, nn.Conv2d):
-            return module.in_channels
-    return None
 
 
 def stage_names(model: nn.Module) -> list[str]:

@@ -42,15 +42,21 @@ def fits_lean(paths: Collection[nn.Module], x: Tensor) -> bool:
     """Return whether the paths can, and should, run in the lean form.
 
     Not without gradients, where nothing is kept anyway; not while a compiler
-    traces, which decides itself what to keep; and not where somebody has
-    hooked or replaced a layer, which the lean form would pass by.
+    traces, which decides itself what to keep; not with weights of 16 bits,
+    whose products with statistics would lose too much; and not where somebody
+    has hooked or replaced a layer, which the lean form would pass by.
     """
     return (
         trains_eagerly()
+        and all(_is_precise(path) for path in paths)
         and all(map(_is_plain, paths))
         and len({mode for path in paths for mode in _modes(path)}) == 1
         and all(_pixels(path, x) > 1 for path in paths)  # else norms' error
     )
+
+
+def _is_precise(path: Any) -> bool:
+    return torch.finfo(path.project.weight.dtype).bits >= 32
 
 
 def _is_plain(path: Any) -> bool:

@@ -86,6 +86,14 @@ def run_on_meta(model: nn.Module, input_shape: Sequence[int]) -> Any:
         return functional_call(model, meta, (image,))
 
 
+def image_channels(backbone: nn.Module) -> int | None:
+    """Return the input channels of a backbone's first convolution, or None."""
+    for module in backbone.modules():
+        if isinstance(module, nn.Conv2d):
+            return module.in_channels
+    return None
+
+
 def _macs_by_module(
     model: nn.Module, counter: FlopCounterMode
 ) -> dict[str, int]:

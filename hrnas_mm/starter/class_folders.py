@@ -4,7 +4,7 @@ import os
 import os.path as osp
 
 from .found import Found
-from .images import SPLITS, image_files, sizes_of
+from .images import SPLITS, SUFFIXES, image_files, sizes_of
 
 
 def look(root: str) -> Found | None:
@@ -14,7 +14,7 @@ def look(root: str) -> Found | None:
         root: The folder.
 
     Raises:
-        ValueError: If the two splits have other classes.
+        ValueError: If the two splits have other classes, or one has no images.
     """
     folders = {
         split: next((n for n in names if osp.isdir(osp.join(root, n))), None)
@@ -39,6 +39,12 @@ def look(root: str) -> Found | None:
             f'{train} and {val} in {root} must have the same class folders, '
             f'got {odd[0]!r} in one of them only'
         )
+    for split in (train, val):
+        for name in sorted(_folders(osp.join(root, split)) - set(classes)):
+            raise ValueError(
+                f'{osp.join(root, split, name)} has no images, and must be '
+                'removed: mmpretrain takes every folder for a class'
+            )
     files = {
         split: image_files(osp.join(root, folder or ''))
         for split, folder in folders.items()
@@ -49,14 +55,18 @@ def look(root: str) -> Found | None:
         f'images to train on ({train}) and {len(files["val"])} to evaluate on '
         f'({val}), {sizes}.'
     ]
-    facts = dict(folders=folders, classes=classes)
+    facts = dict(folders=folders, classes=classes, extensions=SUFFIXES)
     return Found('class_folders', facts, notes, len(files['train']), sizes)
 
 
 def _classes(folder: str) -> list[str]:
     """Return the folders in a folder that have images."""
     return sorted(
-        entry.name
-        for entry in os.scandir(folder)
-        if entry.is_dir() and image_files(entry.path)
+        name
+        for name in _folders(folder)
+        if image_files(osp.join(folder, name))
     )
+
+
+def _folders(folder: str) -> set[str]:
+    return {entry.name for entry in os.scandir(folder) if entry.is_dir()}

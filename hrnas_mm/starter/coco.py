@@ -92,12 +92,12 @@ def _split_of_file(path: str) -> tuple[str | None, int]:
     Of several files of a split, the one with the lowest rank is meant: a test
     split stands in for val only where there is no val.
     """
-    stem = osp.splitext(osp.basename(path))[0].replace('-', '_')
-    words = [word.rstrip('0123456789').lower() for word in stem.split('_')]
-    for part in (*words, *reversed(osp.dirname(path).lower().split(os.sep))):
-        split = split_of(part)
-        if split:
-            return split, SPLITS[split].index(part)
+    for part in reversed(osp.splitext(path)[0].lower().split(os.sep)):
+        for word in part.replace('-', '_').split('_'):
+            word = word.rstrip('0123456789')
+            split = split_of(word)
+            if split:
+                return split, SPLITS[split].index(word)
     return None, 0
 
 
@@ -164,7 +164,8 @@ def _images(
 ) -> str:
     """Return the folder in which all images of a file are.
 
-    Of several, one that is named after the split, or the file's own.
+    Of several, one that is named after the split, or has them all, or the
+    file's own.
     """
     wanted = {osp.normpath(image['file_name']) for image in content['images']}
     own = osp.dirname(file) or '.'
@@ -179,7 +180,12 @@ def _images(
             f'{file} names {min(wanted)!r}, which is nowhere in {root}'
         )
     found = min(
-        absent, key=lambda name: (split_of(name) != split, name != own)
+        absent,
+        key=lambda name: (
+            _split_of_file(name)[0] != split,
+            bool(absent[name]),
+            name != own,
+        ),
     )
     if absent[found]:
         raise ValueError(

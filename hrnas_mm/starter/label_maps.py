@@ -1,6 +1,8 @@
 """Semantic segmentation: images, and maps of class numbers beside them."""
 
+import os
 import os.path as osp
+import re
 
 import numpy as np
 from PIL import Image
@@ -63,13 +65,22 @@ def look(root: str) -> Found | None:
 
 def _pair(root: str, folders: dict[str, list[str]]) -> tuple[str, str]:
     """Return the folder of images and that of labels."""
+    paths = {folder: folder.lower().split(os.sep) for folder in folders}
+    shared = set.intersection(*map(set, paths.values()))
 
-    def is_labels(folder: str) -> bool:
-        words = [word in folder.lower() for word in LABEL_WORDS]
+    def is_named_so(folder: str) -> bool:
+        own = '/'.join(part for part in paths[folder] if part not in shared)
+        return any(
+            word.startswith(LABEL_WORDS) for word in re.split('[^a-z]+', own)
+        )
+
+    def has_one_channel(folder: str) -> bool:
         with Image.open(osp.join(root, folder, folders[folder][0])) as image:
-            return any(words) or image.mode in ('P', 'L', 'I', 'I;16', '1')
+            return image.mode in ('P', 'L', 'I', 'I;16', '1')
 
-    labels = sorted(filter(is_labels, folders))
+    labels = sorted(filter(is_named_so, folders))
+    if len(labels) != 1:
+        labels = sorted(filter(has_one_channel, folders))
     images = sorted(set(folders) - set(labels))
     if len(images) != 1 or len(labels) != 1:
         raise ValueError(
@@ -131,6 +142,11 @@ def _values(
                 f'{path} must have one channel, the number of the class of '
                 f'each pixel, got {array.shape[-1]} channels: colours have to '
                 'be turned into numbers first'
+            )
+        if array.max() > IGNORED:
+            raise ValueError(
+                f'{path} must have labels of at most {IGNORED}, which is what '
+                f'mmseg reads, got {array.max()}'
             )
         for value in np.unique(array):
             found.setdefault(int(value), path)

@@ -51,8 +51,8 @@ def plan_for(found: Found, target: float | str, **wanted: Any) -> Plan:
             knows better; None where not.
     """
     gpu = torch.cuda.is_available()
-    batch_size = wanted.get('batch_size') or min(
-        BATCH[found.task], found.images
+    batch_size = min(
+        wanted.get('batch_size') or BATCH[found.task], found.images
     )
     iterations = wanted.get('iterations') or max(
         200,

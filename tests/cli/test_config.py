@@ -131,3 +131,33 @@ def test_missing_data_of_a_benchmark(kind):
     message = rf"'nowhere' does not .*make_demo_data.py {layout} nowhere\."
     with pytest.raises(FileNotFoundError, match=message):
         check_data(cfg, 'train_dataloader')
+
+
+class CityscapesDataset:
+    """A class where a name usually stands, as in configs of pure Python."""
+
+    def __init__(self, img_suffix='.png'):
+        pass
+
+
+def test_data_of_a_dataset_that_is_named_by_its_class(tmp_path):
+    dataset = dict(
+        type=CityscapesDataset,
+        data_root='nowhere',
+        data_prefix=dict(img_path='', seg_map_path=None),
+    )
+    cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
+    with pytest.raises(FileNotFoundError, match='make_demo_data.py cityscap'):
+        check_data(cfg, 'train_dataloader')
+    cfg.train_dataloader.dataset.data_root = str(tmp_path)
+    (tmp_path / 'a.jpg').touch()
+    with pytest.raises(FileNotFoundError, match='no file that ends in .*png'):
+        check_data(cfg, 'train_dataloader')
+    (tmp_path / 'a.png').touch()
+    check_data(cfg, 'train_dataloader')
+
+
+def test_data_that_is_elsewhere_is_not_looked_for():
+    dataset = dict(type='CityscapesDataset', data_root='s3://bucket/data')
+    cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
+    check_data(cfg, 'train_dataloader')

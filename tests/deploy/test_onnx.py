@@ -4,11 +4,12 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
+import tiny
 import torch
 from counting import random_keep
 from tiny import with_statistics
 
-from hrnas_mm.building import build_model
+from hrnas_mm.building import build_model, first_input
 from hrnas_mm.cli.config import prepare_config
 from hrnas_mm.compat_mmdet3d import mend_mmdet3d_
 from hrnas_mm.deploy import DeployableModel, check_onnx, export_onnx
@@ -151,6 +152,13 @@ def test_batch_of_one_where_no_other_is_asked_for(exported):
     assert check_onnx(str(path), model, images[:1]) < 1e-4
     with pytest.raises(Exception, match='invalid dimensions'):
         check_onnx(str(path), model, images)
+
+
+def test_real_input_is_collated_as_the_config_says(tmp_path):
+    cfg = tiny.config(tmp_path)
+    assert cfg.test_dataloader.collate_fn.type == 'default_collate'
+    image = first_input(cfg, build_model(cfg))
+    assert image.shape == (1, 3, 32, 32)
 
 
 def test_a_file_that_differs_is_an_error(exported):

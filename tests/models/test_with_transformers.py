@@ -115,6 +115,16 @@ def test_pretrained_is_the_backbones(tmp_path):
         torch.testing.assert_close(weights[name], value, rtol=0, atol=0)
 
 
+def test_images_of_one_channel():
+    pytest.importorskip('mmpretrain')
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = with_transformers(
+            dict(type='ResNet', depth=18, in_channels=1), block='BasicBlock'
+        )
+    assert len(transformers_of(model)) == 8
+    assert model(torch.randn(2, 1, 64, 64))
+
+
 def test_unknown_block():
     pytest.importorskip('mmpretrain')
     with (

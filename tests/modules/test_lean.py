@@ -233,6 +233,14 @@ def test_projections_of_small_maps_and_with_groups_are_products(groups, size):
     assert not convolved(conv, x).any()
 
 
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.double])
+def test_goes_without_where_weights_have_16_bits(dtype):
+    block = MixConv(4, 4, lean=True).to(dtype).train()
+    x = torch.randn(2, 4, 8, 8, dtype=dtype)
+    assert block.fits_lean(x) == (dtype is torch.double)
+    block(x).sum().backward()
+
+
 def test_goes_without_where_it_would_pass_something_by():
     block = MixConv(4, 4).train()
     x = torch.randn(2, 4, 8, 8)

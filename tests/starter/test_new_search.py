@@ -131,6 +131,52 @@ def test_what_a_look_finds_in_boxes(tmp_path):
     assert 'No box is of the class disc.' in found.notes
 
 
+@pytest.mark.parametrize('suffix', ['2017', '_images'])
+def test_images_are_those_of_their_split(tmp_path, suffix):
+    """As COCO names its folders, in both of which there is a 0.jpg."""
+    own_data.boxes(tmp_path)
+    for split in ('train', 'val'):
+        (tmp_path / 'photos' / split).rename(tmp_path / f'{split}{suffix}')
+    folders = find(str(tmp_path)).facts['folders']
+    assert folders == {s: f'{s}{suffix}' for s in ('train', 'val')}
+
+
+@pytest.mark.parametrize(
+    'root, images, labels',
+    [('my_segmentation', 'photos', 'masks'), ('a', 'scanned', 'classes')],
+)
+def test_words_for_labels(tmp_path, root, images, labels):
+    """They count as words, and where the two folders differ."""
+    own_data.label_maps(tmp_path / root, images, labels)
+    folders = find(str(tmp_path)).facts['folders']
+    assert folders['train'] == (
+        f'{root}/{images}/train',
+        f'{root}/{labels}/train',
+    )
+
+
+def test_grey_images_beside_masks(tmp_path):
+    own_data.label_maps(tmp_path)
+    for path in tmp_path.glob('pictures/*/*'):
+        own_data.write(path, own_data.cv2.imread(str(path), 0))
+    folders = find(str(tmp_path)).facts['folders']
+    assert folders['train'] == ('pictures/train', 'masks/train')
+
+
+def test_suffixes_of_every_image_are_in_the_config(tmp_path):
+    own_data.class_folders(tmp_path)
+    assert '.webp' in find(str(tmp_path)).facts['extensions']
+
+
+def number_too_high(root):
+    label = np.full((80, 80), 400, np.uint16)
+    own_data.write(root / 'masks/val/0_ids.png', label)
+
+
+def add_an_empty_folder(root):
+    (root / 'val/.ipynb_checkpoints').mkdir()
+
+
 def break_labels(root):
     (root / 'classes.txt').write_text('ground\n')
 
@@ -212,7 +258,9 @@ def change_coco(path, field=None, value=None, index=0, **fields):
         ('label_maps', break_labels, 'has the label 2, but .*classes.txt has'),
         ('label_maps', remove_a_label, '3_photo.jpg has no label map'),
         ('label_maps', colour_a_label, '0_ids.png must have one channel'),
+        ('label_maps', number_too_high, 'labels of at most 255, .* got 400'),
         ('label_maps', remove_val, 'none to evaluate on'),
+        ('class_folders', add_an_empty_folder, 'checkpoints has no images'),
         ('class_folders', remove_a_class, "got 'empty' in one of them only"),
         ('keypoints', shorten, 'must have 9 numbers, .* got 8'),
         ('keypoints', forget_names, 'must have keypoints, the list of'),

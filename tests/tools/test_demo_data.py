@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from command_line import call, checked
 from mmengine.registry import DATASETS, DefaultScope
 
 import hrnas_mm  # noqa: F401  (before mmpretrain, see compat.py)
@@ -48,6 +49,19 @@ def test_a_seed_makes_the_same_files(layout, tmp_path):
     assert first == files(make(layout, tmp_path / 'b'))
     other = files(make(layout, tmp_path / 'c', seed=1))
     assert set(other) == set(first) and other != first
+
+
+def test_other_data_are_not_replaced(tmp_path):
+    command = 'tools/make_demo_data.py', 'imagenet', tmp_path
+    few = '--train', 1, '--val', 1
+    for _ in range(2):  # what was generated may be
+        checked(*command, *few)
+    (tmp_path / '.generated').unlink()
+    before = files(tmp_path)
+    result = call(*command, *few)
+    assert 'has files that were not generated, such as ' in result.err
+    assert result.code == 2 and files(tmp_path) == before
+    assert 'at least 1' in call(*command, '--train', -3).err
 
 
 def test_ade20k(tmp_path):
