@@ -8,7 +8,6 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import (
-    DATASETS,
     MODELS,
     RUNNERS,
     init_default_scope,
@@ -88,10 +87,8 @@ def build_runner(cfg: Config, *loaders: str) -> Runner:
     """
     check_data(cfg, *loaders)
     use_gloo_(cfg)
-    framework = framework_of(cfg)
-    framework.mend_()
-    if framework.collate is not pseudo_collate:
-        _collate_in_batches_(cfg)
+    framework_of(cfg).mend_()
+    _collate_as_needed_(cfg)
     build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
     runner = build(cfg)
     quieten_(runner.logger)
@@ -99,8 +96,10 @@ def build_runner(cfg: Config, *loaders: str) -> Runner:
     return runner
 
 
-def _collate_in_batches_(cfg: Config) -> None:
+def _collate_as_needed_(cfg: Config) -> None:
     """Collate as mmpretrain's own train.py does: its models take no lists."""
+    if framework_of(cfg).collate is pseudo_collate:
+        return
     for split in ('train', 'val', 'test'):
         loader = cfg.get(f'{split}_dataloader')
         if loader is not None:
@@ -125,19 +124,14 @@ def first_input(cfg: Config, model: nn.Module) -> Tensor:
     if not cfg.get('test_dataloader'):
         raise FileNotFoundError('the config has no test_dataloader')
     check_data(cfg, 'test_dataloader')
-    framework = framework_of(cfg)
-    framework.mend_()
-    collate = framework.collate
-    if 'collate_fn' in cfg.test_dataloader:
-        loader = Runner.build_dataloader(cfg.test_dataloader)
-        collate, dataset = loader.collate_fn, loader.dataset
-    else:
-        dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    framework_of(cfg).mend_()
+    _collate_as_needed_(cfg)
+    loader: Any = Runner.build_dataloader(cfg.test_dataloader)
     backbone = model.get_submodule('backbone')
     handle = backbone.register_forward_pre_hook(_stop)
     test_step: Any = model.eval().test_step
     try:
-        test_step(collate([dataset[0]]))
+        test_step(loader.collate_fn([loader.dataset[0]]))
     except _Stopped as stopped:
         return stopped.image
     finally:

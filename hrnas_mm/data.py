@@ -33,15 +33,14 @@ def check_data(cfg: Config, *loaders: str) -> None:
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     for loader in loaders:
         for key, node in named_dicts(cfg.get(loader) or {}, loader):
-            if node.get('data_root'):
+            root = node.get('data_root')
+            if root and '://' not in root:  # else not on this machine
                 _check_paths(cfg, key, node)
                 _check_folders(key, node)
 
 
 def _check_paths(cfg: Config, key: str, node: dict[str, Any]) -> None:
     folder = node['data_root']
-    if '://' in folder:  # not on this machine
-        return
     for name, path in (
         ('data_root', folder),
         ('ann_file', osp.join(folder, node.get('ann_file') or '')),

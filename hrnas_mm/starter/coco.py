@@ -46,7 +46,7 @@ def annotated_in(root: str, key: str) -> dict[str, Annotated]:
     """
     found: dict[str, tuple[int, str, dict[str, Any]]] = {}
     for path in _json_files(root):
-        split, rank = _split_of_file(path)
+        split, rank = _split_named_in(path)
         if split is None or (split in found and found[split][0] <= rank):
             continue
         content = read_json(osp.join(root, path))
@@ -86,8 +86,8 @@ def _json_files(root: str) -> list[str]:
     )
 
 
-def _split_of_file(path: str) -> tuple[str | None, int]:
-    """Return a file's split, by its name or its folder, and a rank.
+def _split_named_in(path: str) -> tuple[str | None, int]:
+    """Return the split of a file or a folder, by its path, and a rank.
 
     Of several files of a split, the one with the lowest rank is meant: a test
     split stands in for val only where there is no val.
@@ -182,7 +182,7 @@ def _images(
     found = min(
         absent,
         key=lambda name: (
-            _split_of_file(name)[0] != split,
+            _split_named_in(name)[0] != split,
             bool(absent[name]),
             name != own,
         ),
