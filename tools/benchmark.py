@@ -38,7 +38,7 @@ from hrnas_mm.measure import (
     peak_memory,
     profiled,
 )
-from hrnas_mm.measure.runtimes import RUN_ONNX, onnx_bytes
+from hrnas_mm.measure.runtimes import RUN_ONNX, check_device, onnx_bytes
 from hrnas_mm.measure.stopwatch import Call
 from hrnas_mm.measure.timers import TimerHere
 from hrnas_mm.modules.deployed import form_of
@@ -140,6 +140,8 @@ def timers_of(args: argparse.Namespace) -> dict[str, TimerHere]:
         ModuleNotFoundError: If a backend is not installed.
         ValueError: If it cannot run on the device, or in the dtype.
     """
+    if 'eager' in args.backends:
+        check_device('eager', args.device, args.dtype)
     return {
         backend: TimerHere(
             backend, 'cpu' if backend in RUN_ONNX else args.device, args.dtype
@@ -286,7 +288,7 @@ def main() -> None:
         for fuse, round in args.forms:
             form_of('torch', fuse, round, {})  # an error, if there is one
         found = [candidate(text, args.shape) for text in args.models]
-    console = Console(width=140)
+    console = Console(width=140, markup=False, emoji=False)
     console.print(table_of(args, measure(args, found, timers)))
     if args.profile:
         for network, backend in product(found, args.backends):

@@ -174,7 +174,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     if args.runtime == 'onnxruntime':
         share_threads()
-    console = Console(width=110)
+    console = Console(width=110, markup=False, emoji=False)
     times = nanoseconds(args, list(cases_to_fit()))
     constants, error = fit(times)
     names = ('call', 'add', 'channel', 'tap', 'mac')

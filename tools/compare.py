@@ -14,7 +14,6 @@ while other runs may be training: give such configs the file of one table.
 import argparse
 import os.path as osp
 import signal
-import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -28,7 +27,8 @@ from hrnas_mm.cli.config import (
     count_of,
 )
 from hrnas_mm.cli.errors import clear_errors
-from hrnas_mm.cli.runs import Run, Trainings, metric_of, network_of, runs_of
+from hrnas_mm.cli.runs import Run, metric_of, network_of, runs_of
+from hrnas_mm.cli.trainings import Trainings
 from hrnas_mm.files import replacing, write_json
 from hrnas_mm.measure import RUN
 from hrnas_mm.measure.network_times import (
@@ -40,6 +40,7 @@ from hrnas_mm.measure.timers import TimerHere
 from hrnas_mm.modules.deployed import form_of
 from hrnas_mm.search import count_params
 from hrnas_mm.visualization import plot_comparison
+from hrnas_mm.visualization.comparison import mean_and_deviation
 
 TRAIN = osp.join(osp.dirname(osp.abspath(__file__)), 'train.py')
 
@@ -172,19 +173,20 @@ def by_name(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 def spread(values: Sequence[float], digits: int) -> str:
-    """Return mean and standard deviation."""
-    text = f'{statistics.mean(values):.{digits}f}'
-    if len(values) > 1:
-        text += f' ± {statistics.stdev(values):.{digits}f}'
-    return text
+    """Return mean and standard deviation as text."""
+    mean, deviation = mean_and_deviation(values)
+    text = f'{mean:.{digits}f}'
+    return text if deviation is None else f'{text} ± {deviation:.{digits}f}'
 
 
-def cells(metric: str, rows: Sequence[dict[str, Any]]) -> list[str]:
+def cells(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Return a row of the table: seeds, metric and costs."""
     macs = [row['macs'] for row in rows]
+    metrics = [row['metric'] for row in rows]
+    of_one = all(abs(value) <= 1 for value in metrics)  # not in percent
     return [
         str(len(rows)),
-        spread([row['metric'] for row in rows], 2),
+        spread(metrics, 4 if of_one else 2),
         '-' if None in macs else spread([m / 1e6 for m in macs], 1),
         spread([row['params'] / 1e6 for row in rows], 2),
         spread([row['ms'] for row in rows], 2),
@@ -207,15 +209,12 @@ def main() -> None:
         'network', 'seeds', args.metric, 'multiply-adds, M', 'parameters, M',
         f'ms, {args.backend}, {args.threads} thread(s)',
     ]  # fmt: skip
-    body = [
-        [name, *cells(args.metric, each)]
-        for name, each in by_name(rows).items()
-    ]
+    body = [[name, *cells(each)] for name, each in by_name(rows).items()]
     write(args, columns, body, rows)
     table = Table(*columns)
     for row in body:
         table.add_row(*row)
-    Console(width=120).print(table)
+    Console(width=120, markup=False, emoji=False).print(table)
 
 
 def write(

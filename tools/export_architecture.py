@@ -73,6 +73,8 @@ def main() -> None:
     """Read the architecture, write it, and print what it costs."""
     args = parse_args()
     with clear_errors():
+        if not args.out.endswith('.json'):  # by which it is known as one
+            raise ValueError(f'OUT must end in .json, got {args.out}')
         check_new(args.out, args.force)
         description = description_in(args.checkpoint, args.config)
         write_architecture(args.out, description)

@@ -94,7 +94,7 @@ def print_table(counts: dict) -> None:
             str(part['channels']),
             str(part['tokens']),
         )
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)
 
 
 def main() -> None:
@@ -108,7 +108,7 @@ def main() -> None:
             else build_model(cfg)
         )
         shape = input_shape_of(model, args.shape or search_shape(cfg))
-    counts = count(model, shape)
+        counts = count(model, shape)
     print(json.dumps(counts)) if args.json else print_table(counts)
 
 

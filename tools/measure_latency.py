@@ -90,7 +90,7 @@ def main() -> None:
     """Measure the table, write it, and print how well it predicts."""
     args = measuring_parser(__doc__).parse_args()
     torch.set_num_threads(args.threads)
-    console = Console(width=100)
+    console = Console(width=100, markup=False, emoji=False)
     with clear_errors():
         check_new(args.out, args.force)
         builder = builder_of(args, timer_of(args))

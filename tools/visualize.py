@@ -144,7 +144,7 @@ def picture_of(args: argparse.Namespace, out: str) -> Write:
         read_record(sources[0])
         return lambda path: write_report(path, sources[0])
     suffixes = FigureCanvasBase.get_supported_filetypes()
-    if out.rsplit('.')[-1] not in suffixes:
+    if osp.splitext(out)[1][1:] not in suffixes:
         raise ValueError(f'--out must end in one of .{", .".join(suffixes)}')
     return lambda path: figure.savefig(path, dpi=150)
 

@@ -36,10 +36,10 @@ def candidate(text: str, shape: Sequence[int] | None) -> Candidate:
 
     Args:
         text: Config, and checkpoint if the weights matter.
-        shape: (H, W) or (C, H, W); None for the config's own.
+        shape: See :func:`load_candidate`.
 
     Raises:
-        ValueError: If the text has another form.
+        ValueError: If the text has another form, or see there.
     """
     match = re.fullmatch(r'(.+?\.py)(?::(.+))?', text)
     if match is None:
@@ -47,13 +47,34 @@ def candidate(text: str, shape: Sequence[int] | None) -> Candidate:
             f'a model must be CONFIG.py or CONFIG.py:CHECKPOINT, got {text!r}'
         )
     path, checkpoint = match.groups()
+    return load_candidate(path, checkpoint, shape)
+
+
+def load_candidate(
+    path: str, checkpoint: str | None, shape: Sequence[int] | None
+) -> Candidate:
+    """Load a network, and count what it costs.
+
+    Args:
+        path: Its config.
+        checkpoint: Its weights, if they matter.
+        shape: (H, W) or (C, H, W); None for the config's own.
+
+    Raises:
+        ValueError: If its dense part cannot run on an image alone.
+    """
     cfg = prepare_config(path)
     model = load_network(cfg, checkpoint) if checkpoint else build_model(cfg)
     shape = input_shape_of(model, shape or search_shape(cfg))
     try:
         macs = trace(dense_part(model), shape).macs['']
-    except (RuntimeError, NotImplementedError):  # no meta kernel
+    except RuntimeError:  # no meta kernel
         macs = None
+    except (AssertionError, IndexError, TypeError) as error:
+        raise ValueError(
+            f'{path} must have a backbone, and a head that takes nothing but '
+            f'its maps, for an image of {tuple(shape)}: {error}'
+        ) from error
     name = osp.splitext(osp.basename(path))[0]
     if checkpoint:
         name += ':' + '/'.join(osp.abspath(checkpoint).split('/')[-2:])

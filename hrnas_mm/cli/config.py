@@ -166,10 +166,17 @@ def data_root_of(cfg: Config) -> str | None:
 
 def move_data_(cfg: Config, old: str, new: str) -> None:
     """Replace the folder ``old`` by ``new`` in all paths under it."""
-    folder = old.rstrip('/')
-    for node in nested_dicts(cfg._cfg_dict):
-        for key, value in node.items():
-            if isinstance(value, str) and (value + '/').startswith(
-                folder + '/'
-            ):
-                node[key] = new.rstrip('/') + value[len(folder) :]
+    folder, moved = old.rstrip('/'), new.rstrip('/')
+
+    def move(value: Any) -> Any:
+        if type(value) in (list, tuple):
+            return type(value)(map(move, value))
+        if isinstance(value, str) and f'{value}/'.startswith(f'{folder}/'):
+            return moved + value[len(folder) :]
+        return value
+
+    # They are listed first: a list that is moved holds the same dicts.
+    for node in list(nested_dicts(cfg._cfg_dict)):
+        for key, value in list(node.items()):
+            if type(value) in (str, list, tuple) and move(value) != value:
+                node[key] = move(value)

@@ -91,12 +91,13 @@ def _alpha_lr(runner: Runner) -> float:
     """
     units = named_search_units(bare_model(runner)).values()
     alphas = {id(unit.alpha) for unit in units}
-    rate = max(
+    rates = (
         group.get(key, 0.0)
         for group in runner.optim_wrapper.optimizer.param_groups
         if any(id(param) in alphas for param in group['params'])
         for key in ('lr', 'initial_lr', 'max_lr')
     )
+    rate = max(rates, default=0.0)
     if rate <= 0:
         raise ValueError(
             "penalty='proximal' needs a learning rate, but optim_wrapper."

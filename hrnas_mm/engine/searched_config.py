@@ -45,15 +45,17 @@ def searched_config(
         }
         if arch:
             part.arch = arch
-            for key in ('pretrained', 'init_cfg'):  # weights of the supernet
-                part.pop(key, None)
-    cfg.model.pop('pretrained', None)
+            if not _has_plain_weights(part):
+                for key in ('pretrained', 'init_cfg'):
+                    part.pop(key, None)
+    if not _has_plain_weights(cfg.model.backbone):
+        cfg.model.pop('pretrained', None)
     shape = search_shape(cfg)
     if shape is not None:
         cfg.input_shape = shape
     cfg.custom_hooks = [
         hook
-        for hook in cfg.get('custom_hooks', [])
+        for hook in cfg.get('custom_hooks') or []
         if not _is_ours(hook, SEARCH, RESUME)
     ]
     for name, hook in (cfg.get('default_hooks') or {}).copy().items():
@@ -75,6 +77,11 @@ def search_hooks(cfg: Config) -> Iterator[ConfigDict]:
     for hook in [*(cfg.get('custom_hooks') or []), *default]:
         if _is_ours(hook, SEARCH):
             yield hook
+
+
+def _has_plain_weights(part: ConfigDict) -> bool:
+    """Return whether pre-trained weights are not of the whole supernet."""
+    return _is_ours(part, 'with_transformers')
 
 
 def _is_ours(hook: Any, *names: str) -> bool:

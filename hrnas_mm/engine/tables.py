@@ -40,7 +40,9 @@ class Table(NamedTuple):
             table.add_column(column, justify='right')
         for row in self.rows:
             table.add_row(*row)
-        console = Console(width=100, no_color=True)
+        # Wide enough for any table: no number may be cut off. Names of
+        # metrics may have what would be markup or an emoji.
+        console = Console(width=1000, no_color=True, markup=False, emoji=False)
         with console.capture() as capture:
             console.print(table)
         return capture.get()

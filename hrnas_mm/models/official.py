@@ -119,9 +119,9 @@ def official_architecture(
         )
     found = dict.fromkeys(architecture_of(model), 0)
     for block, entry in zip(blocks, entries):
-        out_channels, _, _, kernel_sizes, channels, _ = entry
+        out_channels, paths = _read_entry(entry, block)
         _check_block(model.get_submodule(block.ours), block, out_channels)
-        for size, count in zip(kernel_sizes, channels, strict=True):
+        for size, count in paths.items():
             name = f'{block.ours}.mixconv.k{size}'
             if name not in found:
                 raise ValueError(
@@ -130,6 +130,18 @@ def official_architecture(
                 )
             found[name] = count
     return found
+
+
+def _read_entry(entry: Any, block: Block) -> tuple[int, dict[int, int]]:
+    """Return the channels of a block, and of its paths by kernel size."""
+    try:
+        out_channels, _, _, kernel_sizes, channels, _ = entry
+        return out_channels, dict(zip(kernel_sizes, channels, strict=True))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f'{block.theirs} must be [out_channels, 1, stride, kernel sizes, '
+            f'channels of each, expand], got {entry!r}'
+        ) from error
 
 
 def _check_block(module: Any, block: Block, out_channels: int) -> None:

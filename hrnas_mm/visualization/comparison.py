@@ -1,5 +1,6 @@
 """Metric against time, for several networks with several seeds."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 
@@ -25,20 +26,32 @@ def plot_comparison(
     axes = figure.subplots()
     for i, (name, runs) in enumerate(points.items()):
         xs, ys = zip(*runs)
-        center = statistics.mean(xs), statistics.mean(ys)
-        several = len(runs) > 1
+        (x, xerr), (y, yerr) = map(mean_and_deviation, (xs, ys))
         axes.errorbar(
-            *center,
-            xerr=statistics.stdev(xs) if several else None,
-            yerr=statistics.stdev(ys) if several else None,
+            x,
+            y,
+            xerr=xerr,
+            yerr=yerr,
             marker=MARKERS[i % len(MARKERS)],
             color=RUNS[i % len(RUNS)],
             label=drawn(name),
             capsize=3,
             ls='',
         )
-        annotate(axes, f'{center[1]:.1f}', center, (6, 5))
+        if math.isfinite(y):
+            annotate(axes, f'{y:.3g}', (x, y), (6, 5))
     log_axis(axes, lambda x: f'{x:g}')
     axes.set(xlabel=drawn(xlabel), ylabel=drawn(ylabel))
     figure.legend(fontsize=8, frameon=False, loc='outside lower center')
     return figure
+
+
+def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
+    """Return the mean, and the standard deviation if there are several.
+
+    Both are NaN if one of the values is not finite.
+    """
+    if not all(map(math.isfinite, values)):
+        return math.nan, math.nan if len(values) > 1 else None
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    return statistics.mean(values), deviation

@@ -102,7 +102,8 @@ def run_panels(record: Record) -> list[Callable[[Axes], None]]:
     def plot(axes: Axes, record: Record, name: str) -> None:
         axes.plot(curves['iter'], curves[name], color=BLUE, lw=1.2)
         axes.set_ylabel(labels[name])
-        axes.set_ylim(bottom=0)
+        if min(curves[name]) >= 0:  # a likelihood may be negative
+            axes.set_ylim(bottom=0)
 
     return [
         partial(_panel, partial(plot, name=name), record)

@@ -63,7 +63,8 @@ def write_report(page: str, work_dir: str) -> None:
     }
     # Text in the page is escaped: it must not end the script that it is in.
     environment = Environment(autoescape=True, undefined=StrictUndefined)
-    environment.filters['breakable'] = _breakable
+    environment.filters.update(breakable=_breakable, repr=repr)
+    folder = osp.join(_short_path(work_dir), 'searched')
     html = environment.from_string(TEMPLATE.read_text()).render(
         name=name,
         record=record,
@@ -80,7 +81,8 @@ def write_report(page: str, work_dir: str) -> None:
         blocks=blocks,
         tables=record.get('tables', []),
         facts=record.get('run', {}),
-        folder=shlex.quote(osp.join(_short_path(work_dir), 'searched')),
+        folder=folder,
+        quoted=shlex.quote(folder),
         config=_config(work_dir),
     )
     with replacing(page) as new:

@@ -15,7 +15,10 @@ from hrnas_mm.frameworks import FRAMEWORKS, data_site
 TEXT = """
 data_root = 'data/a/'
 data_help = 'Get it there.'
-pipeline = [dict(type='Sample', database='data/a/db.pkl', other='data/ab/x')]
+pipeline = [
+    dict(type='Sample', database='data/a/db.pkl', other='data/ab/x'),
+    dict(type='Several', files=['data/a/1', 'else/1'], nested=[('data/a/2',)]),
+]
 train_dataloader = dict(
     dataset=dict(
         data_root=data_root, ann_file='train.json', pipeline=pipeline))
@@ -37,6 +40,8 @@ def test_data_root_moves_everything_under_it(path):
     assert dataset.ann_file == 'train.json'
     assert dataset.pipeline[0].database == '/new/db.pkl'
     assert dataset.pipeline[0].other == 'data/ab/x'
+    assert dataset.pipeline[1].files == ['/new/1', 'else/1']
+    assert dataset.pipeline[1].nested == [('/new/2',)]
 
 
 def test_data_root_of_a_config_that_has_none(tmp_path):

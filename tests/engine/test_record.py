@@ -14,6 +14,7 @@ from hrnas_mm.building import build_runner
 from hrnas_mm.engine import progress, results
 from hrnas_mm.engine.progress import LiveLine
 from hrnas_mm.engine.surgery import deployed_model
+from hrnas_mm.engine.tables import Table
 from hrnas_mm.resume.state import bare_model
 from hrnas_mm.search import (
     apply_architecture_,
@@ -233,3 +234,11 @@ def test_live_line(tmp_path, monkeypatch, is_terminal):
         assert f'{entry["costs"]["macs"] / 1e9:.4g} G → ' in terminal.text
     assert 'rho 0.0003' in terminal.text and '100%' in terminal.text
     assert terminal.text.endswith('\x1b[2K')  # the line is gone
+
+
+def test_a_table_is_whole_and_literal():
+    """With many metrics, of names that rich would take for markup."""
+    names = ('', *(f'coco/AP[{i}] :x:' for i in range(12)))
+    text = str(Table('50[%]', names, [('run', *['0.12345[/a]'] * 12)]))
+    assert all(name in text for name in names) and '50[%]' in text
+    assert text.count('0.12345[/a]') == 12

@@ -126,10 +126,31 @@ def test_two_of_a_kind_are_refused(tmp_path, kind):
         Runner.from_cfg(cfg).train()
 
 
+def test_weights_of_a_plain_backbone_stay():
+    """Those of a supernet do not fit what is left of it."""
+    kept = {}
+    for kind in ('hrnas_mm.with_transformers', 'HRNASSupernet'):
+        backbone = dict(type=kind, pretrained='1.pth')
+        model = dict(type='X', backbone=backbone, pretrained='2.pth')
+        written = searched_config(Config(dict(model=model)), {'backbone.a': 3})
+        kept[kind] = (
+            written.model.backbone.arch,
+            *(
+                part.get('pretrained')
+                for part in (written.model, written.model.backbone)
+            ),
+        )
+    assert [*kept.values()] == [
+        (dict(a=3), '2.pth', '1.pth'), (dict(a=3), None, None),
+    ]  # fmt: skip
+
+
 def test_searched_config_has_no_search_in_it(tmp_path):
     """Wherever the hook was; what it said of the input stays."""
     cfg = tiny.config(tmp_path)
     cfg.default_hooks.search = cfg.custom_hooks.pop()
+    assert cfg.custom_hooks == []
+    cfg.custom_hooks = None
     written = searched_config(cfg, {'backbone.fuse.mixconv.k3': 2})
     assert 'ProgressiveShrinkHook' not in written.pretty_text
     assert search_shape(written) == search_shape(cfg) == (32, 32)

@@ -189,6 +189,8 @@ def test_weights_in_a_supernet_with_transformers():
         (lambda e: e.pop(), 'has 18 blocks, the model of the config has 19'),
         (lambda e: e[1].__setitem__(0, 7), 'branches.0.0 has 7 channels'),
         (lambda e: e[0].__setitem__(3, [3, 5, 9]), 'kernel size 9'),
+        (lambda e: e[0].pop(), r'must be \[out_channels, .*, got \[\d+, 1, '),
+        (lambda e: e[0].__setitem__(3, [3, 5]), r'kernel sizes, .*\[3, 5\]'),
     ],
 )
 def test_an_architecture_of_another_supernet(change, message):

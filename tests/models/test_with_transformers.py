@@ -1,5 +1,7 @@
 """The plug-and-play Transformer inside networks that we did not write."""
 
+import copy
+
 import pytest
 import torch
 from counting import counted, random_keep
@@ -70,6 +72,30 @@ def test_weights_of_the_plain_backbone_load(pair):
     x = torch.randn(2, *SHAPE)
     for ours, theirs in zip(extended(x), plain(x)):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def test_transformers_train_in_a_frozen_backbone():
+    """As mmdet's ResNet freezes its first stage and all its norms."""
+    pytest.importorskip('mmpretrain')
+    backbone = dict(
+        type='ResNet', depth=18, frozen_stages=1, norm_eval=True
+    )  # fmt: skip
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = with_transformers(backbone, block='BasicBlock', num_tokens=4)
+    copied = copy.deepcopy(model)
+    for each in (model, copied):
+        each.train()
+        assert not each.layer1[0].conv1.weight.requires_grad
+        assert not each.layer2[0].norm1.training
+        for transformer in transformers_of(each).values():
+            assert all(m.training for m in transformer.modules())
+            assert all(p.requires_grad for p in transformer.parameters())
+    first = next(iter(transformers_of(copied).values()))
+    first.project_in.conv.weight.requires_grad_(False)  # as a user may want it
+    copied.train().eval()
+    assert (
+        not first.training and not first.project_in.conv.weight.requires_grad
+    )
 
 
 def test_tokens_are_search_units(pair):

@@ -1,6 +1,7 @@
 """Comparing configs over seeds, on tiny data."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -12,7 +13,8 @@ import tiny
 from command_line import call, checked
 from mmengine.config import Config
 
-from hrnas_mm.cli.runs import Run, Trainings, metric_of, network_of
+from hrnas_mm.cli.runs import Run, metric_of, network_of, runs_of
+from hrnas_mm.cli.trainings import Trainings
 
 pytest.importorskip('mmpretrain')
 
@@ -32,10 +34,10 @@ def configs(tmp_path, monkeypatch):
     return paths
 
 
-def finish_without_training(config, folder, value):
+def finish_without_training(path, folder, value, **settings):
     folder.mkdir(parents=True)
-    shutil.copy(config, folder)
-    noted = dict(accuracy=value, options=[])
+    shutil.copy(path, folder)
+    noted = dict(accuracy=value, options=[], **settings)
     (folder / 'result.json').write_text(json.dumps(noted))
 
 
@@ -88,6 +90,48 @@ def test_clear_errors(configs, tmp_path):
     (tmp_path / 'run/last_checkpoint').touch()
     with pytest.raises(ValueError, match=r"options \['a=1'\], got \[\]"):
         Trainings(str(broken), 'accuracy', []).run([run])
+
+
+def test_each_config_and_seed_is_its_own(configs, tmp_path):
+    """No run may pass for that of another config or of another seed."""
+    folder, plain = str(tmp_path / 'compared'), configs[1]
+
+    def runs():
+        return runs_of([str(plain)], [0], folder)
+
+    (run,) = runs()
+    finish_without_training(plain, Path(run.folder), 40.0, config=run.digest)
+    trainings = Trainings('nothing is run', 'accuracy', [])
+    trainings.run(runs())
+    plain.write_text(plain.read_text() + '\nedited = True\n')
+    with pytest.raises(ValueError, match='another config, or .* was edited'):
+        trainings.run(runs())
+    for option in ('randomness.seed=7', 'randomness=dict(seed=7)'):
+        with pytest.raises(ValueError, match='leave the seed to --seeds'):
+            Trainings('nothing is run', 'accuracy', [option])
+    plain.write_text(
+        plain.read_text() + "\nvisualizer = dict(type='Visualizer', "
+        "vis_backends=[dict(type='TensorboardVisBackend')])\n"
+    )
+    with pytest.raises(ValueError, match='must have a LocalVisBackend'):
+        runs()
+
+
+def test_a_run_without_a_finite_metric(configs, tmp_path):
+    """It is a cell without a number, for which nothing else is lost."""
+    other = tmp_path / 'other.yaml'
+    Config.fromfile(configs[1]).dump(other)
+    for path, values in ((configs[1], (0.4, math.nan)), (other, (0.5, 0.6))):
+        for seed, value in enumerate(values):
+            folder = tmp_path / f'to/{path.stem}/seed-{seed}'
+            finish_without_training(path, folder, value)
+    printed = checked(
+        'tools/compare.py', configs[1], other, '--work-dir', tmp_path / 'to',
+        '--metric', 'accuracy', '--backend', 'channels_last', '--seconds', 0,
+        '--shape', 32, 32, '--seeds', 0, 1,
+    )  # fmt: skip
+    assert 'nan ± nan' in printed and '0.5500 ± 0.0707' in printed
+    assert (tmp_path / 'to/comparison.png').exists()
 
 
 def test_a_comparison_ends_with_its_trainings(tmp_path):

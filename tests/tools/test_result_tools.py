@@ -87,6 +87,8 @@ def test_export_architecture(tool, network, tmp_path):
     assert_refused(
         tool('export_architecture', bare, out), 'with --config', out
     )
+    result = tool('export_architecture', path, tmp_path / 'a.txt')
+    assert_refused(result, 'OUT must end in .json', tmp_path / 'a.txt')
     tool('export_architecture', bare, out, '--config', CONFIG)
     assert read_description(str(out))['units'] == architecture_of(model)
 
@@ -99,7 +101,7 @@ def test_export_architecture(tool, network, tmp_path):
     ],
 )
 def test_a_checkpoint_of_something_else(tool, tmp_path, content, message):
-    path, out = tmp_path / 'other.pth', tmp_path / 'out'
+    path, out = tmp_path / 'other.pth', tmp_path / 'out.json'
     if isinstance(content, bytes):
         path.write_bytes(content)
     else:
@@ -195,6 +197,15 @@ def test_benchmark_of_an_unknown_model(tool):
     assert_refused(result, 'no/such.py')
     result = tool('benchmark', 'mmfoo::x.py', '--shape', 64, 64)
     assert_refused(result, "got 'mmfoo'")
+    detr = 'mmdet::detr/detr_r50_8xb2-150e_coco.py'
+    result = tool('benchmark', detr, '--shape', 64, 64)
+    assert_refused(result, 'a head that takes nothing but its maps')
+    result = tool(
+        'benchmark', CONFIG, '--backends', 'eager', '--device', 'cuda'
+    )
+    assert_refused(result, 'device must be cpu without a GPU')
+    result = tool('get_flops', CONFIG, '--shape', 4, 64, 64)
+    assert_refused(result, 'in_channels of HRNASSupernet is 3')
     result = tool('benchmark', 'ddrnet', '--shape', 64, 64)
     assert_refused(result, "must be CONFIG.py or CONFIG.py:CHECKPOINT, got 'd")
 

@@ -1,12 +1,20 @@
 """Curves show the numbers of the record."""
 
+import math
+
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from records import make_record
 
 from hrnas_mm.search.record import architecture_at
-from hrnas_mm.visualization import plot_pareto, plot_search
-from hrnas_mm.visualization.curves import main_metric
+from hrnas_mm.visualization import (
+    plot_comparison,
+    plot_pareto,
+    plot_search,
+)
+from hrnas_mm.visualization.comparison import mean_and_deviation
+from hrnas_mm.visualization.curves import main_metric, run_panels
 
 
 def lines(axes):
@@ -35,6 +43,26 @@ def test_search():
     np.testing.assert_allclose(
         rho.lines[0].get_ydata()[:-1], [e['rho'] for e in record['history']]
     )
+
+
+def test_a_negative_loss_is_drawn():
+    curves = dict(iter=[1, 2, 3], loss=[3.0, -1.0, -5.0])
+    (panel,) = run_panels(dict(make_record(), curves=curves))
+    axes = Figure().subplots()
+    panel(axes)
+    low, high = axes.get_ylim()
+    assert low < -5 < 3 < high
+
+
+def test_networks_are_compared_by_mean_and_deviation():
+    points = dict(
+        a=[(1.0, 0.71), (3.0, 0.75)], b=[(4.0, 0.7238)], c=[(1.0, math.nan)]
+    )
+    (axes,) = plot_comparison(points, 'ms', 'AP').axes
+    assert [text.get_text() for text in axes.texts] == ['0.73', '0.724']
+    center, *_ = axes.lines[0].get_xydata()
+    np.testing.assert_allclose(center, (2, 0.73))
+    assert mean_and_deviation((1, 3)) == (2, pytest.approx(2**0.5))
 
 
 def test_search_without_target_and_evaluation():

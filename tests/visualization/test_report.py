@@ -1,5 +1,7 @@
 """The page: whole, without a network, and alive in a browser."""
 
+import ast
+import html
 import json
 import math
 import os
@@ -98,7 +100,7 @@ def test_damaged_record(work_dir, tmp_path, change):
 
 def test_names_and_metrics_that_nobody_expects(tmp_path):
     """Formulas that are none, names that are no UTF-8, numbers too large."""
-    folder = tmp_path / os.fsdecode(b'cost$\\frac{$\xff')
+    folder = tmp_path / os.fsdecode(b"it's cost$\\frac{$\xff")
     record = write_work_dir(folder)
     for facts in (record, *record['history'], *record['evaluations']):
         facts['costs']['cost$\\frac{$'] = 1.0
@@ -111,6 +113,10 @@ def test_names_and_metrics_that_nobody_expects(tmp_path):
     write_report(str(folder / 'report.html'), str(folder))
     text = (folder / 'report.html').read_text()
     assert 'cost$\\frac{$?' in text
+    (line,) = re.findall('^backbone=.*arch=(.*), ...\\)</pre>', text, re.M)
+    assert ast.literal_eval(html.unescape(line)).endswith(
+        '/searched/architecture.json'
+    )
     for name in ('pareto', 'search', 'architecture'):
         out = tmp_path / f'{name}.png'
         command_line.checked('tools/visualize.py', name, folder, '--out', out)

@@ -27,9 +27,10 @@ def with_transformers(
 ) -> nn.Module:
     """Add a LightweightTransformer to every block of a backbone.
 
-    block(x) becomes block(x) + Transformer(x). The backbone keeps its class
-    and the names of its weights, so that pre-trained ones load; the tokens
-    are search units.
+    block(x) becomes block(x) + Transformer(x). The backbone keeps the names
+    of its weights, so that pre-trained ones load, and becomes of a class
+    derived from its own; the tokens are search units. Its ``frozen_stages``
+    and ``norm_eval`` do not hold for the Transformers, which are new.
 
     Source: HR-NAS, Sec. 4.3 and Table 8.
 
@@ -69,11 +70,35 @@ def with_transformers(
         module.add_module(NAME, plugged)
         module.register_forward_hook(_add)
     searched_(model, arch, plain_weights=True)
+    _train_transformers_(model)
     return model
 
 
 def _add(block: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> Tensor:
     return out + getattr(block, NAME)(args[0])
+
+
+def _train_transformers_(model: nn.Module) -> None:
+    """Exempt the Transformers from what a backbone freezes in ``train()``."""
+    kind = type(model)
+
+    def train(self: nn.Module, mode: bool = True) -> nn.Module:
+        plugged = [
+            m for m in self.modules() if isinstance(m, LightweightTransformer)
+        ]
+        params = [p for m in plugged for p in m.parameters()]
+        trained = [p for p in params if p.requires_grad]
+        kind.train(self, mode)
+        for param in trained:
+            param.requires_grad_(True)
+        for module in plugged:
+            module.train(mode)
+        return self
+
+    # A class, and not a method of the object, because copies of the model
+    # need methods of their own.
+    names = dict(train=train, __module__=kind.__module__)
+    model.__class__ = type(kind.__name__, (kind,), names)
 
 
 def _sizes(model: nn.Module, blocks: list[nn.Module]) -> list[dict[str, Any]]:
