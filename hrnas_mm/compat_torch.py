@@ -173,7 +173,9 @@ def _shifted(x: Tensor, first: int) -> Tensor:
     batch, channels, height, width = x.shape
     size = (batch, channels, height, width + 2)
     out = torch.empty(size, dtype=x.dtype, memory_format=torch.channels_last)
-    start, stop = max(0, -first), min(width + 2, width - first)
+    # A map may be narrower than a kernel reaches to its sides.
+    start = min(max(0, -first), width + 2)
+    stop = max(start, min(width + 2, width - first))
     out[..., start:stop] = x[..., start + first : stop + first]
     out[..., :start] = 0
     out[..., stop:] = 0

@@ -48,4 +48,5 @@ def table_of_formula(cost_model, round=4):
         curves,
         Calibration(OFFSET, FACTORS, EXPONENT, (), 0.01, 0.02, 1.0),
         reference=1.0,
+        layers=cost_model.layers,
     )

@@ -108,7 +108,7 @@ def main() -> None:
     )
     if not adds_up(line):
         console.print(
-            '[bold]The parts do not add up on this device[/bold]: a search '
+            'The parts do not add up on this device: a search '
             f'will end near its target, but not at it. Worst: {worst(line)}.'
         )
     if times is not None:

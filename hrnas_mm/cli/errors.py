@@ -7,6 +7,7 @@ import traceback
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryFile
 
 
 @contextmanager
@@ -62,9 +63,19 @@ def check_new(path: str, force: bool) -> None:
     Raises:
         FileExistsError: If the file exists and may not be overwritten.
         FileNotFoundError: If its folder does not exist.
+        IsADirectoryError: If it is a folder.
+        PermissionError: If no file can be made there.
     """
+    if osp.isdir(path):
+        raise IsADirectoryError(f'{path} is a folder; give a file')
     if osp.exists(path) and not force:
         raise FileExistsError(f'{path} exists; --force overwrites it')
     folder = osp.dirname(osp.abspath(path))
     if not osp.isdir(folder):
         raise FileNotFoundError(f'{folder} does not exist, for {path}')
+    try:
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise PermissionError(
+            f'{folder} must be a folder that can be written to: {error}'
+        ) from error

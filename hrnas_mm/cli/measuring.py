@@ -169,6 +169,8 @@ def _facts(args: Namespace, cost_model: CostModel) -> dict[str, Any]:
         supernet=cost_model.supernet,
         costs=cost_model.totals(cost_model.supernet, REPORTED),
         input_shape=list(cost_model.input_shape),
+        layers=cost_model.layers,
         batch=args.batch,
         round=args.round,
+        threads=args.threads,
     )

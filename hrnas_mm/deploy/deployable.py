@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from itertools import pairwise
+from typing import Any
 
 import torch
 from mmcv.cnn import ConvModule
@@ -59,7 +60,12 @@ class DeployableModel(nn.Module):
         self.model = deployed_(dense, form_of(runtime, fuse, round, sizes))
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        return tuple(tree_leaves(self.model(image)))
+        return tuple(tensors_in(self.model(image)))
+
+
+def tensors_in(outputs: Any) -> list[Tensor]:
+    """Return the tensors among outputs; a head may put out None for a part."""
+    return [each for each in tree_leaves(outputs) if each is not None]
 
 
 @torch.no_grad()
@@ -95,7 +101,11 @@ def _replaced(
             setattr(module, name, deployed_(child, form, done))
     for conv, norm in convs_and_norms(module):
         first, second = module._modules[conv], module._modules[norm]
-        if type(first) is nn.Conv2d and isinstance(second, _BatchNorm):
+        if (
+            type(first) is nn.Conv2d
+            and isinstance(second, _BatchNorm)
+            and second.running_var is not None
+        ):
             setattr(module, conv, fuse_conv_bn_eval(first, second))
             setattr(module, norm, nn.Identity())
     return module

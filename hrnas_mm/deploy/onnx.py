@@ -9,14 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from ..compat_torch import quick_matching
 from ..files import replacing
 from ..frameworks import DETECTION_HEADS
 from ..search.trace import evaluating
 from .dense import dense_part
-from .deployable import DeployableModel
+from .deployable import DeployableModel, tensors_in
 
 # Opsets that torch's exporter writes; older ones lack LayerNormalization and
 # Resize as the network uses them.
@@ -174,22 +173,33 @@ def check_onnx(path: str, model: nn.Module, images: Tensor) -> float:
         value that the model puts out.
 
     Raises:
-        ValueError: If the difference is above :data:`TOLERANCE`.
+        ValueError: If the difference is above :data:`TOLERANCE`, an output has
+            another shape, or there is a NaN.
     """
     import onnxruntime  # optional: only deployment needs it
 
     session = onnxruntime.InferenceSession(
         path, providers=['CPUExecutionProvider']
     )
-    found = session.run(None, {INPUT: images.numpy()})
+    found = [
+        torch.from_numpy(each)
+        for each in session.run(None, {INPUT: images.numpy()})
+    ]
     dense = dense_part(model).cpu()
     with torch.no_grad(), evaluating(dense):
-        expected = tree_leaves(dense(images))
-    largest = max(b.abs().max().item() for b in expected)
-    worst = max(
-        (torch.from_numpy(a) - b).abs().max().item() / largest
-        for a, b in zip(found, expected, strict=True)
+        expected = tensors_in(dense(images))
+    shapes = [[tuple(each.shape) for each in all] for all in (found, expected)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f'the ONNX file has outputs of shapes {shapes[0]}, torch has '
+            f'{shapes[1]}'
+        )
+    # Unlike Python's, torch's maximum of a NaN is NaN.
+    worst, largest = (
+        torch.stack([each.abs().max() for each in all]).max().item()
+        for all in ([a - b for a, b in zip(found, expected)], expected)
     )
+    worst /= largest or 1.0
     if not worst <= TOLERANCE:
         raise ValueError(
             f'the ONNX file differs from torch by {worst:.2g} of the largest '

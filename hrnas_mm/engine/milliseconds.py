@@ -78,8 +78,9 @@ def latency_of(
     """Return the cost in milliseconds of a search, if it has one.
 
     A resumed search keeps its table. Else what a mapping describes is
-    measured now, unless the work_dir has a table of the same options and
-    device already. Ranks share what the first of them has measured.
+    measured now, unless the work_dir has a table already: of this supernet, of
+    the same options, device and version. Ranks share what the first of them
+    has measured.
     """
     if option is None:
         return None
@@ -119,27 +120,40 @@ def _kept_or_measured(
 ) -> dict[str, Any]:
     path = osp.join(runner.work_dir, TABLE)
     wanted = {**MEASURED, **option}
+    timer = TimerHere(wanted['backend'], wanted['device'], wanted['dtype'])
     if osp.isfile(path):
         table = read_latency_table(path)
         known = vars(table.conditions)
-        here = dict(wanted, device=device_name(torch.device(wanted['device'])))
+        here = dict(
+            wanted,
+            device=device_name(torch.device(wanted['device'])),
+            version=timer.version,
+        )
         if all(known[k] == v for k, v in here.items() if v != 'auto'):
-            _checked(table, cost_model, path)
-            runner.logger.info(f'Search: {path} is used, {table.conditions}')
-            return table.as_json()
-    table = _measured(wanted, runner, cost_model)
+            try:
+                _checked(table, cost_model, path)
+            except ValueError as error:
+                runner.logger.info(f'Search: measuring anew, {error}')
+            else:
+                said = f'Search: {path} is used, {table.conditions}'
+                runner.logger.info(said)
+                return table.as_json()
+    table = _measured(wanted, timer, runner, cost_model)
     write_latency_table(table, path)
     return table.as_json()
 
 
 def _measured(
-    wanted: Mapping[str, Any], runner: Runner, cost_model: CostModel
+    wanted: Mapping[str, Any],
+    timer: TimerHere,
+    runner: Runner,
+    cost_model: CostModel,
 ) -> LatencyTable:
     with forked_rng(0), threads(wanted['threads']):
         builder = TableBuilder(
             deepcopy(bare_model(runner)).cpu().eval(),
             cost_model,
-            TimerHere(wanted['backend'], wanted['device'], wanted['dtype']),
+            timer,
             wanted['batch'],
             wanted['round'],
         )

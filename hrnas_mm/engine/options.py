@@ -108,7 +108,7 @@ class SearchOptions:
                 f'with {", ".join(sorted(MEASURED))}, got '
                 f'{self.latency!r}'
             )
-        if self.latency['backend'] not in RUN:
+        if self.latency['backend'] not in list(RUN):
             raise ValueError(
                 f'latency.backend must be one of {", ".join(RUN)}, got '
                 f'{self.latency["backend"]!r}'

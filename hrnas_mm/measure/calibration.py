@@ -155,7 +155,7 @@ def quality(
     from scipy.stats import kendalltau
 
     found = tuple(
-        Prediction(name, round(float(p), 4), round(float(m), 4))
+        Prediction(name, float(f'{p:.6g}'), float(f'{m:.6g}'))
         for name, p, m in zip(networks, predicted, measured)
     )
     errors = [abs(each.error) for each in found]

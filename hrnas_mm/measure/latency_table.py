@@ -110,6 +110,7 @@ class TableBuilder:
             curves,
             unknown(self.cost_model),
             times.reference,
+            self.cost_model.layers,
         )
         return calibrated(table, self.cost_model, networks, times.networks)
 

@@ -6,9 +6,9 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from torch import Tensor
 
@@ -18,8 +18,10 @@ from .timers import Make
 COMMAND = 'command'
 TIMES = 'times.csv'
 FACTS = 'made_for.json'
-# The last number that a program prints, unless the user knows better.
-PATTERN = r'([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)[^0-9]*$'
+# The last number that a program prints, unless the user knows better: with its
+# sign and all its commas, so that what is no plain number is an error.
+NUMBER = r'(?:(?<!\w)[-+])?\.?\d(?:[\d.,]*\d)?(?:[eE][-+]?\d+)?'
+PATTERN = rf'({NUMBER}|\bnan\b|\binf\b)(?:(?!\bnan\b|\binf\b)\D)*$'
 
 
 class TimerOfFiles:
@@ -69,6 +71,7 @@ class TimerOfFiles:
                 '--command must contain {onnx}, in whose place the file is '
                 f'put, got {command!r}'
             )
+        self.words = _words(command or '')
 
     def keep_to_(self, facts: Mapping[str, Any]) -> None:
         """Let the folder have files and times of one table only.
@@ -134,8 +137,8 @@ class TimerOfFiles:
         rows = {}
         # Spreadsheets begin a file with a mark, and put spaces after commas.
         with path.open(newline='', encoding='utf-8-sig') as file:
-            for row in csv.reader(file):
-                if not row or not row[0].strip().endswith('.onnx'):
+            for row in _rows_in(file):
+                if '.onnx' not in ','.join(row):
                     continue  # a heading
                 try:
                     name, text = row
@@ -150,28 +153,27 @@ class TimerOfFiles:
         return rows
 
     def _run(self, file: str) -> float:
-        assert self.command is not None
         path = str(self.folder / file)
-        words = [
-            word.replace('{onnx}', path) for word in shlex.split(self.command)
-        ]
         try:
             result = subprocess.run(
-                words,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
+                [word.replace('{onnx}', path) for word in self.words],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
                 text=True,
                 errors='replace',
             )
         except OSError as error:
             raise RuntimeError(f'--command cannot be run: {error}') from error
-        last = ''.join(result.stdout.strip().splitlines()[-1:])
+        said = result.stdout.splitlines() + result.stderr.splitlines()
+        last = ''.join([line for line in said if line.strip()][-1:])
         if result.returncode:
             raise RuntimeError(
                 f'--command failed with exit code {result.returncode} on '
                 f'{path}: {last}'
             )
-        found = self.pattern.search(result.stdout)
+        # Warnings go elsewhere than results, but some write only there.
+        search = self.pattern.search
+        found = search(result.stdout) or search(result.stderr)
         if found is None:
             raise RuntimeError(
                 f'--command printed nothing that matches --pattern '
@@ -198,6 +200,24 @@ class TimerOfFiles:
             if before and not before.endswith(b'\n'):  # edited by hand
                 rows.write('\n')
             csv.writer(rows).writerow([file, ms])
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise ValueError(
+            f'--command must be a command line, got {command!r}: {error}'
+        ) from None
+
+
+def _rows_in(file: TextIO) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(file)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(
+            f'{file.name} must be a CSV file in UTF-8: {error}'
+        ) from error
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:

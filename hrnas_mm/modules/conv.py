@@ -160,11 +160,17 @@ def eval_affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
     """Return the factor and the shift of a batch norm in eval mode.
 
     Both have shape (C,).
+
+    Raises:
+        ValueError: If it has no running statistics.
     """
     assert isinstance(norm, _BatchNorm)
     mean, variance = norm.running_mean, norm.running_var
-    assert mean is not None
-    assert variance is not None
+    if mean is None or variance is None:
+        raise ValueError(
+            'a batch norm can be folded away only with running statistics, '
+            f'norm_cfg must not have track_running_stats=False; got {norm}'
+        )
     weight, bias = affine(norm)
     scale = weight / (variance + norm.eps).sqrt()
     return scale, bias - mean * scale

@@ -145,7 +145,7 @@ class _Cut:
         for pool in self._pools(name):
             for lost, counts in self._left(pool):
                 left = self.cost_model.part(name, {**self.alive, **counts})
-                if now - left > 1e-9 * self.searched:
+                if now - left > 1e-9 * max(self.searched, 0.0):
                     found.append(
                         Bargain(lost / (now - left), left - now, counts)
                     )

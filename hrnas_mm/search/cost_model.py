@@ -1,14 +1,16 @@
 """The cost of any network of a supernet, for any kind of cost."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from functools import lru_cache
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from .cost import MACS, Cost
 from .trace import trace
-from .units import named_parts, named_search_units
+from .units import Part, named_parts, named_search_units
 
 
 class CostModel:
@@ -50,6 +52,7 @@ class CostModel:
             unit: self.parts[name].units[unit].elements
             for unit, name in self.part_of.items()
         }
+        self.layers = _layers_in(self.parts.values())
         self._family: dict[Cost, CostModel] = {}
         self._count(cost)
 
@@ -143,3 +146,18 @@ class CostModel:
             for unit, alive in architecture.items()
             if alive
         }
+
+
+def _layers_in(parts: Iterable[Part]) -> dict[str, int]:
+    """Return the numbers of the layers of each class in a supernet's parts.
+
+    Some, such as activations, cost nothing but time. All batch norms are of
+    one class, as a run on several devices synchronises them.
+    """
+    names = (
+        'BatchNorm' if isinstance(layer, _BatchNorm) else type(layer).__name__
+        for part in parts
+        for layer in part.module.modules()
+        if not any(layer.children())
+    )
+    return dict(Counter(names))

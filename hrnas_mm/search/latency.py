@@ -92,20 +92,26 @@ class Latency(Milliseconds):
                 f'got one for {conditions.input_shape}'
             )
         if dict(self.table.supernet) != cost_model.supernet:
-            odd = sorted(
+            units = sorted(
                 set(self.table.supernet.items())
                 ^ set(cost_model.supernet.items())
             )
             raise ValueError(
                 'must be a table of this supernet, got one of another: they '
-                f'differ in {len({unit for unit, _ in odd})} units, such as '
-                f'{odd[0][0]}'
+                f'differ in {len({unit for unit, _ in units})} units, such as '
+                f'{units[0][0]}'
             )
         here = cost_model.totals(cost_model.supernet, REPORTED)
         if dict(self.table.costs) != here:
             raise ValueError(
                 f'must be a table of this model, which has {here}, got one '
                 f'of a model with {dict(self.table.costs)}'
+            )
+        odd = sorted(self.table.layers.items() ^ cost_model.layers.items())
+        if self.table.layers and odd:
+            raise ValueError(
+                'must be a table of this supernet, got one of another: they '
+                f'differ in layers, such as {odd[0][0]}'
             )
         missing = [
             part.name

@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -134,6 +134,8 @@ class LatencyTable:
         calibration: How the parts add up.
         reference: Milliseconds of the reference network beside the networks
             that it was calibrated with: how fast the device was then.
+        layers: Numbers of the layers of each class in the parts; empty in
+            files that do not say it.
     """
 
     conditions: Conditions
@@ -143,6 +145,7 @@ class LatencyTable:
     curves: Mapping[str, Mapping[str, Curve]]
     calibration: Calibration
     reference: float
+    layers: Mapping[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return the content of a file."""
@@ -198,6 +201,7 @@ def table_of(content: Any) -> LatencyTable:
             },
             Calibration(**{**line, 'networks': networks}),
             float(content['reference']),
+            dict(content.get('layers', {})),
         )
         _check_numbers(table)
     except (AttributeError, KeyError, TypeError) as error:
@@ -222,17 +226,21 @@ def _check_numbers(table: LatencyTable) -> None:
                     f'{list(curve.ms)} ms at {list(curve.elements)}'
                 )
     line = table.calibration
-    found = [line.offset, line.exponent, *line.factors.values()]
-    if not all(0 <= value < math.inf for value in found):
+    found = [line.exponent, *line.factors.values()]
+    if not 0 <= line.offset < math.inf or not all(
+        0 < value < math.inf for value in found
+    ):
         raise ValueError(
             'must have an offset, an exponent and factors that are finite and '
-            f'not negative, got {found}'
+            f'positive, got {[line.offset, *found]}'
         )
-    if not table.conditions.round >= 1 <= table.conditions.threads:
-        raise ValueError(
-            'must have conditions with round and threads of at least 1, got '
-            f'{table.conditions.round} and {table.conditions.threads}'
-        )
+    for name in ('round', 'threads', 'batch'):
+        value = getattr(table.conditions, name)
+        if type(value) is not int or value < 1:
+            raise ValueError(
+                'must have conditions with round, threads and batch that are '
+                f'whole numbers of at least 1, got {name}={value!r}'
+            )
     if not 0 < table.reference < math.inf:
         raise ValueError(
             'must have a reference that is finite and positive, got '

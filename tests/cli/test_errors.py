@@ -40,5 +40,10 @@ def test_a_file_is_overwritten_by_force_only(tmp_path):
     with pytest.raises(FileExistsError, match='out.json exists; --force'):
         check_new(str(path), force=False)
     check_new(str(path), force=True)
+    with pytest.raises(IsADirectoryError, match='is a folder'):
+        check_new(str(tmp_path), force=True)
+    with pytest.raises(PermissionError, match='/proc must be a folder that'):
+        check_new('/proc/out.json', force=False)
+    assert [*tmp_path.iterdir()] == [path]
     with pytest.raises(FileNotFoundError, match='nowhere'):
         check_new(str(tmp_path / 'nowhere' / 'out.json'), force=True)

@@ -310,6 +310,30 @@ def test_shapes_are_traced_in_the_dtype_of_the_model():
     assert out.dtype == torch.half and out.isfinite().all()
 
 
+def test_what_is_kept_of_a_size_is_of_the_weights():
+    """And can be used where gradients flow, whoever has made it."""
+    first, second = (
+        DeployableModel(tiny.supernet(out_indices=None).eval()) for _ in '12'
+    )
+    x = torch.randn(1, 3, 32, 32)
+    with torch.inference_mode():
+        first(x)
+    first.load_state_dict(second.state_dict())
+    torch.testing.assert_close(first(x), second(x))
+    first(x.requires_grad_())[0].sum().backward()
+
+
+def test_norms_without_statistics_stay():
+    """Ours say so; those of others are not folded."""
+    norm = nn.BatchNorm2d(4, track_running_stats=False)
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), norm)
+    x = torch.randn(2, 3, 8, 8)
+    torch.testing.assert_close(DeployableModel(model)(x), (model.eval()(x),))
+    norm_cfg = dict(type='BN', track_running_stats=False)
+    with pytest.raises(ValueError, match='not have track_running_stats=False'):
+        DeployableModel(tiny.supernet(norm_cfg=norm_cfg))
+
+
 def test_other_peoples_modules():
     """Norms are folded where it is known what they follow; others stay."""
     inside = ConvModule(4, 4, 1, norm_cfg=dict(type='BN'))

@@ -170,6 +170,39 @@ def test_a_file_that_differs_is_an_error(exported):
         check_onnx(str(path), other, torch.randn(1, 3, 64, 48))
 
 
+class Heads(torch.nn.Module):
+    """Two outputs, and one that this head does not have."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = (
+            torch.nn.Conv2d(3, 2, 1),
+            torch.nn.Conv2d(3, 1, 1),
+        )
+
+    def forward(self, x):
+        return self.first(x), None, self.second(x)
+
+
+def test_outputs_of_several_heads_are_compared(tmp_path):
+    model, path = Heads(), str(tmp_path / 'model.onnx')
+    export_onnx(model, (3, 8, 8), path)
+    image = torch.randn(1, 3, 8, 8)
+    assert check_onnx(path, model, image) < 1e-5
+    other = deepcopy(model)
+    other.second = torch.nn.Conv2d(3, 1, 1, stride=2)
+    with pytest.raises(ValueError, match=r'torch has .*\(1, 1, 4, 4\)\]'):
+        check_onnx(path, other, image)
+    model.second.weight.data.fill_(torch.nan)
+    with pytest.raises(ValueError, match='differs from torch by nan'):
+        check_onnx(path, model, image)
+    with torch.no_grad():
+        for param in model.parameters():
+            param.zero_()
+    export_onnx(model, (3, 8, 8), path)
+    assert check_onnx(path, model, image) == 0
+
+
 @pytest.mark.parametrize('opset', [11, 99])
 def test_an_opset_that_cannot_be_written(opset, tmp_path):
     path = tmp_path / 'model.onnx'

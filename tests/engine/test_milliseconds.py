@@ -176,7 +176,9 @@ def test_measures_before_the_first_iteration_and_keeps_that(
     def build(self):
         measured.append(self.conditions())
         torch.randn(100)
-        return table
+        version = measured[-1].version
+        conditions = replace(table.conditions, version=version)
+        return replace(table, conditions=conditions)
 
     monkeypatch.setattr(milliseconds.TableBuilder, 'build', build)
     option = dict(backend='onnxruntime', threads=1)
@@ -189,6 +191,17 @@ def test_measures_before_the_first_iteration_and_keeps_that(
     torch.testing.assert_close(
         everything(again), everything(first), rtol=0, atol=0
     )
+    path = tmp_path / 'run/latency.json'
+    kept = json.loads(path.read_text())
+    for change in (
+        dict(layers={'of another supernet': 1}),
+        dict(conditions={**kept['conditions'], 'version': '0.1'}),
+    ):
+        path.write_text(json.dumps({**kept, **change}))
+        cost_model = tiny.search_of(again).cost_model
+        milliseconds.latency_of(option, again, cost_model)
+        assert json.loads(path.read_text()) == kept
+    assert len(measured) == 3
 
 
 def test_another_device_is_not_measured_on(table, tmp_path, monkeypatch):

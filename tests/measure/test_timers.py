@@ -137,16 +137,24 @@ def test_times_from_elsewhere(tmp_path):
     assert timer.times(ready, 0.0) == dict(a=1.5, b=2.0)
     path.write_text('\ufeffa.onnx ,1.5\nb.onnx, 2')  # from a spreadsheet
     assert timer.times(ready, 0.0) == dict(a=1.5, b=2.0)
-    for wrong in ('a.onnx,fast', 'a.onnx,-1', 'a.onnx,nan', 'a.onnx'):
+    for wrong in (
+        'a.onnx,fast', 'a.onnx,-1', 'a.onnx,nan', 'a.onnx', 'a.onnx;1.5',
+    ):  # fmt: skip
         path.write_text(f'{wrong}\n')
         with pytest.raises(ValueError, match='must have rows .* got'):
             timer.times(ready, 0.0)
+    path.write_text('file,µs\na.onnx,1\n', encoding='latin-1')
+    with pytest.raises(ValueError, match='times.csv must be a CSV file in UT'):
+        timer.times(ready, 0.0)
 
 
 @pytest.mark.parametrize(
     ('text', 'ms'),
-    [('took 12.25 ms\n', 12.25), ('2 runs\n1e-1', 0.1), ('7', 7.0)],
-)
+    [
+        ('took 12.25 ms\n', 12.25), ('2 runs\n1e-1', 0.1), ('7', 7.0),
+        ('2 runs,12.5ms.', 12.5), ('gemm-2.5', 2.5), ('x=.5 in mind', 0.5),
+    ],
+)  # fmt: skip
 def test_the_last_number_counts(text, ms, tmp_path):
     timer = TimerOfFiles(str(tmp_path), 'abacus', 'echo {onnx}')
     assert float(timer.pattern.search(text)[1]) == ms
@@ -156,6 +164,7 @@ def test_the_last_number_counts(text, ms, tmp_path):
     ('options', 'words'),
     [
         (('run it',), 'must contain {onnx}'),
+        (("run '{onnx}",), 'must be a command line, .*: No closing quo'),
         (('run {onnx}', '('), 'must be a regular expression'),
         (('run {onnx}', '[0-9]+'), 'must have a group'),
     ],
@@ -170,7 +179,19 @@ def test_wrong_options(options, words, tmp_path):
     [
         (f'{sys.executable} -c "raise SystemExit(3)" {{onnx}}', 'exit code 3'),
         (f'{sys.executable} -c "print(\'none\')" {{onnx}}', "is 'none'"),
-        (f'{sys.executable} -c "print(0)" {{onnx}}', "positive .* got '0'"),
+        *(
+            (
+                f'{sys.executable} -c "print(\'{said}\')" {{onnx}}',
+                f"positive .* got '{number}'",
+            )
+            for said, number in {
+                '0': '0',
+                'took -3.5 ms': '-3.5',
+                '9 runs: nan ms': 'nan',
+                '12,5 ms': '12,5',
+                '1,234.5 ms': '1,234.5',
+            }.items()
+        ),
         ('no-such-program {onnx}', 'cannot be run: .*no-such-program'),
     ],
 )
@@ -180,6 +201,16 @@ def test_a_program_that_fails(command, words, tmp_path):
     with pytest.raises(RuntimeError, match=words):
         timer.times(ready, 0.0)
     assert not (tmp_path / 'times.csv').exists()
+
+
+def test_warnings_are_no_results(tmp_path):
+    """A program may also write its results to where others write warnings."""
+    warned = 'import sys; print(2, file=sys.stderr)'
+    for said, ms in ((f'{warned}; print(1.5)', 1.5), (warned, 2.0)):
+        command = f'{sys.executable} -c "{said}" {{onnx}}'
+        timer = TimerOfFiles(str(tmp_path / f'{ms}'), 'abacus', command)
+        ready = {'a': timer.ready('a', lambda: b'abc', IMAGE)}
+        assert timer.times(ready, 0.0) == dict(a=ms)
 
 
 def test_a_pattern_that_finds_no_number(tmp_path):

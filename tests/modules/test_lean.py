@@ -106,6 +106,18 @@ def test_is_the_same_function(case, change, form, monkeypatch):
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize('width', [1, 2, 3])
+def test_kernels_that_reach_beyond_the_map(width):
+    block = block_of(kernel_sizes=(3, 9, 11))
+    plain = copy.deepcopy(block)
+    plain.lean = False
+    x = torch.randn(3, 4, 5, width, dtype=torch.double)
+    grad = torch.randn_like(plain(x))
+    plain.load_state_dict(block.state_dict())
+    found, expected = (everything(b, x, grad) for b in (block, plain))
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 def test_is_as_precise_under_autocast(dtype):
     """About as far from float64 as the readable form in this precision.

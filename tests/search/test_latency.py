@@ -329,6 +329,8 @@ BROKEN = {
     'condition': (lambda c: c['conditions'].pop('threads'), 'is no table'),
     'text': (lambda c: first_curve(c).update(ms=['1']), 'is no table'),
     'round': (lambda c: c['conditions'].update(round=0), 'at least 1'),
+    'batch': (lambda c: c['conditions'].update(batch=1.5), 'got batch=1.5'),
+    'exponent': (lambda c: c['calibration'].update(exponent=0), 'exponent'),
 }
 
 
@@ -351,6 +353,10 @@ def test_a_table_of_another_supernet_is_refused(cost_model):
         latency.check(CostModel(supernet(), (3, 64, 64)))
     with pytest.raises(ValueError, match='of another'):
         latency.check(CostModel(supernet(num_tokens=3), SHAPE))
+    swish = CostModel(supernet(act_cfg=dict(type='Swish')), SHAPE)
+    with pytest.raises(ValueError, match='differ in layers, such as'):
+        latency.check(swish)
+    Latency(replace(latency.table, layers={})).check(swish)  # it cannot tell
     with pytest.raises(ValueError, match='a table of this model, which has'):
         latency.check(CostModel(supernet(token_size=3), SHAPE))
     table = latency.table

@@ -115,11 +115,18 @@ class DeployedTransformer(nn.Module):
         maps = resize(maps, size)
         return self.project_out(maps) if self.fewer_tokens else maps
 
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        """Load weights, of which nothing that is kept would be true."""
+        self._projectors = {}
+        super()._load_from_state_dict(*args, **kwargs)
+
     def _projector(self, x: Tensor) -> Projector:
         """Return what depends on the size of x, kept for the next one."""
         if torch.compiler.is_compiling() or torch.jit.is_tracing():
             return self._build_projector(x)
-        key = (x.shape[-2:], x.dtype, x.device)
+        # What inference mode has made cannot be used where gradients flow.
+        inference = torch.is_inference_mode_enabled()
+        key = (x.shape[-2:], x.dtype, x.device, inference)
         projector = self._projectors.get(key)
         if projector is None:
             projector = self._build_projector(x)
