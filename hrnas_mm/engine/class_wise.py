@@ -20,6 +20,7 @@ class ClassWise:
     """
 
     def __init__(self, runner: Runner) -> None:
+        self._runner, self._iter = runner, -1
         self._found: dict[str, list[float]] = {}
         self._classes: tuple[str, ...] = ()
         if runner.val_loop is None:
@@ -37,6 +38,7 @@ class ClassWise:
         @wraps(areas)
         def note(*args: Any, **kwargs: Any) -> Any:
             found = areas(*args, **kwargs)
+            self._iter = self._runner.iter
             self._classes = tuple(metric.dataset_meta['classes'])
             self._found = {
                 name: [100 * float(value) for value in values]
@@ -50,9 +52,12 @@ class ClassWise:
     def table(self) -> Table | None:
         """Return a table with a row for each class.
 
-        None if there are no per-class metrics, or more than MOST_CLASSES.
+        None if there are no per-class metrics of the network as it is now, or
+        more than MOST_CLASSES.
         """
         if not self._found or len(self._classes) > MOST_CLASSES:
+            return None
+        if self._iter != self._runner.iter:  # of a milestone, say
             return None
         rows = [
             (name, *(_cell(values[i]) for values in self._found.values()))

@@ -2,6 +2,7 @@
 
 import os
 import os.path as osp
+import shutil
 import warnings
 from typing import Any
 
@@ -30,6 +31,8 @@ def draw_predictions(runner: Runner) -> None:
     draw = getattr(runner.visualizer, framework_of(runner.cfg).draws, None)
     if draw is None:
         return
+    # In a work_dir that is used again, they would be of another network.
+    shutil.rmtree(osp.join(runner.work_dir, FOLDER), ignore_errors=True)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings('ignore', '.* is out of bounds')

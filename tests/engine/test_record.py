@@ -1,8 +1,11 @@
 """What a run leaves for pictures: its record, its report, a live line."""
 
 import json
+import math
+from types import SimpleNamespace
 
 import killing  # noqa: F401  (registers Stop)
+import numpy as np
 import pytest
 import tiny
 import torch
@@ -12,6 +15,7 @@ from mmengine.runner import Runner
 import hrnas_mm.engine.progressive_shrink_hook as hook_module
 from hrnas_mm.building import build_runner
 from hrnas_mm.engine import progress, results
+from hrnas_mm.engine.class_wise import ClassWise
 from hrnas_mm.engine.progress import LiveLine
 from hrnas_mm.engine.surgery import deployed_model
 from hrnas_mm.engine.tables import Table
@@ -234,6 +238,27 @@ def test_live_line(tmp_path, monkeypatch, is_terminal):
         assert f'{entry["costs"]["macs"] / 1e9:.4g} G → ' in terminal.text
     assert 'rho 0.0003' in terminal.text and '100%' in terminal.text
     assert terminal.text.endswith('\x1b[2K')  # the line is gone
+
+
+def test_classes_are_those_of_the_last_network():
+    class Metric:
+        dataset_meta = dict(classes=('car', 'tree'))
+
+        def total_area_to_metrics(self):
+            return dict(IoU=np.array([0.5, math.nan]), aAcc=0.7)
+
+    metric = Metric()
+    runner = SimpleNamespace(
+        iter=30,
+        val_loop=object(),
+        val_evaluator=SimpleNamespace(metrics=[metric]),
+    )
+    found = ClassWise(runner)
+    assert found.table() is None
+    metric.total_area_to_metrics()
+    assert found.table().rows == [('car', '50.0'), ('tree', '-')]
+    runner.iter = 40
+    assert found.table() is None
 
 
 def test_a_table_is_whole_and_literal():
