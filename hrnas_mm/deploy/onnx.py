@@ -188,16 +188,18 @@ def check_onnx(path: str, model: nn.Module, images: Tensor) -> float:
     dense = dense_part(model).cpu()
     with torch.no_grad(), evaluating(dense):
         expected = tensors_in(dense(images))
-    shapes = [[tuple(each.shape) for each in all] for all in (found, expected)]
-    if shapes[0] != shapes[1]:
+    theirs, ours = (
+        [tuple(each.shape) for each in outputs]
+        for outputs in (found, expected)
+    )
+    if theirs != ours:
         raise ValueError(
-            f'the ONNX file has outputs of shapes {shapes[0]}, torch has '
-            f'{shapes[1]}'
+            f'the ONNX file has outputs of shapes {theirs}, torch has {ours}'
         )
     # Unlike Python's, torch's maximum of a NaN is NaN.
     worst, largest = (
-        torch.stack([each.abs().max() for each in all]).max().item()
-        for all in ([a - b for a, b in zip(found, expected)], expected)
+        torch.stack([each.abs().max() for each in tensors]).max().item()
+        for tensors in ([a - b for a, b in zip(found, expected)], expected)
     )
     worst /= largest or 1.0
     if not worst <= TOLERANCE:
