@@ -178,5 +178,8 @@ def move_data_(cfg: Config, old: str, new: str) -> None:
     # They are listed first: a list that is moved holds the same dicts.
     for node in list(nested_dicts(cfg._cfg_dict)):
         for key, value in list(node.items()):
-            if type(value) in (str, list, tuple) and move(value) != value:
-                node[key] = move(value)
+            if type(value) not in (str, list, tuple):
+                continue
+            path = move(value)
+            if path != value:  # else it may hold what is not built yet
+                node[key] = path

@@ -5,12 +5,11 @@ import json
 import os.path as osp
 from collections.abc import Sequence
 from glob import escape, glob
-from itertools import product
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
-from ..engine.searched_config import search_hooks
+from ..engine.searched_config import is_of_type, search_hooks
 from ..files import read_json
 from .candidate import Candidate, load_candidate
 from .config import prepare_config
@@ -50,28 +49,27 @@ def runs_of(
     names = [osp.splitext(osp.basename(path))[0] for path in configs]
     if len(set(names)) < len(names):
         raise ValueError(f'the configs must have different names, got {names}')
-    digests = []
-    for path in configs:
+    runs = []
+    for path, name in zip(configs, names):
         cfg = prepare_config(path)
         _check_log(path, cfg)
-        digests.append(_digest(cfg))
-    return [
-        Run(path, seed, osp.join(work_dir, name, f'seed-{seed}'), digest)
-        for (path, name, digest), seed in product(
-            zip(configs, names, digests), seeds
-        )
-    ]
+        digest = _digest(cfg)
+        runs += [
+            Run(path, seed, osp.join(work_dir, name, f'seed-{seed}'), digest)
+            for seed in seeds
+        ]
+    return runs
 
 
 def _check_log(path: str, cfg: Config) -> None:
     """Raise ValueError unless runs will log metrics where they are read."""
-    backends = (cfg.get('visualizer') or {}).get('vis_backends')
-    kinds = [backend.get('type') for backend in backends or ()]
-    names = [getattr(kind, '__name__', str(kind)) for kind in kinds]
-    if names and not any(name.endswith('LocalVisBackend') for name in names):
+    backends = (cfg.get('visualizer') or {}).get('vis_backends') or ()
+    if backends and not any(
+        is_of_type(b, 'LocalVisBackend') for b in backends
+    ):
         raise ValueError(
             f'visualizer.vis_backends of {path} must have a LocalVisBackend, '
-            f'of which the metrics are read, got {", ".join(names)}'
+            f'of which the metrics are read, got {backends}'
         )
 
 

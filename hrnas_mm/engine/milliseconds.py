@@ -121,26 +121,29 @@ def _kept_or_measured(
     path = osp.join(runner.work_dir, TABLE)
     wanted = {**MEASURED, **option}
     timer = TimerHere(wanted['backend'], wanted['device'], wanted['dtype'])
-    if osp.isfile(path):
-        table = read_latency_table(path)
-        known = vars(table.conditions)
-        here = dict(
-            wanted,
-            device=device_name(torch.device(wanted['device'])),
-            version=timer.version,
-        )
-        if all(known[k] == v for k, v in here.items() if v != 'auto'):
-            try:
-                _checked(table, cost_model, path)
-            except ValueError as error:
-                runner.logger.info(f'Search: measuring anew, {error}')
-            else:
-                said = f'Search: {path} is used, {table.conditions}'
-                runner.logger.info(said)
-                return table.as_json()
+    here = dict(
+        wanted,
+        device=device_name(torch.device(wanted['device'])),
+        version=timer.version,
+    )
+    table = read_latency_table(path) if osp.isfile(path) else None
+    if table is not None and _measured_here(table, here):
+        try:
+            _checked(table, cost_model, path)
+        except ValueError as error:
+            runner.logger.info(f'Search: measuring anew, {error}')
+        else:
+            runner.logger.info(f'Search: {path} is used, {table.conditions}')
+            return table.as_json()
     table = _measured(wanted, timer, runner, cost_model)
     write_latency_table(table, path)
     return table.as_json()
+
+
+def _measured_here(table: LatencyTable, here: Mapping[str, Any]) -> bool:
+    """Return whether a table was measured as it would be now."""
+    known = vars(table.conditions)
+    return all(known[k] == v for k, v in here.items() if v != 'auto')
 
 
 def _measured(

@@ -108,6 +108,7 @@ class SearchOptions:
                 f'with {", ".join(sorted(MEASURED))}, got '
                 f'{self.latency!r}'
             )
+        # A list is searched, as what is given may have no hash.
         if self.latency['backend'] not in list(RUN):
             raise ValueError(
                 f'latency.backend must be one of {", ".join(RUN)}, got '

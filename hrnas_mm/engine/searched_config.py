@@ -56,10 +56,10 @@ def searched_config(
     cfg.custom_hooks = [
         hook
         for hook in cfg.get('custom_hooks') or []
-        if not _is_ours(hook, SEARCH, RESUME)
+        if not is_of_type(hook, SEARCH, RESUME)
     ]
     for name, hook in (cfg.get('default_hooks') or {}).copy().items():
-        if _is_ours(hook, SEARCH, RESUME):
+        if is_of_type(hook, SEARCH, RESUME):
             del cfg.default_hooks[name]
     if cfg.get('runner_type', 'Runner') == 'Runner':
         cfg.custom_hooks.append(dict(type=f'hrnas_mm.{RESUME}'))
@@ -75,17 +75,23 @@ def search_hooks(cfg: Config) -> Iterator[ConfigDict]:
     """Yield the search hooks of a config, as they are written in it."""
     default = (cfg.get('default_hooks') or {}).values()
     for hook in [*(cfg.get('custom_hooks') or []), *default]:
-        if _is_ours(hook, SEARCH):
+        if is_of_type(hook, SEARCH):
             yield hook
 
 
 def _has_plain_weights(part: ConfigDict) -> bool:
     """Return whether pre-trained weights are not of the whole supernet."""
-    return _is_ours(part, 'with_transformers')
+    return is_of_type(part, 'with_transformers')
 
 
-def _is_ours(hook: Any, *names: str) -> bool:
-    kind = hook.get('type') if isinstance(hook, dict) else hook
+def is_of_type(part: Any, *names: str) -> bool:
+    """Return whether a part of a config has one of several types.
+
+    Args:
+        part: Config of the part, or the part itself, such as a hook.
+        names: Names of the types, without their registries.
+    """
+    kind = part.get('type') if isinstance(part, dict) else part
     return getattr(kind, '__name__', str(kind)).endswith(names)
 
 
