@@ -18,7 +18,6 @@ from ..search import (
     fitting_architecture,
 )
 from ..search.budget import Target
-from ..search.schema1 import take_search_state_
 from .best import count_from_target_on_
 from .checks import (
     check_losses,
@@ -262,7 +261,7 @@ class ProgressiveShrinkHook(Hook):
             return
         apply_architecture_to_runner_(runner, found)
         if runner._resume:
-            self._resumed = take_search_state_(checkpoint)
+            self._resumed = checkpoint.get('search')
             check_state(self._resumed)
 
     # The end

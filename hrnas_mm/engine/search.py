@@ -188,9 +188,8 @@ class Search:
             if facts['costs'] == network['costs']
         ]
         for network in networks:
-            if 'counts' in network:  # rungs of version 0.1 have none
-                counts = dict(zip(self.cost_model.supernet, network['counts']))
-                network['costs'] = self.totals(counts)
+            counts = dict(zip(self.cost_model.supernet, network['counts']))
+            network['costs'] = self.totals(counts)
         for facts, network in evaluated:
             facts['costs'] = network['costs']
 

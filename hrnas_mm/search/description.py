@@ -16,7 +16,6 @@ from ..files import read_checkpoint, read_json, write_json
 from .architecture import Architecture, architecture_of, is_count, like
 from .cost import REPORTED, Cost, noun_of
 from .cost_model import CostModel
-from .schema1 import upgraded_description
 
 SCHEMA = 2
 FIELDS = ('schema', 'costs', 'input_shape', 'supernet', 'units')
@@ -86,7 +85,6 @@ def read_description(path: str) -> dict[str, Any]:
                 'with ProgressiveShrinkHook; tools/export_architecture.py '
                 'reads it off the weights, with --config'
             )
-    content = upgraded_description(content)
     check_description(content, path)
     return content
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from ..files import read_json, write_json
 from .architecture import Architecture
-from .schema1 import upgraded_record
 
 RECORD = 'search.json'
 SCHEMA = 2
@@ -42,10 +41,6 @@ def read_record(work_dir: str) -> dict[str, Any]:
             'with ProgressiveShrinkHook'
         )
     record = read_json(path)
-    try:
-        record = upgraded_record(record)
-    except (AttributeError, KeyError, TypeError):  # damaged record of 0.1
-        record = None
     if not _is_record(record):
         raise ValueError(f'{path} is not the record of a search')
     return record

@@ -54,7 +54,6 @@ def write_report(page: str, work_dir: str) -> None:
         *(
             network_of(record, rung, f'milestone {rung["name"]}')
             for rung in record['rungs']
-            if 'counts' in rung
         ),
         network,
     ]

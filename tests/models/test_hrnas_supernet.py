@@ -99,7 +99,7 @@ def test_arch(form, tmp_path):
     if form == 'json':
         arch = str(tmp_path / 'a.json')
         units = {f'backbone.{k}': v for k, v in architecture_of(model).items()}
-        write_architecture(arch, dict(schema=1, units=units))
+        write_architecture(arch, dict(schema=2, units=units))
     elif form == 'checkpoint':
         arch = str(tmp_path / 'a.pth')
         torch.save(model.state_dict(), arch)

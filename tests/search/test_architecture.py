@@ -108,7 +108,6 @@ def test_architecture_of_another_supernet_is_refused(change, message):
             '{"schema": 2, "units": {}, "supernet": {"a": 3}}',
             'supernet.a must .* got 3',
         ),
-        ('{"schema": 1, "units": {}, "supernet": 3}', '"supernet": {name'),
     ],
 )
 def test_file_that_is_no_architecture(tmp_path, text, message):

@@ -88,7 +88,7 @@ def test_same_search_same_page(work_dir):
 
 
 @pytest.mark.parametrize(
-    'change', [dict(history=5), dict(schema=1, supernet=5), dict(rungs=[1])]
+    'change', [dict(history=5), dict(rungs=[1])]
 )
 def test_damaged_record(work_dir, tmp_path, change):
     record = json.loads((work_dir / 'search.json').read_text())
