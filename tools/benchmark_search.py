@@ -9,7 +9,7 @@ MixConv and with the plain one in turns, and prints
   peak of the memory that a step allocates;
 - the same for each stage, with what its forward pass keeps in memory;
 - what ProgressiveShrinkHook adds in an iteration without a shrink: the penalty
-  as a loss with its gradient, or as a proximal step, and the checks.
+  with its gradient, the importance, and the checks.
 
 On a GPU, --largest-batch also finds how many images fit.
 """
@@ -191,7 +191,6 @@ def table_of_stages(
 
 
 def table_of_the_search(
-    step: TrainingStep,
     model: nn.Module,
     cost_model: CostModel,
     whole: float,
@@ -202,8 +201,7 @@ def table_of_the_search(
     taylor = TaylorImportance(penalty)
     losses = dict(loss=torch.ones((), device=args.device))
     calls: dict[str, Callable[[], object]] = {
-        'penalty as a loss': lambda: (1e-9 * penalty()).backward(),
-        'proximal step': lambda: penalty.soft_threshold_(1e-9, step.optimizer),
+        'penalty': lambda: (1e-9 * penalty()).backward(),
         'Taylor importance': lambda: taylor.add_(1e-9),
         'checks': lambda: check_losses(losses, model),
     }
@@ -262,7 +260,7 @@ def main() -> None:
     table, whole = table_of_steps(steps, args)
     print(table)
     print(table_of_stages(steps, args))
-    print(table_of_the_search(steps['lean'], model, cost_model, whole, args))
+    print(table_of_the_search(model, cost_model, whole, args))
     if args.largest_batch:
         print(table_of_batches(steps, shape, args))
 

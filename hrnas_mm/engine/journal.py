@@ -25,16 +25,11 @@ def announce(runner: Runner, search: Search) -> None:
         if search.budget
         else f'with rho {search.controller.rho:g}'
     )
-    loss = (
-        '; until then loss_resource, rho times the resource penalty of '
-        'Eq. (7), is part of the loss'
-        if search.settings['penalty'] == 'l1'
-        else ''
-    )
     runner.logger.info(
         f'Search: {goal} at {search.cost_model.input_shape}, a shrink every '
         f'{schedule.interval} iterations from {schedule.begin} to '
-        f'{schedule.end} of {runner.max_iters}{loss}'
+        f'{schedule.end} of {runner.max_iters}; until then loss_resource, rho '
+        'times the resource penalty of Eq. (7), is part of the loss'
     )
 
 

@@ -8,6 +8,7 @@ import torch
 from mmengine.runner import Runner
 from torch import Tensor
 
+from ..patching import Patch
 from .search import Search
 
 
@@ -20,26 +21,19 @@ class Observing:
     Args:
         runner: The runner, at the start of its training.
         search: The search of the run.
-        penalty: 'l1' if the gradients contain the penalty.
     """
 
-    def __init__(self, runner: Runner, search: Search, penalty: str) -> None:
+    def __init__(self, runner: Runner, search: Search) -> None:
         self.runner = runner
         self.search = search
-        self.contained = penalty == 'l1'
-        self._before = vars(runner.optim_wrapper).get('step')
-        self._own: Callable[..., Any] | None = None
+        self._patch: Patch | None = None
         if search.importance.of_gradients:
-            self._own = self._observed(runner.optim_wrapper.step)
-            runner.optim_wrapper.step = self._own
+            self._patch = Patch(runner.optim_wrapper, 'step', self._observed)
 
     def remove(self) -> None:
         """Give the optimizer wrapper the step back that it had."""
-        own = vars(self.runner.optim_wrapper)
-        if self._own is not None and own.get('step') is self._own:
-            del own['step']
-            if self._before is not None:
-                own['step'] = self._before
+        if self._patch is not None:
+            self._patch.remove()
 
     def _observed(self, step: Callable[..., Any]) -> Callable[..., Any]:
         # What changes between iterations must not be compiled in.
@@ -48,8 +42,7 @@ class Observing:
             schedule = self.search.schedule
             over = self.search.controller.last_shrink >= schedule.end
             if self.runner.iter >= schedule.begin and not over:
-                rho = self._rho() if self.contained else 0.0
-                self.search.importance.add_(rho, self._scale())
+                self.search.importance.add_(self._rho(), self._scale())
 
         @wraps(step)  # schedulers look for their mark
         def observed(*args: Any, **kwargs: Any) -> Any:

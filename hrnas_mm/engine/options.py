@@ -12,7 +12,6 @@ from ..search.cost import MS
 from ..search.importance import IMPORTANCES
 
 COUNTS = ('interval', 'warmup', 'begin', 'end', 'calibration_batches')
-PENALTIES = ('l1', 'proximal')
 # Options of a table that is measured, beside its backend.
 MEASURED: dict[str, Any] = dict(
     threads=1, batch=1, round='auto', device='cpu', dtype='float32'
@@ -30,7 +29,6 @@ class SearchOptions:
     target: Target | None
     rho: float | None
     interval: int | None
-    penalty: str
     milestones: Sequence[Target]
     threshold: float
     warmup: int
@@ -70,7 +68,6 @@ class SearchOptions:
                 f'{self.milestones!r}'
             )
         self._check_choice('by_epoch', (True, False))
-        self._check_choice('penalty', PENALTIES)
         if self.cost is not None:
             timed = () if self.latency is None else (MS.name,)
             self._check_choice('cost', (*COSTS, *timed))

@@ -1,4 +1,4 @@
-"""The penalty in the training: a term of the loss, or a proximal step."""
+"""The penalty as a term of the loss of a training."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +7,7 @@ import torch
 from mmengine.runner import Runner
 from torch.optim import Optimizer
 
+from ..patching import Patch
 from ..resume.state import bare_model
 from ..search import check_optimizer
 from .search import Search
@@ -20,26 +21,22 @@ class Penalising:
     Args:
         runner: The runner, at the start of its training.
         search: The search of the run, which determines rho.
-        penalty: 'l1' for a term of the loss, or 'proximal' for a separate
-            step after each optimizer step.
     """
 
-    def __init__(self, runner: Runner, search: Search, penalty: str) -> None:
+    def __init__(self, runner: Runner, search: Search) -> None:
         self.runner = runner
         self.search = search
-        self.penalty = penalty
-        self._step_checked = False
-        if penalty == 'l1':
-            model: Any = bare_model(runner)
-            # No framework overrides parse_losses.
-            model.parse_losses = self._with_penalty(model.parse_losses)
+        self._checked = False
+        # No framework overrides parse_losses.
+        self._patch = Patch(
+            bare_model(runner), 'parse_losses', self._with_penalty
+        )
         optimizer = runner.optim_wrapper.optimizer
-        self._step_hook = optimizer.register_step_post_hook(self._after_step)
+        self._step_hook = optimizer.register_step_post_hook(self._check_step)
 
     def remove(self) -> None:
-        """Remove the penalty from the model and the optimizer."""
-        if self.penalty == 'l1':
-            del bare_model(self.runner).parse_losses
+        """Remove the penalty from the model, its check from the optimizer."""
+        self._patch.remove()
         self._step_hook.remove()
 
     def clear_log_(self) -> None:
@@ -67,12 +64,11 @@ class Penalising:
 
         return parse_losses
 
-    def _after_step(
+    def _check_step(
         self, optimizer: Optimizer, args: Any, kwargs: Any
     ) -> None:
-        if not self._step_checked:
+        """Check, after the first step, the state that the optimizer keeps."""
+        if not self._checked:
             params = [p for g in optimizer.param_groups for p in g['params']]
             check_optimizer(optimizer, params)
-            self._step_checked = True
-        if self._rho and self.penalty == 'proximal':
-            self.search.penalty.soft_threshold_(self._rho, optimizer)
+            self._checked = True

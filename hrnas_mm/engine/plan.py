@@ -1,21 +1,12 @@
 """The schedule and the controller of a search, from its options."""
 
-from mmengine.runner import Runner
-
-from ..resume.state import bare_model
-from ..search import (
-    Budget,
-    BudgetController,
-    Controller,
-    Schedule,
-    named_search_units,
-)
+from ..search import Budget, BudgetController, Controller, Schedule
 from .options import SearchOptions
 
 # Defaults of a run with a target: its first eighth trains without the penalty,
 # then there are 20 shrinks, and its last quarter trains the fixed network.
 LEARN, SHRINKS, FINISH = 1 / 8, 20, 1 / 4
-L1_RHO = 3e-4
+FIRST_RHO = 3e-4
 
 
 def make_schedule(
@@ -65,42 +56,12 @@ def make_schedule(
 
 
 def make_controller(
-    options: SearchOptions,
-    runner: Runner,
-    budget: Budget | None,
-    schedule: Schedule,
+    options: SearchOptions, budget: Budget | None, schedule: Schedule
 ) -> Controller:
     """Make the controller, which decides on rho and on what is removed."""
     rho, threshold = options.rho, options.threshold
-    if rho is None and options.penalty == 'l1':
-        rho = L1_RHO
-    elif rho is None:
-        # With this rho, an element of average price that the loss does not
-        # need has been removed by the end.
-        rho = 1 / (_alpha_lr(runner) * (schedule.end - schedule.begin))
+    if rho is None:
+        rho = FIRST_RHO
     if budget is None:
         return Controller(schedule, rho, threshold)
     return BudgetController(budget, schedule, rho, threshold)
-
-
-def _alpha_lr(runner: Runner) -> float:
-    """Return the largest learning rate that importance factors will have.
-
-    Raises:
-        ValueError: If it is 0: proximal steps are proportional to it.
-    """
-    units = named_search_units(bare_model(runner)).values()
-    alphas = {id(unit.alpha) for unit in units}
-    rates = (
-        group.get(key, 0.0)
-        for group in runner.optim_wrapper.optimizer.param_groups
-        if any(id(param) in alphas for param in group['params'])
-        for key in ('lr', 'initial_lr', 'max_lr')
-    )
-    rate = max(rates, default=0.0)
-    if rate <= 0:
-        raise ValueError(
-            "penalty='proximal' needs a learning rate, but optim_wrapper."
-            f'optimizer.lr of the importance factors is {rate}'
-        )
-    return float(rate)

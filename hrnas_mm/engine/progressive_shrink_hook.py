@@ -67,8 +67,6 @@ class ProgressiveShrinkHook(Hook):
             mean over the supernet is 1. With a target it is only the initial
             value, and None chooses one.
         interval: Iterations between shrinks. With a target, None makes 20.
-        penalty: 'l1', a loss (as in the paper), or 'proximal', a separate
-            step after the optimizer's; docs/results.md compares them.
         milestones: More budgets, written like ``target``. Where the network
             crosses one, it is evaluated and saved to ``work_dir/rungs``.
         threshold: Elements with abs(alpha) below this are dead.
@@ -103,7 +101,6 @@ class ProgressiveShrinkHook(Hook):
         target: Target | None = None,
         rho: float | None = None,
         interval: int | None = None,
-        penalty: str = 'l1',
         milestones: Sequence[Target] = (),
         threshold: float = 1e-3,
         warmup: int = 0,
@@ -120,7 +117,6 @@ class ProgressiveShrinkHook(Hook):
             target=target,
             rho=rho,
             interval=interval,
-            penalty=penalty,
             milestones=milestones,
             threshold=threshold,
             warmup=warmup,
@@ -153,10 +149,8 @@ class ProgressiveShrinkHook(Hook):
         compat.sync_first_iteration_(runner.model)
         model = bare_model(runner)
         keep_freed_memory(next(model.parameters()).device)
-        self._penalising = Penalising(
-            runner, self.search, self.options.penalty
-        )
-        self._observing = Observing(runner, self.search, self.options.penalty)
+        self._penalising = Penalising(runner, self.search)
+        self._observing = Observing(runner, self.search)
         if self._resumed is not None:
             self.search.resume_(runner, self._resumed)
         elif runner._resume or (

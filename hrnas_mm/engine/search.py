@@ -119,13 +119,9 @@ class Search:
             len(runner.train_dataloader),
             runner.optim_wrapper._accumulative_counts,
         )
-        self.controller = make_controller(
-            options, runner, self.budget, self.schedule
-        )
+        self.controller = make_controller(options, self.budget, self.schedule)
         self.history = History()
-        own = (
-            'target', 'rho', 'penalty', 'threshold', 'cost', 'latency',
-        )  # fmt: skip
+        own = ('target', 'rho', 'threshold', 'cost', 'latency')
         settings = {name: getattr(options, name) for name in own}
         settings.update(
             asdict(self.schedule),
@@ -213,7 +209,7 @@ class Search:
             )
         first_rho = self.controller.rho
         self.load_state_dict(state)
-        if changed & {'rho', 'penalty'}:
+        if 'rho' in changed:
             self.controller.rho = first_rho
         other_budget = changed & {'target', 'input_shape', 'latency'}
         if other_budget or changed & {'begin', 'end'}:

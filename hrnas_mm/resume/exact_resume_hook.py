@@ -93,7 +93,7 @@ class ExactResumeHook(Hook):
         """Restore the resumed state and set up how checkpoints are saved."""
         others = [hook for hook in runner._hooks if hook is not self]
         runner._hooks = [*others, self]
-        guard_saving_(runner)
+        self._saving = guard_saving_(runner)
         if runner.seed != self._seed:
             compat.reseed_loading_(runner)
         own_generators_(runner)
@@ -168,7 +168,7 @@ class ExactResumeHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Restore the runner's ``save_checkpoint`` and unlock the work_dir."""
-        del runner.save_checkpoint
+        self._saving.remove()
         unlock_(runner.work_dir)
 
 

@@ -4,7 +4,7 @@ import errno
 import os
 import os.path as osp
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch import nn
 
 from .. import compat
 from ..files import read_checkpoint, replacing
+from ..patching import Patch
 
 
 def guard_loading_(runner: Runner) -> None:
@@ -125,31 +126,36 @@ def _mend_note(runner: Runner) -> None:
         file.write(newest)
 
 
-def guard_saving_(runner: Runner) -> None:
+def guard_saving_(runner: Runner) -> Patch:
     """Make a checkpoint replace an older file only when it is whole.
 
     ``before_checkpoint`` of all hooks is called on all ranks before rank 0
-    saves. ``del runner.save_checkpoint`` undoes it.
+    saves.
+
+    Returns:
+        The patch of ``save_checkpoint``, to be removed after the training.
     """
-    save = runner.save_checkpoint
 
-    def save_checkpoint(
-        out_dir: str, filename: str, *args: Any, **kwargs: Any
-    ) -> None:
-        runner.call_hook('before_checkpoint')
-        if not is_main_process():
-            return
-        if '://' in out_dir:  # remote storage, which replaces whole files
-            save(out_dir, filename, *args, **kwargs)
-            return
-        path = osp.join(out_dir, filename)
-        with failing_clearly(path, runner), replacing(path) as new:
-            save(out_dir, osp.basename(new), *args, **kwargs)
+    def guarded(save: Callable[..., None]) -> Callable[..., None]:
+        def save_checkpoint(
+            out_dir: str, filename: str, *args: Any, **kwargs: Any
+        ) -> None:
+            runner.call_hook('before_checkpoint')
+            if not is_main_process():
+                return
+            if '://' in out_dir:  # remote storage, which replaces whole files
+                save(out_dir, filename, *args, **kwargs)
+                return
+            path = osp.join(out_dir, filename)
+            with failing_clearly(path, runner), replacing(path) as new:
+                save(out_dir, osp.basename(new), *args, **kwargs)
 
-    runner.save_checkpoint = save_checkpoint
+        return save_checkpoint
+
     for hook in runner.hooks:
         if isinstance(hook, CheckpointHook):
             compat.remove_after_saving_(hook)
+    return Patch(runner, 'save_checkpoint', guarded)
 
 
 def check_own(runner: Runner) -> None:

@@ -1,8 +1,7 @@
-"""The resource-aware L1 penalty, Eq. (7), as a loss or a proximal step."""
+"""The resource-aware L1 penalty, Eq. (7)."""
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from .cost_model import CostModel
 from .units import named_search_units
@@ -53,11 +52,12 @@ class ResourcePenalty:
         )
         self._alphas = [unit.alpha for unit in units.values()]
         self._counts = list(map(len, self._alphas))
-        self._price_of = [prices[name] / self.mean_price for name in units]
         self._prices = torch.cat(
             [
-                alpha.new_full(alpha.shape, price)
-                for alpha, price in zip(self._alphas, self._price_of)
+                unit.alpha.new_full(
+                    unit.alpha.shape, prices[name] / self.mean_price
+                )
+                for name, unit in units.items()
             ]
         )
 
@@ -77,36 +77,3 @@ class ResourcePenalty:
         # One concatenation and one product: a kernel per unit would take
         # longer than a block.
         return torch.dot(self._prices, torch.cat(self._alphas).abs())
-
-    @torch.no_grad()
-    def soft_threshold_(self, rho: float, optimizer: Optimizer) -> None:
-        """Take the proximal step of the penalty, after optimizer.step().
-
-        alpha <- sign(alpha) * max(abs(alpha) - lr * rho * price, 0). This
-        reaches exact zeros and, like weight decay in AdamW, is not rescaled
-        by the optimizer.
-
-        Source: Parikh and Boyd, Proximal Algorithms, 2014, Sec. 6.5.2.
-
-        Args:
-            rho: Coefficient of the penalty.
-            optimizer: Optimizer of the model; each alpha moves by the learning
-                rate of its parameter group; one in no group, or frozen, stays.
-        """
-        self._refresh_()
-        rates = {
-            id(param): float(group['lr'])
-            for group in optimizer.param_groups
-            for param in group['params']
-            if param.requires_grad
-        }
-        steps = [
-            rates.get(id(alpha), 0.0) * rho * price
-            for alpha, price in zip(self._alphas, self._price_of)
-        ]
-        # A few fused kernels, instead of a few for each of hundreds of units.
-        values = torch._foreach_abs(self._alphas)
-        torch._foreach_sub_(values, steps)
-        torch._foreach_clamp_min_(values, 0.0)
-        torch._foreach_mul_(values, torch._foreach_sign(self._alphas))
-        torch._foreach_copy_(self._alphas, values)
