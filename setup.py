@@ -51,7 +51,7 @@ setup(
     package_data={
         'hrnas_mm': [
             'py.typed',
-            'visualization/*.j2',
+            'report/*.j2',
             'starter/templates/*.j2',
         ]
     },

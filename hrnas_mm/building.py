@@ -15,8 +15,8 @@ from mmengine.registry import (
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from .check_files import check_data
 from .compat import quieten_, use_gloo_
-from .data import check_data
 from .files import naming, read_checkpoint, weights_in
 from .frameworks import framework_of
 from .resume import resume_exactly_

@@ -20,7 +20,7 @@ DOCS = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 # What a section does not list, since another one does.
 OF_THE_SUPERNET = {
     'kernel_sizes', 'expand_ratio', 'num_tokens', 'token_size', 'transformer',
-    'arch', 'norm_cfg', 'act_cfg', 'with_cp', 'lean', 'init_cfg',
+    'arch', 'norm_cfg', 'act_cfg', 'with_cp', 'memory_efficient', 'init_cfg',
 }  # fmt: skip
 SET_AROUND_IT = {
     'in_channels', 'out_channels', 'stride', 'num_tokens', 'token_size',
@@ -180,7 +180,7 @@ def test_tutorial(tmp_path):
     work_dir = tmp_path / 'work_dirs/my_search'
     for name in (
         'report.html', 'search.png', 'architecture.png', 'pareto.png',
-        'rungs/0.7/model.pth', 'searched/architecture.json',
+        'milestones/0.7/model.pth', 'searched/architecture.json',
     ):  # fmt: skip
         assert (work_dir / name).exists(), name
     assert 'real input: largest diff' in printed['tools/export_onnx.py']

@@ -119,7 +119,7 @@ def search_of(runner):
 def history_of(runner):
     """The shrinks of a search, what each left costing among the facts."""
     shrinks = search_of(runner).history.shrinks
-    return [{**facts, **facts['costs']} for facts in shrinks]
+    return [{**vars(shrink), **shrink.costs} for shrink in shrinks]
 
 
 def config(work_dir, max_iters=12, by_epoch=False, ema=None, **hook):

@@ -12,6 +12,7 @@ import argparse
 import copy
 import os
 import statistics
+from contextlib import suppress
 from functools import partial
 from itertools import chain, product, zip_longest
 from typing import NamedTuple
@@ -27,24 +28,25 @@ from torch import Tensor, nn
 from hrnas_mm.cli.candidate import Candidate, candidate
 from hrnas_mm.cli.config import add_shape_argument, count_of, round_of
 from hrnas_mm.cli.errors import clear_errors
-from hrnas_mm.deploy import DeployableModel
-from hrnas_mm.deploy.dense import dense_part
-from hrnas_mm.measure import (
+from hrnas_mm.deploy import DeployableModel, dense_part, onnx_bytes
+from hrnas_mm.modules.deployed import form_of
+from hrnas_mm.runtimes import (
     DTYPES,
-    FORM,
-    PROFILERS,
-    RUN,
+    RUNTIMES,
+    Eager,
+    LocalTimer,
+    Runtime,
+    check_device,
     interleaved,
     peak_memory,
     profiled,
 )
-from hrnas_mm.measure.runtimes import RUN_ONNX, check_device, onnx_bytes
-from hrnas_mm.measure.stopwatch import Call
-from hrnas_mm.measure.timers import TimerHere
-from hrnas_mm.modules.deployed import form_of
+from hrnas_mm.runtimes.runtime import Call
 from hrnas_mm.search import count_params
 
-IN_TORCH = ('eager', 'channels_last', 'compile')
+EAGER = Eager()
+# What can be timed: the network as trained, and its deployed form.
+BACKENDS: dict[str, Runtime] = {EAGER.name: EAGER, **RUNTIMES}
 ROWS = 12  # of the table of shares
 Form = tuple[str, int | str]  # --fuse and --round
 
@@ -87,8 +89,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--backends',
         nargs='+',
-        choices=['eager', *RUN],
-        default=['eager', 'channels_last', 'onnxruntime'],
+        choices=list(BACKENDS),
+        default=[EAGER.name, 'channels_last', 'onnxruntime'],
         help='what to time: eager is the network as trained, all others are '
         'its deployed form; default: eager, channels_last and onnxruntime',
     )
@@ -133,22 +135,21 @@ def form(text: str) -> Form:
     return fuse, round_of(round)
 
 
-def timers_of(args: argparse.Namespace) -> dict[str, TimerHere]:
+def timers_of(args: argparse.Namespace) -> dict[str, LocalTimer]:
     """Return what runs deployed networks, by backend.
 
     Raises:
         ModuleNotFoundError: If a backend is not installed.
         ValueError: If it cannot run on the device, or in the dtype.
     """
-    if 'eager' in args.backends:
-        check_device('eager', args.device, args.dtype)
-    return {
-        backend: TimerHere(
-            backend, 'cpu' if backend in RUN_ONNX else args.device, args.dtype
-        )
-        for backend in args.backends
-        if backend != 'eager'
-    }
+    timers = {}
+    for name in args.backends:
+        runtime = BACKENDS[name]
+        device = 'cpu' if runtime.onnx else args.device
+        check_device(runtime, device, args.dtype)
+        if runtime.form is not None:
+            timers[name] = LocalTimer(runtime, device, args.dtype)
+    return timers
 
 
 def as_trained(
@@ -160,10 +161,10 @@ def as_trained(
 
 
 def call_of(
-    timer: TimerHere, form: Form, model: nn.Module, image: Tensor
+    timer: LocalTimer, form: Form, model: nn.Module, image: Tensor
 ) -> Call:
     """Return a forward pass of the deployed form."""
-    network = deployed(timer.backend, form, model, image)
+    network = deployed(timer.form, form, model, image)
 
     def make() -> nn.Module | bytes:
         return onnx_bytes(network, image) if timer.onnx else network
@@ -172,18 +173,18 @@ def call_of(
 
 
 def deployed(
-    backend: str, form: Form, model: nn.Module, image: Tensor
+    runtime: str, form: Form, model: nn.Module, image: Tensor
 ) -> DeployableModel:
-    """Return the deployed form for a backend."""
+    """Return the deployed form for a runtime."""
     shape = tuple(image.shape[1:])
-    return DeployableModel(model, FORM[backend], *form, shape)
+    return DeployableModel(model, runtime, *form, shape)
 
 
 @torch.no_grad()
 def measure(
     args: argparse.Namespace,
     found: list[Candidate],
-    timers: dict[str, TimerHere],
+    timers: dict[str, LocalTimer],
 ) -> list[Result]:
     """Time all candidates in all forms, in turns, on one backend at a time.
 
@@ -192,20 +193,24 @@ def measure(
     device = torch.device(args.device)
     results: list[list[Result]] = [[] for _ in found]
     for backend in args.backends:
-        forms = args.forms[:1] if backend == 'eager' else args.forms
+        timer = timers.get(backend)
+        forms = args.forms if timer else args.forms[:1]
         calls, memory = {}, {}
         for (i, each), form in product(enumerate(found), forms):
             image = torch.randn(args.batch, *each.shape)
-            if backend == 'eager':
-                call = as_trained(args, each.model, image)
-            else:
-                call = call_of(timers[backend], form, each.model, image)
+            call = (
+                call_of(timer, form, each.model, image)
+                if timer
+                else as_trained(args, each.model, image)
+            )
             call()
             calls[i, form] = call
             # torch does not see what other runtimes allocate, and a replay
             # allocates nothing.
             memory[i, form] = (
-                peak_memory(call, device) if backend in IN_TORCH else None
+                peak_memory(call, device)
+                if BACKENDS[backend].allocates
+                else None
             )
         times = interleaved(calls, device, args.rounds)
         for i, form in calls:
@@ -218,7 +223,7 @@ def measure(
 
 def label_of(args: argparse.Namespace, backend: str, form: Form) -> str:
     """Return the name of a row, with the form if there are several."""
-    if backend == 'eager' or len(args.forms) == 1:
+    if BACKENDS[backend].form is None or len(args.forms) == 1:
         return backend
     return f'{backend} {form[0]}:{form[1]}'
 
@@ -258,17 +263,22 @@ def table_of(args: argparse.Namespace, results: list[Result]) -> Table:
 
 
 def shares_of(
-    args: argparse.Namespace, backend: str, found: Candidate
+    args: argparse.Namespace, runtime: Runtime, found: Candidate
 ) -> Table:
-    """Return a table of what takes which share of the time, in one form."""
+    """Return a table of what takes which share of the time, in one form.
+
+    Raises:
+        NotImplementedError: If the runtime has no profiler.
+    """
     image = torch.randn(args.batch, *found.shape)
-    network = deployed(backend, args.forms[0], found.model, image)
+    assert runtime.form is not None
+    network = deployed(runtime.form, args.forms[0], found.model, image)
     by_stage, by_operator = (
         [(name, f'{100 * share:.1f}') for name, share in shares.items()][:ROWS]
-        for shares in profiled(backend, network, image)
+        for shares in profiled(runtime, network, image)
     )
     table = Table(
-        title=f'Shares of the time: {found.name}, {backend}, float32 on cpu'
+        title=f'Shares of the time: {found.name}, {runtime.name}, float32, cpu'
     )
     for column in ('stage', '%', 'operator', '%'):
         justify = 'right' if column == '%' else 'left'
@@ -291,9 +301,9 @@ def main() -> None:
     console = Console(width=140, markup=False, emoji=False)
     console.print(table_of(args, measure(args, found, timers)))
     if args.profile:
-        for network, backend in product(found, args.backends):
-            if backend in PROFILERS:
-                console.print(shares_of(args, backend, network))
+        for network, name in product(found, timers):
+            with suppress(NotImplementedError):
+                console.print(shares_of(args, RUNTIMES[name], network))
 
 
 if __name__ == '__main__':

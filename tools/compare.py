@@ -18,8 +18,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
+from comparison.runs import Run, metric_of, network_of, runs_of
+from comparison.trainings import Trainings
 
 from hrnas_mm.cli.config import (
     add_round_argument,
@@ -27,20 +27,17 @@ from hrnas_mm.cli.config import (
     count_of,
 )
 from hrnas_mm.cli.errors import clear_errors
-from hrnas_mm.cli.runs import Run, metric_of, network_of, runs_of
-from hrnas_mm.cli.trainings import Trainings
 from hrnas_mm.files import replacing, write_json
-from hrnas_mm.measure import RUN
-from hrnas_mm.measure.network_times import (
+from hrnas_mm.latency.networks import (
     conditions_of,
     ready_networks,
     time_networks,
 )
-from hrnas_mm.measure.timers import TimerHere
 from hrnas_mm.modules.deployed import form_of
+from hrnas_mm.report import Table, plot_comparison
+from hrnas_mm.report.comparison import mean_and_deviation
+from hrnas_mm.runtimes import RUNTIMES, LocalTimer
 from hrnas_mm.search import count_params
-from hrnas_mm.visualization import plot_comparison
-from hrnas_mm.visualization.comparison import mean_and_deviation
 
 TRAIN = osp.join(osp.dirname(osp.abspath(__file__)), 'train.py')
 
@@ -90,7 +87,7 @@ def add_timing(parser: argparse.ArgumentParser) -> None:
     """Add the options of how the trained networks are timed."""
     parser.add_argument(
         '--backend',
-        choices=list(RUN),
+        choices=list(RUNTIMES),
         default='onnxruntime',
         help='what runs the deployed networks; default: %(default)s',
     )
@@ -120,7 +117,7 @@ def add_timing(parser: argparse.ArgumentParser) -> None:
 
 def measured(
     args: argparse.Namespace,
-    timer: TimerHere,
+    timer: LocalTimer,
     runs: Iterable[Run],
     step: int,
 ) -> list[dict[str, Any]]:
@@ -155,7 +152,8 @@ def measured(
             'networks must have inputs of one shape, or be given one by '
             f'--shape, got {shapes}'
         )
-    conditions = conditions_of(timer, *shapes, step)
+    (shape,) = shapes
+    conditions = conditions_of(timer, shape, step)
     times = time_networks(
         ready_networks(models, conditions, timer), timer, args.seconds
     )
@@ -198,42 +196,43 @@ def main() -> None:
     args = parse_args()
     torch.set_num_threads(args.threads)
     with clear_errors():
-        timer = TimerHere(args.backend, args.device)
+        timer = LocalTimer(RUNTIMES[args.backend], args.device)
         runs = runs_of(args.configs, args.seeds, args.work_dir)
         step = form_of(timer.form, 'auto', args.round, {}).step
         trainings = Trainings(TRAIN, args.metric, args.cfg_options)
         signal.signal(signal.SIGTERM, trainings.end)
         trainings.run(runs, args.jobs)
         rows = measured(args, timer, runs, step)
-    columns = [
+    table = table_of(args, rows)
+    write(args, table, rows)
+    print(table)
+
+
+def table_of(
+    args: argparse.Namespace, rows: Sequence[dict[str, Any]]
+) -> Table:
+    """Return the table of all networks, drawn from the numbers."""
+    columns = (
         'network', 'seeds', args.metric, 'multiply-adds, M', 'parameters, M',
         f'ms, {args.backend}, {args.threads} thread(s)',
-    ]  # fmt: skip
-    body = [[name, *cells(each)] for name, each in by_name(rows).items()]
-    write(args, columns, body, rows)
-    table = Table(*columns)
-    for row in body:
-        table.add_row(*row)
-    Console(width=120, markup=False, emoji=False).print(table)
+    )  # fmt: skip
+    body = [(name, *cells(each)) for name, each in by_name(rows).items()]
+    return Table('', columns, body)
 
 
 def write(
-    args: argparse.Namespace,
-    columns: Sequence[str],
-    body: Sequence[Sequence[str]],
-    rows: Sequence[dict[str, Any]],
+    args: argparse.Namespace, table: Table, rows: Sequence[dict[str, Any]]
 ) -> None:
     """Write the table, the numbers and the picture."""
-    lines = [columns, ['---'] * len(columns), *body]
     path = osp.join(args.work_dir, 'comparison')
     with replacing(f'{path}.md') as new, open(new, 'w') as file:
-        file.writelines(f'| {" | ".join(line)} |\n' for line in lines)
+        file.write(table.markdown())
     write_json(f'{path}.json', rows, indent=1)
     points = {
         name: [(row['ms'], row['metric']) for row in each]
         for name, each in by_name(rows).items()
     }
-    figure = plot_comparison(points, columns[-1], args.metric)
+    figure = plot_comparison(points, table.columns[-1], args.metric)
     with replacing(f'{path}.png') as new:
         figure.savefig(new, format='png', dpi=150)
 

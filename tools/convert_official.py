@@ -10,10 +10,16 @@ loads as it is.
 """
 
 import argparse
+from collections.abc import Sequence
 
 import torch
+from conversion.official import (
+    convert_state_dict,
+    official_architecture,
+    unused_params,
+)
 from mmengine.config import Config
-from torch import nn
+from torch import Tensor, nn
 
 from hrnas_mm.building import build_model, load_weights_
 from hrnas_mm.cli.config import (
@@ -22,21 +28,18 @@ from hrnas_mm.cli.config import (
     read_config,
 )
 from hrnas_mm.cli.errors import add_force, check_new, clear_errors
+from hrnas_mm.deploy import cost_model_of
 from hrnas_mm.engine.searched_config import search_shape
 from hrnas_mm.files import read_checkpoint, read_json, replacing
-from hrnas_mm.measure import cost_model_of
-from hrnas_mm.models.official import (
-    convert_state_dict,
-    official_architecture,
-    unused_params,
-)
+from hrnas_mm.report.amounts import in_words
 from hrnas_mm.search import (
+    Description,
     apply_architecture_,
     architecture_in,
     describe_architecture,
     write_architecture,
 )
-from hrnas_mm.search.description import summary
+from hrnas_mm.search.architecture import Architecture
 
 
 def parse_args() -> argparse.Namespace:
@@ -58,14 +61,19 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def shrunk(model: nn.Module, architecture, cfg: Config, shape) -> dict:
+def shrunk(
+    model: nn.Module,
+    architecture: Architecture,
+    cfg: Config,
+    shape: Sequence[int] | None,
+) -> Description:
     """Shrink the model and return the description of its architecture."""
     cost_model = cost_model_of(model, shape or search_shape(cfg))
     apply_architecture_(model, architecture)
     return describe_architecture(model, cost_model)
 
 
-def weights_in(path: str) -> dict:
+def weights_in(path: str) -> dict[str, Tensor]:
     """Return the state dict in a checkpoint of the released code."""
     checkpoint = read_checkpoint(path)
     for key in ('state_dict', 'model'):
@@ -74,7 +82,7 @@ def weights_in(path: str) -> dict:
     return checkpoint
 
 
-def convert(args: argparse.Namespace) -> dict:
+def convert(args: argparse.Namespace) -> Description:
     """Convert the source and return the description of its architecture."""
     check_new(args.out, args.force)
     cfg = read_config(args)
@@ -94,13 +102,13 @@ def convert(args: argparse.Namespace) -> dict:
             dict(
                 meta={},
                 state_dict=model.state_dict(),
-                architecture=description,
+                architecture=description.as_json(),
             ),
             new,
         )
     kept = unused_params(theirs)
     if kept:
-        params = description['costs']['params'] + kept
+        params = description.costs['params'] + kept
         print(
             f'{params} parameters there: of empty blocks it keeps {kept} that '
             'it does not use'
@@ -113,7 +121,8 @@ def main() -> None:
     args = parse_args()
     with clear_errors():
         description = convert(args)
-    print(f'{args.out}: {summary(description)}')
+    shape = tuple(description.input_shape)
+    print(f'{args.out}: {in_words(description.costs)} at {shape}')
 
 
 if __name__ == '__main__':

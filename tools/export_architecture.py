@@ -13,17 +13,18 @@ import argparse
 from hrnas_mm.building import build_model
 from hrnas_mm.cli.config import prepare_config
 from hrnas_mm.cli.errors import add_force, check_new, clear_errors
+from hrnas_mm.deploy import cost_model_of
 from hrnas_mm.engine.searched_config import search_shape
 from hrnas_mm.files import read_checkpoint, weights_in
-from hrnas_mm.measure import cost_model_of
+from hrnas_mm.report.amounts import in_words
 from hrnas_mm.search import (
+    Description,
     apply_architecture_,
     describe_architecture,
     fitting_architecture,
     read_description,
     write_architecture,
 )
-from hrnas_mm.search.description import summary
 
 
 def parse_args() -> argparse.Namespace:
@@ -46,7 +47,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def description_in(path: str, config: str | None) -> dict:
+def description_in(path: str, config: str | None) -> Description:
     """Return the description of an architecture from a checkpoint.
 
     With a config, it is found from the shapes of the tensors.
@@ -78,7 +79,8 @@ def main() -> None:
         check_new(args.out, args.force)
         description = description_in(args.checkpoint, args.config)
         write_architecture(args.out, description)
-    print(f'{args.out}: {summary(description)}')
+    shape = tuple(description.input_shape)
+    print(f'{args.out}: {in_words(description.costs)} at {shape}')
 
 
 if __name__ == '__main__':

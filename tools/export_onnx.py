@@ -27,10 +27,14 @@ from hrnas_mm.cli.config import (
     read_config,
 )
 from hrnas_mm.cli.errors import add_force, check_new, clear_errors
-from hrnas_mm.deploy import OPSETS, check_onnx, export_onnx
+from hrnas_mm.deploy import (
+    OPSETS,
+    check_onnx,
+    export_onnx,
+    input_shape_of,
+)
 from hrnas_mm.engine.searched_config import search_shape
 from hrnas_mm.files import replacing
-from hrnas_mm.measure import input_shape_of
 from hrnas_mm.modules.deployed import RUNTIMES
 
 

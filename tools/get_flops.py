@@ -14,9 +14,8 @@ from hrnas_mm.cli.config import (
     read_config,
 )
 from hrnas_mm.cli.errors import clear_errors
-from hrnas_mm.deploy.dense import dense_part
+from hrnas_mm.deploy import dense_part, input_shape_of, stage_names
 from hrnas_mm.engine.searched_config import search_shape
-from hrnas_mm.measure import input_shape_of, stage_names
 from hrnas_mm.search import (
     SearchUnit,
     count_params,

@@ -3,8 +3,8 @@ r"""Measure a table of milliseconds on this device, for searches in ms.
     python tools/measure_latency.py CONFIG OUT.json --backend onnxruntime
 
 Times the deployed form of every part of the supernet, alone, with several
-numbers of channels and tokens, then whole networks, and fits a line that leads
-from the sum of the parts to the networks. Leave the machine alone meanwhile.
+numbers of channels and tokens, then whole networks, and fits how the sum of
+the parts leads to the networks. Leave the machine alone meanwhile.
 
 For another device, or another runtime, give a program that times a file:
 
@@ -16,29 +16,33 @@ times.csv beside them, and run the same line again. To check the table,
 
     --check 30
 
-also times 30 random networks that the line was not fitted to, and compares.
+also times 30 random networks that were not fitted, and compares.
 """
 
 from collections.abc import Mapping
 
 import torch
+from measuring.latency_arguments import (
+    builder_of,
+    measuring_parser,
+    timer_of,
+)
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from hrnas_mm.cli.errors import check_new, clear_errors
-from hrnas_mm.cli.measuring import builder_of, measuring_parser, timer_of
-from hrnas_mm.measure.calibration import (
+from hrnas_mm.latency import Latency, LatencyTable
+from hrnas_mm.latency.builder import TableBuilder
+from hrnas_mm.latency.calibration import (
     adds_up,
     quality,
     random_networks,
     worst,
 )
-from hrnas_mm.measure.latency_table import TableBuilder
-from hrnas_mm.measure.network_times import NetworkTimes
-from hrnas_mm.search import Latency, LatencyTable
+from hrnas_mm.latency.networks import NetworkTimes
+from hrnas_mm.latency.table import Calibration, write_latency_table
 from hrnas_mm.search.architecture import Architecture
-from hrnas_mm.search.latency_table import Calibration, write_latency_table
 
 
 def measure(
@@ -52,7 +56,7 @@ def measure(
         task = progress.add_task(
             '', total=builder.steps + len(others) + 2 * bool(others)
         )
-        builder.say = lambda text: progress.update(
+        builder.report = lambda text: progress.update(
             task, description=text, advance=1
         )
         builder.settle_round_()
@@ -99,17 +103,17 @@ def main() -> None:
         write_latency_table(table, args.out)
     latency = builder.cost_model.counting(Latency(table))
     console.print(f'{args.out}: {table.conditions}')
-    line = table.calibration
-    console.print(networks_table('Networks that the line is fitted to', line))
-    parts = ' + '.join(f'{x:.3g} {kind}' for kind, x in line.factors.items())
+    fit = table.calibration
+    console.print(networks_table('Networks that it is fitted to', fit))
+    parts = ' + '.join(f'{x:.3g} {kind}' for kind, x in fit.factors.items())
     console.print(
-        f'{line.offset:.3g} + ({parts}) ** {line.exponent:.3g} ms; '
-        f'{verdict(line)}'
+        f'{fit.offset:.3g} + ({parts}) ** {fit.exponent:.3g} ms; '
+        f'{verdict(fit)}'
     )
-    if not adds_up(line):
+    if not adds_up(fit):
         console.print(
             'The parts do not add up on this device: a search '
-            f'will end near its target, but not at it. Worst: {worst(line)}.'
+            f'will end near its target, but not at it. Worst: {worst(fit)}.'
         )
     if times is not None:
         slowdown = times.reference / table.reference

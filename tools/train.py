@@ -9,10 +9,10 @@ import os
 from mmengine.config import Config
 
 from hrnas_mm.building import build_runner
-from hrnas_mm.cli.checks import check_config
+from hrnas_mm.check_files import check_data
+from hrnas_mm.cli.check_config import check_config
 from hrnas_mm.cli.config import add_runner_arguments, prepare_config
 from hrnas_mm.cli.errors import clear_errors
-from hrnas_mm.data import check_data
 from hrnas_mm.resume.files import telling_of_full_disk
 
 

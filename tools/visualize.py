@@ -21,9 +21,7 @@ from collections.abc import Callable
 from matplotlib.backend_bases import FigureCanvasBase
 
 from hrnas_mm.cli.errors import add_force, check_new, clear_errors
-from hrnas_mm.search import read_description
-from hrnas_mm.search.record import read_record
-from hrnas_mm.visualization import (
+from hrnas_mm.report import (
     Network,
     animate_search,
     draw_architectures,
@@ -31,7 +29,9 @@ from hrnas_mm.visualization import (
     plot_search,
     write_report,
 )
-from hrnas_mm.visualization.architecture import network_at
+from hrnas_mm.report.pies import network_at
+from hrnas_mm.report.record import read_record
+from hrnas_mm.search import read_description
 
 Write = Callable[[str], None]
 
@@ -111,16 +111,16 @@ def network_of(source: str) -> Network:
     if osp.isdir(source):
         return network_at(read_record(source), -1, name_of(source))
     content = read_description(source)
-    if 'supernet' not in content:
+    if not content.supernet:
         raise ValueError(
             f'{source} does not say what the supernet had: it has no '
             '"supernet": {name: ...}'
         )
     return Network(
         name_of(source),
-        content['supernet'],
-        content['units'],
-        content.get('costs', {}),
+        content.supernet,
+        content.units,
+        content.costs,
     )
 
 

@@ -5,12 +5,13 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable
 
 from ..building import build_model
-from ..engine.milliseconds import given_latency
+from ..deploy import cost_model_of
+from ..engine.latency import given_latency, parse_target
 from ..engine.searched_config import search_shape, searched_config
-from ..measure import cost_model_of
-from ..search import COSTS, Budget, parse_budget
+from ..search import COSTS, Budget
 from ..search.architecture import Architecture
-from ..search.cost import MACS, MS
+from ..search.budget import LATENCY
+from ..search.cost import MACS
 from .config import add_config_arguments, read_config
 from .errors import add_force, check_new, clear_errors
 
@@ -36,7 +37,7 @@ def baseline_parser(description: str | None) -> ArgumentParser:
     parser.add_argument(
         '--cost',
         help=f'cost that the target counts: {", ".join(COSTS)}, or one of '
-        f'your own; default: {MS.name} with --latency, else {MACS.name}',
+        f'your own; default: {LATENCY} with --latency, else {MACS.name}',
     )
     parser.add_argument(
         '--latency',
@@ -62,13 +63,13 @@ def write_baseline(
     cfg = read_config(args)
     config_name = osp.splitext(osp.basename(args.config))[0]
     out = args.out or f'{config_name}_{name}.py'
-    cost = args.cost or (MS.name if args.latency else None)
+    cost = args.cost or (LATENCY if args.latency else None)
     target = {cost: args.target} if cost else args.target
     with clear_errors():
         check_new(out, args.force)
         cost_model = cost_model_of(build_model(cfg), search_shape(cfg))
         latency = given_latency(args.latency, cost_model)
-        budget = parse_budget(target, cost_model, '--target', latency)
+        budget = parse_target(target, cost_model, '--target', latency)
         architecture = draw(budget)
     config = searched_config(cfg, architecture)
     assert config is not None  # the model has units in its backbone

@@ -8,9 +8,8 @@ from typing import NamedTuple
 from torch import nn
 
 from ..building import build_model, load_network
-from ..deploy.dense import dense_part
+from ..deploy import dense_part, input_shape_of
 from ..engine.searched_config import search_shape
-from ..measure import input_shape_of
 from ..search import trace
 from .config import prepare_config
 

@@ -2,6 +2,8 @@
 
 import ast
 import inspect
+import os.path as osp
+import tempfile
 import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -112,6 +114,17 @@ def write_onnx(
     _forget_sources_(program.model)
     with replacing(path) as new:
         program.save(new, external_data=False)
+
+
+def onnx_bytes(
+    module: nn.Module, image: Tensor, scoped: bool = False
+) -> bytes:
+    """Return the ONNX file of a module; see :func:`write_onnx`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = osp.join(folder, 'model.onnx')
+        write_onnx(module.cpu(), image.cpu(), path, scoped=scoped)
+        with open(path, 'rb') as file:
+            return file.read()
 
 
 def output_names(model: nn.Module, count: int) -> list[str]:

@@ -2,24 +2,17 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from torch import Tensor
-
-from ..search import (
-    Budget,
-    CostModel,
-    Latency,
-    parse_budget,
-    select_within,
-)
+from ..latency import Latency
+from ..search import Budget, CostModel, Ranking
 from ..search.budget import Target
-from ..search.descent import allowed
-from ..search.shrink import Keep, most_important
+from ..search.ranking import Counts
+from .latency import parse_target
 
 
-class Milestone(NamedTuple):
+class NamedBudget(NamedTuple):
     """A budget on the way down, with its name as the user wrote it."""
 
     name: str
@@ -31,7 +24,7 @@ def parse_milestones(
     cost_model: CostModel,
     final: Budget | None,
     latency: Latency | None = None,
-) -> list[Milestone]:
+) -> list[NamedBudget]:
     """Parse the milestones of a config.
 
     Args:
@@ -45,9 +38,9 @@ def parse_milestones(
             or is below the target and will never be reached.
     """
     found = [
-        Milestone(
+        NamedBudget(
             _name(target),
-            parse_budget(target, cost_model, f'milestones[{i}]', latency),
+            parse_target(target, cost_model, f'milestones[{i}]', latency),
         )
         for i, target in enumerate(targets)
     ]
@@ -73,28 +66,18 @@ def _name(target: Target) -> str:
     return str(target)
 
 
-def stop_at_milestone(
-    milestones: Sequence[Milestone],
+def first_crossed(
+    milestones: Sequence[NamedBudget],
     now: Mapping[str, int],
-    rank: Callable[[CostModel], tuple[Mapping[str, Tensor], float]],
-    keep: Keep,
-    final: Budget | None,
-) -> tuple[Keep, Milestone | None]:
-    """Return what to keep for the first milestone that would be crossed.
-
-    A cut for another cost than the target's could leave less of this than the
-    target allows. There, only some of what was going to be removed goes.
+    then: Mapping[str, int],
+) -> NamedBudget | None:
+    """Return the first milestone that a shrink would cross; None without.
 
     Args:
         milestones: All milestones of the search.
         now: Number of elements of each unit, by unit name.
-        rank: Returns the importance of every element for a cut of a cost, by
-            unit name, and the threshold below which they are dead.
-        keep: What the shrink was going to keep; returned with None if that
-            crosses no milestone.
-        final: Target of the search, if it has one.
+        then: Number of elements that the shrink would leave.
     """
-    then = {name: len(index) for name, index in keep.items()}
     crossed = [
         milestone
         for milestone in milestones
@@ -102,42 +85,42 @@ def stop_at_milestone(
         <= milestone.budget.amount
         < milestone.budget.spent(now)
     ]
-    if not crossed:
-        return keep, None
 
-    def share(milestone: Milestone) -> float:
+    def share(milestone: NamedBudget) -> float:
         budget = milestone.budget
         return budget.amount / budget.spent(now)
 
-    first = max(crossed, key=share)
-    counted = first.budget.cost_model
-    if final is not None and final.cost_model is not counted:
-        importance, _ = rank(final.cost_model)
-        return _on_the_way(importance, then, first.budget), first
-    limits = allowed(first.budget.amount)
-    return select_within(*rank(counted), counted, limits), first
+    return max(crossed, key=share, default=None)
 
 
-def _on_the_way(
-    importance: Mapping[str, Tensor], then: Mapping[str, int], budget: Budget
-) -> Keep:
-    """Return what to keep on the way to a network that meets a budget.
+def on_the_way(
+    ranking: Ranking, then: Mapping[str, int], budget: Budget
+) -> Counts:
+    """Return the counts of a network that meets a budget on the way.
 
-    Elements go in order of rising importance, until it is met.
+    A cut for another cost than the target's could leave less of this than the
+    target allows. Here, only what was going to be removed goes, in the order
+    of the ranking, until the budget is met.
+
+    Args:
+        ranking: Ranking of the elements.
+        then: Number of elements that the shrink was going to leave.
+        budget: Budget that is crossed between now and then.
     """
+    counts = ranking.counts
     going = sorted(
-        (loss, name)
-        for name, value in importance.items()
-        for loss in value.sort()[0][: len(value) - then[name]].tolist()
+        place
+        for name, places in ranking.places.items()
+        for place in places[: counts[name] - then[name]]
     )
 
-    def left(number: int) -> dict[str, int]:
-        gone = Counter(name for _, name in going[:number])
-        return {name: len(v) - gone[name] for name, v in importance.items()}
+    def left(number: int) -> Counts:
+        gone = Counter(name for *_, name in going[:number])
+        return {name: count - gone[name] for name, count in counts.items()}
 
     number = bisect_left(
         range(len(going)),
         True,
         key=lambda number: budget.spent(left(number)) <= budget.amount,
     )
-    return most_important(importance, left(number))
+    return left(number)

@@ -1,11 +1,10 @@
-"""Gradients in the training, as the importance of elements sees them."""
+"""Collect the gradients of importance factors at each optimizer step."""
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 import torch
-from mmengine.runner import Runner
 from torch import Tensor
 
 from ..patching import Patch
@@ -19,16 +18,16 @@ class Observing:
     are clipped.
 
     Args:
-        runner: The runner, at the start of its training.
-        search: The search of the run.
+        search: The search of a run, at the start of its training.
     """
 
-    def __init__(self, runner: Runner, search: Search) -> None:
-        self.runner = runner
-        self.search = search
+    def __init__(self, search: Search) -> None:
+        self.runner, self.search = search.runner, search
         self._patch: Patch | None = None
         if search.importance.of_gradients:
-            self._patch = Patch(runner.optim_wrapper, 'step', self._observed)
+            self._patch = Patch(
+                self.runner.optim_wrapper, 'step', self._observed
+            )
 
     def remove(self) -> None:
         """Give the optimizer wrapper the step back that it had."""

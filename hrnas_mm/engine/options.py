@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..measure import RUN, check_device
+from ..runtimes import RUNTIMES, check_device
 from ..search import COSTS
-from ..search.budget import Target
-from ..search.cost import MS
+from ..search.budget import LATENCY, Target
 from ..search.importance import IMPORTANCES
 
 COUNTS = ('interval', 'warmup', 'begin', 'end', 'calibration_batches')
@@ -22,24 +21,56 @@ MEASURED: dict[str, Any] = dict(
 class SearchOptions:
     """The arguments of :class:`~hrnas_mm.engine.ProgressiveShrinkHook`.
 
+    Args:
+        target: Cost of the network at the end: multiply-adds as a number, a
+            string ('1.91G') or a ratio of the supernet (0.03), or another
+            cost: ``dict(params=...)`` with any of these; milliseconds as
+            '6ms' or ``dict(latency=0.3)``, with a table of ``latency``; with
+            one, a bare ratio is of milliseconds.
+        rho: Coefficient of the penalty (the paper's lambda), on prices whose
+            mean over the supernet is 1. With a target it is only the initial
+            value, and None chooses one.
+        interval: Iterations between shrinks. With a target, None makes 20.
+        milestones: More budgets, written like ``target``. Where the network
+            crosses one, it is evaluated and saved to ``work_dir/milestones``.
+        threshold: Elements with abs(alpha) below this are dead.
+        warmup: Number of iterations in which rho rises linearly from 0.
+        begin: Iteration at which penalty and shrinking begin. None for 0, or
+            with a target for an eighth of the run.
+        end: Last iteration of shrinking, at which the penalty ends. None for
+            the end of the run, or with a target for three quarters of it.
+        by_epoch: Whether interval, warmup, begin and end count epochs instead.
+        cost: Cost that gives elements their price: 'macs' (an element's
+            total), 'params', or 'eq6' (only a channel's depthwise
+            convolution, as Eq. (6) is printed). None for the target's cost.
+        importance: Criterion by which a cut chooses elements: 'alpha', their
+            importance factors, or 'taylor', what the loss would lose with
+            them. None for 'taylor' if the cost falls in steps, as ms do.
+        latency: Table of milliseconds on the user's device: a file of
+            ``tools/measure_latency.py``, or ``dict(backend=..., threads=...)``
+            to measure it before the first iteration.
+        input_shape: (H, W) or (C, H, W) at which multiply-adds are counted;
+            None for the ``size`` of the model's data_preprocessor.
+        calibration_batches: Batches per rank of a recalibration; 0 for none.
+
     Raises:
         ValueError: If an option is out of range; the message names it.
     """
 
-    target: Target | None
-    rho: float | None
-    interval: int | None
-    milestones: Sequence[Target]
-    threshold: float
-    warmup: int
-    begin: int | None
-    end: int | None
-    by_epoch: bool
-    cost: str | None
-    importance: str | None
-    latency: str | Mapping[str, Any] | None
-    input_shape: Sequence[int] | None
-    calibration_batches: int
+    target: Target | None = None
+    rho: float | None = None
+    interval: int | None = None
+    milestones: Sequence[Target] = ()
+    threshold: float = 1e-3
+    warmup: int = 0
+    begin: int | None = None
+    end: int | None = None
+    by_epoch: bool = False
+    cost: str | None = None
+    importance: str | None = None
+    latency: str | Mapping[str, Any] | None = None
+    input_shape: Sequence[int] | None = None
+    calibration_batches: int = 10
 
     def __post_init__(self) -> None:
         for name in ('threshold', 'rho'):
@@ -69,7 +100,7 @@ class SearchOptions:
             )
         self._check_choice('by_epoch', (True, False))
         if self.cost is not None:
-            timed = () if self.latency is None else (MS.name,)
+            timed = () if self.latency is None else (LATENCY,)
             self._check_choice('cost', (*COSTS, *timed))
         if self.importance is not None:
             self._check_choice('importance', tuple(IMPORTANCES))
@@ -106,9 +137,9 @@ class SearchOptions:
                 f'{self.latency!r}'
             )
         # A list is searched, as what is given may have no hash.
-        if self.latency['backend'] not in list(RUN):
+        if self.latency['backend'] not in list(RUNTIMES):
             raise ValueError(
-                f'latency.backend must be one of {", ".join(RUN)}, got '
+                f'latency.backend must be one of {", ".join(RUNTIMES)}, got '
                 f'{self.latency["backend"]!r}'
             )
         wanted = {**MEASURED, **self.latency}
@@ -121,7 +152,9 @@ class SearchOptions:
                     f'got {value!r}'
                 )
         try:
-            check_device(wanted['backend'], wanted['device'], wanted['dtype'])
+            check_device(
+                RUNTIMES[wanted['backend']], wanted['device'], wanted['dtype']
+            )
         except ValueError as error:
             raise ValueError(f'latency.{error}') from error
 

@@ -4,11 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from mmengine.runner import Runner
 from torch.optim import Optimizer
 
 from ..patching import Patch
-from ..resume.state import bare_model
 from ..search import check_optimizer
 from .search import Search
 
@@ -19,19 +17,15 @@ class Penalising:
     """The penalty in the training of a run, until it is removed.
 
     Args:
-        runner: The runner, at the start of its training.
-        search: The search of the run, which determines rho.
+        search: The search of a run, at the start of its training.
     """
 
-    def __init__(self, runner: Runner, search: Search) -> None:
-        self.runner = runner
-        self.search = search
+    def __init__(self, search: Search) -> None:
+        self.runner, self.search = search.runner, search
         self._checked = False
         # No framework overrides parse_losses.
-        self._patch = Patch(
-            bare_model(runner), 'parse_losses', self._with_penalty
-        )
-        optimizer = runner.optim_wrapper.optimizer
+        self._patch = Patch(search.model, 'parse_losses', self._with_penalty)
+        optimizer = self.runner.optim_wrapper.optimizer
         self._step_hook = optimizer.register_step_post_hook(self._check_step)
 
     def remove(self) -> None:

@@ -59,9 +59,7 @@ def make_controller(
     options: SearchOptions, budget: Budget | None, schedule: Schedule
 ) -> Controller:
     """Make the controller, which decides on rho and on what is removed."""
-    rho, threshold = options.rho, options.threshold
-    if rho is None:
-        rho = FIRST_RHO
+    rho = FIRST_RHO if options.rho is None else options.rho
     if budget is None:
-        return Controller(schedule, rho, threshold)
-    return BudgetController(budget, schedule, rho, threshold)
+        return Controller(schedule, rho)
+    return BudgetController(budget, schedule, rho)

@@ -1,4 +1,4 @@
-"""A few predictions beside the truth, drawn as the framework draws them."""
+"""Draw predictions and the ground truth with the framework's visualizer."""
 
 import os
 import os.path as osp
@@ -12,7 +12,7 @@ from mmengine.dist import master_only
 from mmengine.runner import Runner
 
 from ..frameworks import framework_of
-from .surgery import deployed_model
+from ..runners import evaluated_model
 
 FOLDER = 'predictions'
 COUNT = 4
@@ -47,7 +47,7 @@ def draw_predictions(runner: Runner) -> None:
 @torch.no_grad()
 def _draw(runner: Runner, draw: Any) -> None:
     loader: Any = runner.val_dataloader
-    model: Any = deployed_model(runner).eval()
+    model: Any = evaluated_model(runner).eval()
     dataset: Any = loader.dataset
     step = max(1, len(dataset) // COUNT)
     for i in range(0, len(dataset), step)[:COUNT]:

@@ -7,7 +7,6 @@ import time
 from typing import TextIO
 
 from mmengine.dist import is_main_process
-from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,7 +18,7 @@ from rich.progress import (
 
 from .search import Search
 
-SECONDS = 0.2  # minimum time between two refreshes
+MIN_SECONDS = 0.2  # between two refreshes
 
 
 class LiveLine:
@@ -28,14 +27,12 @@ class LiveLine:
     It is shown only where a person may see it: on a terminal, by rank 0.
 
     Args:
-        runner: The runner, at the start of its training.
-        search: The search of the run.
+        search: The search of a run, at the start of its training.
         stream: The terminal; None for standard output.
     """
 
-    def __init__(
-        self, runner: Runner, search: Search, stream: TextIO | None = None
-    ) -> None:
+    def __init__(self, search: Search, stream: TextIO | None = None) -> None:
+        self._search, runner = search, search.runner
         stream = sys.stdout if stream is None else stream
         self._handlers: list[logging.StreamHandler] = []
         self._progress: Progress | None = None
@@ -54,7 +51,7 @@ class LiveLine:
             transient=True,
         )
         self._task = self._progress.add_task(
-            self._text(runner, search),
+            self._text(),
             total=runner.max_iters,
             completed=runner.iter,
         )
@@ -69,17 +66,19 @@ class LiveLine:
         self._shown = 0.0
         atexit.register(self.close)  # shows the cursor again
 
-    def update(self, runner: Runner, search: Search) -> None:
+    def update(self) -> None:
         """Show how far the run is now."""
-        now = time.monotonic()
+        runner, now = self._search.runner, time.monotonic()
         last = runner.iter + 1 == runner.max_iters
-        if self._progress is None or not (last or now > self._shown + SECONDS):
+        if self._progress is None or not (
+            last or now > self._shown + MIN_SECONDS
+        ):
             return
         self._shown = now
         self._progress.update(
             self._task,
             completed=runner.iter + 1,
-            description=self._text(runner, search),
+            description=self._text(),
             refresh=True,
         )
 
@@ -93,13 +92,13 @@ class LiveLine:
         self._progress = None
         atexit.unregister(self.close)
 
-    @staticmethod
-    def _text(runner: Runner, search: Search) -> str:
+    def _text(self) -> str:
+        search = self._search
         cost, budget = search.costs[0], search.budget
         # As of the last shrink: counting the cost anew would take time.
-        now = search.history.shrinks[-1]['costs'][cost.name]
+        now = search.history.shrinks[-1].costs[cost.name]
         goal = f' → {cost.format(budget.amount)}' if budget else ''
         return (
             f'{cost.format(now)}{goal} {cost.noun}, '
-            f'rho {search.controller.rho_at(runner.iter):.2g}'
+            f'rho {search.controller.rho_at(search.runner.iter):.2g}'
         )

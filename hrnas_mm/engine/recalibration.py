@@ -13,9 +13,8 @@ from torch.utils.data import DataLoader
 
 from ..compat_mmdet3d import own_samplers
 from ..resume.rng import forked_rng
-from ..resume.state import bare_model
+from ..runners import averaged_model, bare_model, evaluated_model
 from ..search.trace import evaluating, in_mode
-from .surgery import averaged_model, deployed_model
 
 SEED = 0
 BatchNorm = nn.modules.batchnorm._BatchNorm
@@ -23,7 +22,7 @@ BatchNorm = nn.modules.batchnorm._BatchNorm
 
 def recalibrate_runner_(runner: Runner, num_batches: int) -> None:
     """Recalibrate what a runner evaluates and saves; call it on all ranks."""
-    model = deployed_model(runner)
+    model = evaluated_model(runner)
     recalibrate_(model, runner.train_dataloader, num_batches)
     averaged = averaged_model(runner)
     if averaged is None or averaged.update_buffers:

@@ -1,4 +1,4 @@
-"""The results of a search: ``work_dir/searched`` and ``work_dir/rungs``."""
+"""The results of a search: ``work_dir/searched`` and ``milestones``."""
 
 import os
 import os.path as osp
@@ -7,53 +7,53 @@ from typing import Any
 
 import torch
 from mmengine.dist import master_only
-from mmengine.runner import Runner
 from torch import nn
 
+from ..deploy import stage_names
 from ..files import replacing
 from ..nested import plain
+from ..report import write_report
+from ..report.record import ClassMetrics, Stage, Timing
+from ..report.tables import result_tables
 from ..resume.files import failing_clearly
+from ..runners import evaluated_model
 from ..search import (
     architecture_of,
     describe_architecture,
     write_architecture,
 )
 from ..version import __version__
-from ..visualization import write_report
-from .circumstances import circumstances, training_curves
-from .class_wise import ClassWise
-from .journal import note_rung, write_search_record
-from .milliseconds import measured, why_not_measured
+from .history import note_milestone, record_of, write_search_record
+from .latency import measured_time, why_not_measured
 from .predictions import draw_predictions
+from .run_info import run_info, training_curves
 from .search import Search
 from .searched_config import searched_config
-from .surgery import deployed_model
-from .tables import by_stage, comparison, evaluations, ladder
 
 
 @master_only
-def write_network(runner: Runner, search: Search, folder: str) -> None:
+def write_network(search: Search, folder: str) -> None:
     """Write architecture.json, model.pth and config.py of the network.
 
     Args:
-        runner: The runner, whose deployed model is recalibrated.
-        search: The search of the run.
+        search: The search of a run, whose evaluated model is recalibrated.
         folder: Folder to write; made if it does not exist.
     """
-    with failing_clearly(folder, runner):
-        _write_network(runner, search, folder)
+    with failing_clearly(folder, search.runner):
+        _write_network(search, folder)
 
 
-def _write_network(runner: Runner, search: Search, folder: str) -> None:
+def _write_network(search: Search, folder: str) -> None:
     os.makedirs(folder, exist_ok=True)
-    model = deployed_model(runner)
+    model = evaluated_model(search.runner)
     description = describe_architecture(model, search.cost_model, search.costs)
     write_architecture(osp.join(folder, 'architecture.json'), description)
-    checkpoint = dict(_checkpoint(runner, model), architecture=description)
+    checkpoint = _checkpoint(search, model)
+    checkpoint['architecture'] = description.as_json()
     with replacing(osp.join(folder, 'model.pth')) as new:
         torch.save(checkpoint, new)
     config = searched_config(
-        runner.cfg, description['units'], osp.join(folder, 'retrained')
+        search.runner.cfg, description.units, osp.join(folder, 'retrained')
     )
     if config is not None:
         with replacing(osp.join(folder, 'config.py')) as new:
@@ -61,37 +61,28 @@ def _write_network(runner: Runner, search: Search, folder: str) -> None:
 
 
 @master_only
-def write_results(
-    runner: Runner, search: Search, class_wise: ClassWise
-) -> None:
+def write_results(search: Search, classes: ClassMetrics | None) -> None:
     """Write ``work_dir/searched`` and ``report.html``; log the tables.
 
     Args:
-        runner: The runner at the end of its training; its deployed model is
-            recalibrated.
-        search: The search of the run.
-        class_wise: Per-class metrics of the run's evaluations.
+        search: The search of a run at the end of its training, whose
+            evaluated model is recalibrated.
+        classes: Metrics by class of the network as it is, if they are known.
     """
+    runner = search.runner
     folder = osp.join(runner.work_dir, 'searched')
-    write_network(runner, search, folder)
-    timed = note_ms(runner, search)
-    found = [
-        comparison(runner, search, timed),
-        evaluations(runner, search),
-        ladder(runner, search, timed),
-    ]
-    tables = [table for table in found if table is not None]
-    more = [by_stage(runner, search), class_wise.table()]
-    write_search_record(
-        runner,
-        search,
-        run=circumstances(runner),
+    write_network(search, folder)
+    known = dict(
+        latency=time_network(search),
+        stages=stages_of(search),
+        classes=classes,
         curves=training_curves(runner),
-        latency=timed,
-        tables=[t._asdict() for t in [*tables, *more] if t is not None],
+        run=run_info(runner),
     )
+    write_search_record(search, **known)
     draw_predictions(runner)
     page = osp.join(runner.work_dir, 'report.html')
+    tables = result_tables(record_of(search, **known))
     runner.logger.info(
         f'Search finished; see {folder} and {page}\n'
         + '\n'.join(map(str, tables))
@@ -105,63 +96,76 @@ def write_results(
         )
 
 
-def write_rung(
-    runner: Runner, search: Search, name: str, metrics: Mapping[str, Any]
+def write_milestone(
+    search: Search, name: str, metrics: Mapping[str, Any]
 ) -> None:
-    """Write ``work_dir/rungs/<name>`` and record what it has reached.
+    """Write ``work_dir/milestones/<name>`` and record what it has reached.
 
     Args:
-        runner: The runner, whose deployed model is recalibrated.
-        search: The search of the run.
+        search: The search of a run, whose evaluated model is recalibrated.
         name: Name of the milestone.
         metrics: Metrics of the network as it is.
     """
-    folder = osp.join(runner.work_dir, 'rungs', name)
-    write_network(runner, search, folder)
-    timed = note_ms(runner, search)
-    note_rung(runner, search, name, metrics, timed)
+    runner = search.runner
+    folder = osp.join(runner.work_dir, 'milestones', name)
+    write_network(search, folder)
+    note_milestone(search, name, metrics, time_network(search))
     runner.logger.info(f'Search: milestone {name} reached; see {folder}')
 
 
 @master_only
-def note_ms(runner: Runner, search: Search) -> dict[str, Any] | None:
-    """Measure the network as deployed, and log it beside the prediction.
+def time_network(search: Search) -> Timing | None:
+    """Time the network as deployed, and log it beside the prediction.
 
     Returns:
-        The milliseconds predicted and measured, and what with; None if the
-        search knows no milliseconds.
+        The milliseconds predicted and, where this device can, measured; None
+        if the search knows no milliseconds.
     """
     latency = search.latency
     if latency is None:
         return None
-    model = deployed_model(runner)
+    model = evaluated_model(search.runner)
     predicted = search.totals(architecture_of(model))[latency.name]
-    conditions = latency.table.conditions
-    facts: dict[str, Any] = dict(
-        predicted=predicted, conditions=str(conditions)
-    )
+    timing = Timing(predicted)
     text = f'Search: {latency.format(predicted)} ms predicted, '
     why_not = why_not_measured(latency)
     if why_not is None:
         try:
-            found = measured(model, latency)
+            found = measured_time(model, latency)
         except Exception as error:  # the results are complete without it
             why_not = f'{type(error).__name__}: {error}'
     if why_not is None:
-        facts.update(measured=found.ms, slowdown=found.slowdown)
+        timing = Timing(predicted, found.ms, found.slowdown)
         text += (
-            f'{latency.format(found.ms)} ms measured, {conditions}; this '
-            f'device takes {found.slowdown:.2f} times as long as when the '
-            'table was measured'
+            f'{latency.format(found.ms)} ms measured, '
+            f'{latency.table.conditions}; this device takes '
+            f'{found.slowdown:.2f} times as long as when the table was '
+            'measured'
         )
     else:
         text += f'not measured: {why_not}'
-    runner.logger.info(text)
-    return facts
+    search.runner.logger.info(text)
+    return timing
 
 
-def _checkpoint(runner: Runner, model: nn.Module) -> dict:
+def stages_of(search: Search) -> list[Stage]:
+    """Return the multiply-adds of every stage before and after the search."""
+    model, cost_model = evaluated_model(search.runner), search.cost_model
+    now = architecture_of(model)
+    stages = (
+        Stage(
+            name,
+            cost_model.macs_within(name, cost_model.supernet),
+            cost_model.macs_within(name, now),
+        )
+        for name in stage_names(model)
+    )
+    return [stage for stage in stages if stage.supernet]
+
+
+def _checkpoint(search: Search, model: nn.Module) -> dict[str, Any]:
     """Return a checkpoint of tensors and plain types: loading runs no code."""
+    runner = search.runner
     metainfo = getattr(runner.train_dataloader.dataset, 'metainfo', {})
     state_dict = {
         name: tensor.detach().cpu().clone()

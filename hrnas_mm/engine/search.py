@@ -1,75 +1,110 @@
 """The search of one run: its costs, its schedule and its progress."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from mmengine.runner import Runner
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..measure import cost_model_of
-from ..resume.state import bare_model
+from ..deploy import cost_model_of
+from ..report.record import Evaluation, Milestone, Shrink
+from ..runners import bare_model
 from ..search import (
     COSTS,
     REPORTED,
     Cost,
     CostModel,
+    Ranking,
     ResourcePenalty,
     architecture_of,
-    parse_budget,
 )
 from ..search.controller import CONTROLLER_STATES
+from ..search.descent import allowed
 from ..search.importance import IMPORTANCES
-from ..search.shrink import Keep
-from .milestones import Milestone, parse_milestones, stop_at_milestone
-from .milliseconds import latency_of
+from ..search.ranking import Keep
+from ..typed import read_as
+from .latency import latency_of, parse_target
+from .milestones import (
+    NamedBudget,
+    first_crossed,
+    on_the_way,
+    parse_milestones,
+)
 from .options import SearchOptions
 from .plan import make_controller, make_schedule
-from .surgery import of_first_rank
-
-Facts = dict[str, Any]
+from .surgery import from_rank_0
 
 
 @dataclass
 class History:
-    """What a search has done so far, in plain types.
+    """What a search has done so far.
 
     Args:
-        shrinks: iter, costs, rho and counts at the start and at each shrink.
-        evaluations: iter, costs and metrics of each evaluation.
-        rungs: name, iter, costs, metrics and counts of each milestone.
+        shrinks: The network at the start, and after each shrink.
+        evaluations: Each evaluation.
+        milestones: The network at each milestone.
     """
 
-    shrinks: list[Facts] = field(default_factory=list)
-    evaluations: list[Facts] = field(default_factory=list)
-    rungs: list[Facts] = field(default_factory=list)
+    shrinks: list[Shrink] = field(default_factory=list)
+    evaluations: list[Evaluation] = field(default_factory=list)
+    milestones: list[Milestone] = field(default_factory=list)
 
 
-def check_state(state: Any) -> None:
-    """Raise ValueError if the search state of a checkpoint is damaged.
+@dataclass
+class SearchState:
+    """The state of a search in a checkpoint.
 
-    The state is None in a checkpoint of a run without a search.
+    Args:
+        settings: Settings of the search as text, to tell which have changed.
+        controller: State of the controller.
+        history: The history so far.
+        latency: Content of the table of milliseconds; None without one.
+        importance: State of the importance criterion.
     """
-    if state is None:
-        return
-    try:
-        controller = state['controller']
-        history = History(**state['history'])
-        whole = (
-            set(controller) in CONTROLLER_STATES
-            and all(isinstance(v, (int, float)) for v in controller.values())
-            and 'kind' in state.get('importance', dict(kind=None))
-            and all(
-                set(facts) >= {'iter', 'costs'}
-                for entries in vars(history).values()
-                for facts in entries
+
+    settings: dict[str, str]
+    controller: dict[str, float]
+    history: History
+    latency: Any = None
+    importance: Any = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if set(self.controller) not in CONTROLLER_STATES:
+            raise ValueError(
+                'controller must be one of a search, got '
+                f'{sorted(self.controller)}'
             )
-        )
-        state['settings'].items()
-    except (AttributeError, IndexError, KeyError, TypeError):
-        whole = False
-    if not whole:
-        raise ValueError('what it says of its search is damaged')
+
+
+def read_state(content: Any) -> SearchState | None:
+    """Read the state of a search in a checkpoint.
+
+    Args:
+        content: What the checkpoint has; None if its run had no search.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    if content is None:
+        return None
+    try:
+        content = {**content, 'history': _renamed(content['history'])}
+        return read_as(SearchState, content, 'search')
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f'what it says of its search is damaged: {error}'
+        ) from error
+
+
+def _renamed(history: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a history with the names that it has since 0.1.0."""
+    history = dict(history)
+    rungs = history.pop('rungs', [])
+    for rung in rungs:
+        if rung.get('latency'):
+            rung['latency'].pop('conditions', None)
+    return {'milestones': rungs, **history}
 
 
 class Search:
@@ -85,13 +120,15 @@ class Search:
     """
 
     def __init__(self, options: SearchOptions, runner: Runner) -> None:
-        model = bare_model(runner)
-        self.cost_model: CostModel = cost_model_of(model, options.input_shape)
+        self.runner, self.options = runner, options
+        self.cost_model: CostModel = cost_model_of(
+            self.model, options.input_shape
+        )
         self.latency = latency_of(options.latency, runner, self.cost_model)
         self.budget = (
             None
             if options.target is None
-            else parse_budget(
+            else parse_target(
                 options.target, self.cost_model, latency=self.latency
             )
         )
@@ -105,11 +142,11 @@ class Search:
         if options.cost is not None:
             costs = {**COSTS, **{cost.name: cost for cost in timed}}
             priced = costs[options.cost]
-        self.penalty = ResourcePenalty(self.cost_model.counting(priced), model)
-        default = 'alpha' if counted.step is None else 'taylor'
-        self.importance = IMPORTANCES[options.importance or default](
-            self.penalty
+        self.penalty = ResourcePenalty(
+            self.cost_model.counting(priced), self.model
         )
+        importance = options.importance or counted.cut.importance
+        self.importance = IMPORTANCES[importance](self.penalty)
         self.milestones = parse_milestones(
             options.milestones, self.cost_model, self.budget, self.latency
         )
@@ -121,37 +158,67 @@ class Search:
         )
         self.controller = make_controller(options, self.budget, self.schedule)
         self.history = History()
-        own = ('target', 'rho', 'threshold', 'cost', 'latency')
-        settings = {name: getattr(options, name) for name in own}
+        self.settings = self._settings()
+
+    def _settings(self) -> dict[str, str]:
+        names = ('target', 'rho', 'threshold', 'cost', 'latency')
+        settings = {name: getattr(self.options, name) for name in names}
         settings.update(
             asdict(self.schedule),
             input_shape=self.cost_model.input_shape,
             importance=self.importance.name,
-            milestones=list(options.milestones),
+            milestones=list(self.options.milestones),
         )
-        self.settings = {name: str(value) for name, value in settings.items()}
+        return {name: str(value) for name, value in settings.items()}
 
-    def select(
-        self, alpha: Mapping[str, Tensor], iteration: int
-    ) -> tuple[Keep, Milestone | None]:
-        """Return what to keep, and the milestone that this meets, if any.
+    @property
+    def model(self) -> nn.Module:
+        """Return the model that trains, without its wrapper."""
+        return bare_model(self.runner)
+
+    @property
+    def architecture(self) -> dict[str, int]:
+        """Return the architecture as it is now."""
+        return architecture_of(self.model)
+
+    def alive(self, alpha: Mapping[str, Tensor]) -> dict[str, int]:
+        """Return the number of elements of every unit that are not dead.
 
         Args:
-            alpha: The abs(alpha) of every element, by unit name.
-            iteration: Iteration of the shrink.
+            alpha: abs(alpha) of every element, by unit name.
         """
+        return Ranking.by_threshold(alpha, self.options.threshold).alive
 
-        def rank(cost_model: CostModel) -> tuple[dict[str, Tensor], float]:
-            importance, threshold = self.importance.ranked(
-                alpha, self.controller.threshold, cost_model
-            )
-            return of_first_rank(importance), threshold
+    def select(
+        self, alpha: Mapping[str, Tensor]
+    ) -> tuple[Keep, NamedBudget | None]:
+        """Return what to keep now, and the milestone that this meets, if any.
 
+        Args:
+            alpha: abs(alpha) of every element, by unit name.
+        """
         counted = self.budget.cost_model if self.budget else self.cost_model
-        importance, threshold = rank(counted)
-        keep = self.controller.select(importance, iteration, threshold)
-        now = {name: len(value) for name, value in alpha.items()}
-        return stop_at_milestone(self.milestones, now, rank, keep, self.budget)
+        ranking = self._ranking(alpha, counted)
+        counts = self.controller.select(ranking, self.runner.iter)
+        first = first_crossed(self.milestones, ranking.counts, counts)
+        if first is None:
+            return ranking.best(counts), None
+        budget = first.budget
+        if self.budget and self.budget.cost_model is not budget.cost_model:
+            counts = on_the_way(ranking, counts, budget)
+        else:
+            ranking = self._ranking(alpha, budget.cost_model)
+            limits = allowed(budget.amount)
+            counts = budget.cost.cut(ranking, budget.cost_model, limits)
+        return ranking.best(counts), first
+
+    def _ranking(
+        self, alpha: Mapping[str, Tensor], cost_model: CostModel
+    ) -> Ranking:
+        ranking = self.importance.ranked(
+            alpha, self.options.threshold, cost_model
+        )
+        return replace(ranking, score=from_rank_0(ranking.score))
 
     def totals(self, architecture: Mapping[str, int]) -> dict[str, float]:
         """Return the costs of an architecture, by their names."""
@@ -159,81 +226,86 @@ class Search:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state that a resumed run needs, in plain types."""
-        return dict(
-            settings=self.settings,
-            controller=self.controller.state_dict(),
-            history=asdict(self.history),
-            latency=self.latency and self.latency.table.as_json(),
-            importance=self.importance.state_dict(),
+        return asdict(
+            SearchState(
+                self.settings,
+                self.controller.state_dict(),
+                self.history,
+                self.latency and self.latency.table.as_json(),
+                self.importance.state_dict(),
+            )
         )
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Load a state that :meth:`state_dict` returned."""
-        self.controller.load_state_dict(state['controller'])
-        self.history = History(**state['history'])
-        self.importance.load_state_dict(state.get('importance', {}))
-        self._count_again_()
+    def _load_(self, state: SearchState) -> None:
+        self.controller.load_state_dict(state.controller)
+        self.history = state.history
+        self.importance.load_state_dict(state.importance)
+        self._recount_()
 
-    def _count_again_(self) -> None:
-        """Count what a run has noted; its target or table may be another."""
-        networks = [*self.history.shrinks, *self.history.rungs]
-        evaluated = [
-            (facts, network)
-            for facts in self.history.evaluations
-            for network in networks
-            if facts['costs'] == network['costs']
-        ]
-        for network in networks:
-            counts = dict(zip(self.cost_model.supernet, network['counts']))
-            network['costs'] = self.totals(counts)
-        for facts, network in evaluated:
-            facts['costs'] = network['costs']
+    def _recount_(self) -> None:
+        """Recompute the costs in the history.
 
-    def resume_(self, runner: Runner, state: Mapping[str, Any]) -> None:
+        The target or the table may have changed.
+        """
+        history = self.history
+        before: list[Any] = [*history.shrinks, *history.milestones]
+        history.shrinks = list(map(self._recounted, history.shrinks))
+        history.milestones = list(map(self._recounted, history.milestones))
+        now: list[Any] = [*history.shrinks, *history.milestones]
+        for i, evaluation in enumerate(history.evaluations):
+            for old, new in zip(before, now):
+                if evaluation.costs == old.costs:
+                    history.evaluations[i] = replace(
+                        evaluation, costs=new.costs
+                    )
+
+    def _recounted(self, network: Any) -> Any:
+        counts = dict(zip(self.cost_model.supernet, network.counts))
+        return replace(network, costs=self.totals(counts))
+
+    def resume_(self, state: SearchState) -> None:
         """Resume from a checkpoint's state; log which settings have changed.
 
         Raises:
             ValueError: If the changed settings cannot be met any more.
         """
-        # Earlier versions had no other importance.
-        before = dict(importance='alpha') | state['settings']
+        before = state.settings
         changed = {
             name
             for name, value in self.settings.items()
             if value != before.get(name, str(None))
         }
         for name in sorted(changed):
-            runner.logger.info(
+            self.runner.logger.info(
                 f'Search: {name} is {self.settings[name]} from iteration '
-                f'{runner.iter} on, it was {before.get(name)}'
+                f'{self.runner.iter} on, it was {before.get(name)}'
             )
         first_rho = self.controller.rho
-        self.load_state_dict(state)
+        self._load_(state)
         if 'rho' in changed:
             self.controller.rho = first_rho
         other_budget = changed & {'target', 'input_shape', 'latency'}
         if other_budget or changed & {'begin', 'end'}:
-            self.replan_(runner, own=not other_budget)
+            self.replan_(same_budget=not other_budget)
 
-    def replan_(self, runner: Runner, own: bool = False) -> None:
+    def replan_(self, same_budget: bool = False) -> None:
         """Plan the rest of the search from the network as it is.
 
         Args:
-            runner: The runner, with the network.
-            own: Whether it was this target that the network was cut for.
+            same_budget: Whether the network was cut to this target before.
 
         Raises:
             ValueError: If the network can never meet the target.
         """
-        architecture = architecture_of(bare_model(runner))
-        self.controller.replan_(architecture, runner.iter, own)
-        over = runner.iter >= self.schedule.end
-        due = self.controller.is_due(runner.iter)
-        if over and not due and self.misses(architecture):
+        iteration = self.runner.iter
+        self.controller.replan_(self.architecture, iteration, same_budget)
+        over = iteration >= self.schedule.end
+        due = self.controller.is_due(iteration)
+        if over and not due and self.misses(self.architecture):
             raise ValueError(
                 f'target is {self.budget}, but the search ended at iteration '
                 f'{self.schedule.end} and the network is still above it at '
-                f'{runner.iter}; give a later end'
+                f'{iteration}; give a later end'
             )
 
     def misses(self, architecture: Mapping[str, int]) -> bool:

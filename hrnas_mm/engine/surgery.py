@@ -4,33 +4,18 @@ from collections.abc import Callable, Mapping
 
 import torch
 from mmengine.dist import broadcast
-from mmengine.hooks import EMAHook
 from mmengine.model import BaseAveragedModel, is_model_wrapper
 from mmengine.runner import Runner
-from torch import Tensor, nn
+from torch import Tensor
 
 from .. import compat
-from ..resume.state import bare_model
+from ..runners import averaged_model, bare_model, evaluated_model
 from ..search import (
     apply_architecture_,
     architecture_of,
     importances,
     shrink_,
 )
-
-
-def averaged_model(runner: Runner) -> BaseAveragedModel | None:
-    """Return the EMA copy of the model that EMAHook keeps, or None."""
-    for hook in runner.hooks:
-        if isinstance(hook, EMAHook):
-            return getattr(hook, 'ema_model', None)
-    return None
-
-
-def deployed_model(runner: Runner) -> nn.Module:
-    """Return the model to evaluate and save: the EMA copy if there is one."""
-    averaged = averaged_model(runner)
-    return bare_model(runner) if averaged is None else averaged.module
 
 
 def importances_of_runner(runner: Runner) -> dict[str, Tensor]:
@@ -40,18 +25,18 @@ def importances_of_runner(runner: Runner) -> dict[str, Tensor]:
         ValueError: If an importance factor is not finite; the message names
             its unit.
     """
-    copies = [bare_model(runner), deployed_model(runner)]
-    return of_first_rank(
+    copies = [bare_model(runner), evaluated_model(runner)]
+    return from_rank_0(
         importances(list({id(copy): copy for copy in copies}.values()))
     )
 
 
-def of_first_rank(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def from_rank_0(values_of: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return rank 0's values: the last bit may differ between unlike GPUs."""
-    values = torch.cat(list(found.values()))
+    values = torch.cat(list(values_of.values()))
     broadcast(values)
-    sizes = [len(value) for value in found.values()]
-    return dict(zip(found, values.split(sizes)))
+    sizes = [len(value) for value in values_of.values()]
+    return dict(zip(values_of, values.split(sizes)))
 
 
 def shrink_runner_(runner: Runner, keep: Mapping[str, Tensor]) -> None:

@@ -33,7 +33,7 @@ def block_builder(
     token_size: int,
     transformer: Mapping[str, Any] | None,
     with_cp: bool,
-    lean: bool,
+    memory_efficient: bool | None,
 ) -> partial[SearchingBlock]:
     """Return the builder of the searching blocks of a supernet or neck.
 
@@ -48,7 +48,7 @@ def block_builder(
         norm_layer=norm_layer_of(norm_cfg),
         act_layer=act_layer_of(act_cfg),
         with_cp=with_cp,
-        lean=lean,
+        memory_efficient=memory_efficient,
     )
 
 

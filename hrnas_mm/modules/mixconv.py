@@ -30,7 +30,7 @@ from .deployed import (
     may_merge,
     rounded,
 )
-from .lean import fits_lean, lean_sum
+from .memory_efficient import can_save_memory, memory_efficient_sum
 from .mixconv_path import MixConvPath, depthwise_macs, path_macs
 
 
@@ -44,9 +44,11 @@ class MixConv(Deployable):
     Args:
         kernel_sizes: Odd kernel sizes, one path each.
         expand_ratio: Ratio r; each path has round(r * C_in) mid channels.
-        lean: Whether to train in the lean form, :mod:`hrnas_mm.modules.lean`.
+        memory_efficient: Whether to train in the form that keeps few maps,
+            :mod:`hrnas_mm.modules.memory_efficient`; None for on a CPU only,
+            where it is faster, too.
         keep: Whether maps of the mid channels that take long to compute are
-            kept for the lean backward pass; the others are computed again.
+            kept for that form's backward pass; others are computed again.
 
     Shape:
         (B, C_in, H, W) -> (B, C_out, ceil(H / stride), ceil(W / stride)), or
@@ -69,7 +71,7 @@ class MixConv(Deployable):
         expand_ratio: float = 4,
         norm_layer: NormLayer = batch_norm,
         act_layer: ActLayer = relu,
-        lean: bool = True,
+        memory_efficient: bool | None = None,
         keep: bool = True,
     ) -> None:
         super().__init__()
@@ -100,7 +102,7 @@ class MixConv(Deployable):
             }
         )
         self.norm: nn.Module = build_batch_norm(norm_layer, out_channels)
-        self.lean = lean
+        self.memory_efficient = memory_efficient
         self.keep = keep
         self._may_merge = may_merge([act_layer()])
         self.shared_params = out_channels  # the scale of the norm
@@ -109,13 +111,16 @@ class MixConv(Deployable):
         if isinstance(self.norm, Constant):
             return self.norm()
         paths = self.paths.values()
-        if self.fits_lean(x):
-            return self.norm(lean_sum(paths, x, self.keep))
+        if self.saves_memory(x):
+            return self.norm(memory_efficient_sum(paths, x, self.keep))
         return self.norm(sum(path(x) for path in paths))
 
-    def fits_lean(self, x: Tensor) -> bool:
-        """Return whether an input is computed in the lean training form."""
-        return self.lean and fits_lean(self.paths.values(), x)
+    def saves_memory(self, x: Tensor) -> bool:
+        """Return whether few maps of an input are kept for backward()."""
+        wanted = self.memory_efficient
+        if wanted is None:
+            wanted = x.device.type == 'cpu'
+        return wanted and can_save_memory(self.paths.values(), x)
 
     def search_units(self) -> dict[str, SearchUnit]:
         """Return one unit of mid channels per path."""

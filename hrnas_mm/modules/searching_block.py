@@ -31,8 +31,8 @@ class SearchingBlock(Deployable):
         num_tokens: Number of tokens; 0 for no Transformer.
         transformer: Further arguments of :class:`LightweightTransformer`.
         with_cp: Whether to recompute activations in the backward pass; in the
-            lean form, those of MixConv's mid channels.
-        lean: Whether MixConv trains in the lean form.
+            memory-efficient form, those of MixConv's mid channels.
+        memory_efficient: Whether MixConv trains in the memory-efficient form.
 
     Shape:
         (B, C_in, H, W) -> (B, C_out, ceil(H / stride), ceil(W / stride))
@@ -60,7 +60,7 @@ class SearchingBlock(Deployable):
         norm_layer: NormLayer = batch_norm,
         act_layer: ActLayer = relu,
         with_cp: bool = False,
-        lean: bool = True,
+        memory_efficient: bool | None = None,
     ) -> None:
         super().__init__()
         if num_tokens < 0:
@@ -80,7 +80,7 @@ class SearchingBlock(Deployable):
             expand_ratio,
             norm_layer,
             act_layer,
-            lean,
+            memory_efficient,
             keep=not with_cp,
         )
         self.transformer = (
@@ -97,8 +97,12 @@ class SearchingBlock(Deployable):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        # The lean form of MixConv computes its maps again by itself, sooner.
-        if self.with_cp and x.requires_grad and not self.mixconv.fits_lean(x):
+        # MixConv's memory-efficient form computes its maps again by itself.
+        if (
+            self.with_cp
+            and x.requires_grad
+            and not self.mixconv.saves_memory(x)
+        ):
             return checkpoint(self._forward, x, use_reentrant=False)
         return self._forward(x)
 

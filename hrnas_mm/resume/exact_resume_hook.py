@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 
 from .. import compat
 from ..registry import HOOKS, register_in
+from ..runners import bare_model, trains
 from .files import (
     check_own,
     check_whole,
@@ -26,13 +27,7 @@ from .rng import (
     rng_state,
     set_rng_state,
 )
-from .state import (
-    bare_model,
-    gather_state,
-    last_due,
-    restore_state_,
-    trains,
-)
+from .state import gather_state, last_due, restore_state_
 
 
 @register_in(HOOKS)

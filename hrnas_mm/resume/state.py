@@ -4,26 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.dist import all_gather_object, get_rank, get_world_size
-from mmengine.model import is_model_wrapper
-from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
-from torch import Tensor, nn
+from torch import Tensor
 
+from ..runners import bare_model
 from .rng import RngState, rng_state
-
-
-def bare_model(runner: Runner) -> nn.Module:
-    """Return the runner's model without its data-parallel wrapper."""
-    model = runner.model
-    return model.module if is_model_wrapper(model) else model
-
-
-def trains(runner: Runner) -> bool:
-    """Return whether a runner is going to train, or has trained.
-
-    In a test run the optimizer wrapper is still its config.
-    """
-    return isinstance(runner.optim_wrapper, BaseOptimWrapper)
 
 
 def last_due(runner: Runner) -> int:

@@ -12,19 +12,21 @@ from .budget import Budget, parse_budget
 from .controller import BudgetController, Controller
 from .cost import COSTS, REPORTED, Cost, Eq6, Macs, Params
 from .cost_model import CostModel
-from .cut import select_within
+from .cut import Cut
+from .cut_one_by_one import OneByOne
+from .cut_removals import BestRemovals
 from .descent import Descent
 from .description import (
+    Description,
     describe_architecture,
     read_architecture,
     read_description,
     write_architecture,
 )
 from .formulas import count_params
-from .latency import Latency
-from .latency_table import LatencyTable, read_latency_table
 from .optimizer import check_optimizer, try_out
 from .penalty import ResourcePenalty
+from .ranking import Ranking
 from .schedule import Schedule, linear_warmup
 from .shrink import importances, select_alive, shrink_
 from .trace import Trace, trace
@@ -45,6 +47,11 @@ __all__ = [
     'Budget',
     'BudgetController',
     'Controller',
+    'Cut',
+    'OneByOne',
+    'BestRemovals',
+    'Ranking',
+    'Description',
     'Cost',
     'CostModel',
     'Descent',
@@ -52,8 +59,6 @@ __all__ = [
     'Macs',
     'Params',
     'Part',
-    'Latency',
-    'LatencyTable',
     'ResourcePenalty',
     'Schedule',
     'SearchUnit',
@@ -76,9 +81,7 @@ __all__ = [
     'random_architecture',
     'read_architecture',
     'read_description',
-    'read_latency_table',
     'select_alive',
-    'select_within',
     'shrink_',
     'trace',
     'try_out',

@@ -26,8 +26,9 @@ def uniform_architecture(budget: Budget) -> Architecture:
     """
     shares = dict.fromkeys(budget.cost_model.supernet, 1.0)
     one_each = budget.spent(dict.fromkeys(shares, 1))
-    may_be_empty = budget.cost.step is not None and one_each > budget.amount
-    return _largest(shares, budget, least=0 if may_be_empty else 1)
+    may_be_empty = budget.cost.cut.may_empty_parts
+    empties = may_be_empty and one_each > budget.amount
+    return _largest(shares, budget, least=0 if empties else 1)
 
 
 def random_architecture(budget: Budget, seed: int) -> Architecture:
@@ -89,7 +90,7 @@ def _largest(
         larger = {**architecture, name: architecture[name] + 1}
         if larger[name] <= supernet[name] and fits(larger):
             architecture = larger
-    if budget.cost.step is None:
+    if budget.cost.cut.one_by_one:
         return architecture
     return _filled(architecture, budget.cost_model)
 

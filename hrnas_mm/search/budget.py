@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .cost import COSTS, MACS, MS, Cost, number_in
+from .cost import COSTS, MACS, Cost, number_in
 from .cost_model import CostModel
+
+LATENCY = 'latency'  # name of the cost in milliseconds
 
 Amount = int | float | str
 Target = Amount | Mapping[str, Amount]
@@ -59,16 +61,15 @@ def parse_budget(
     """
     cost: Cost = MACS
     if not isinstance(target, Mapping) and (
-        _in_ms(target) or latency is not None and _is_ratio(target)
+        in_milliseconds(target) or latency is not None and _is_ratio(target)
     ):
-        target = {MS.name: target}
+        target = {LATENCY: target}
     if isinstance(target, Mapping):
-        costs = COSTS if latency is None else {**COSTS, MS.name: latency}
-        if set(target) == {MS.name} and latency is None:
+        costs = COSTS if latency is None else {**COSTS, LATENCY: latency}
+        if in_milliseconds(target) and latency is None:
             raise ValueError(
-                f'{name} in milliseconds needs a table of them, from '
-                "tools/measure_latency.py: latency='table.json', or --latency "
-                f'table.json; got {target[MS.name]!r} without one'
+                f'{name} in milliseconds needs a table of them, got '
+                f'{target[LATENCY]!r} without one'
             )
         if len(target) != 1 or not set(target) <= set(costs):
             known = ', '.join(f'dict({name}=...)' for name in costs)
@@ -79,7 +80,7 @@ def parse_budget(
         cost = costs[key]
     cost_model = cost_model.counting(cost)
     whole = cost_model.total(cost_model.supernet)
-    least = _least(cost_model)
+    least = cost.cut.least(cost_model)
     try:
         amount = cost.parse(target, whole)
     except ValueError as error:
@@ -87,7 +88,7 @@ def parse_budget(
     if cost.format(amount) == cost.format(least):  # as the message prints it
         amount = max(amount, least)
     if not least <= amount < whole:
-        left = 'one element' + ' per block' * (cost.step is None)
+        left = 'one element' + ' per part' * (not cost.cut.may_empty_parts)
         raise ValueError(
             f'{name} must be at least {cost.format(least)} ({left}) '
             f'and below {cost.format(whole)} (the supernet), got '
@@ -97,44 +98,13 @@ def parse_budget(
     return Budget(amount, cost_model)
 
 
-def _in_ms(target: Amount) -> bool:
+def in_milliseconds(target: Target) -> bool:
+    """Return whether a budget is written in milliseconds."""
+    if isinstance(target, Mapping):
+        return set(target) == {LATENCY}
     return isinstance(target, str) and target.strip().lower().endswith('ms')
 
 
 def _is_ratio(target: Amount) -> bool:
     amount = number_in(target)
     return amount is not None and amount < 1
-
-
-def _least(cost_model: CostModel) -> float:
-    """Return what every search of this supernet can come down to.
-
-    If the cost falls in steps, whichever element is left last may be one of
-    the dearest.
-    """
-    if cost_model.cost.step is None:
-        return cost_model.total(smallest(cost_model))
-    return max(cost_model.total({unit: 1}) for unit in cost_model.part_of)
-
-
-def smallest(cost_model: CostModel) -> dict[str, int]:
-    """Return the cheapest architecture with one element in every part.
-
-    If the cost falls in steps, parts may be empty, and one element is left.
-    """
-    gone = dict.fromkeys(cost_model.supernet, 0)
-    if cost_model.cost.step is not None:
-        last = min(
-            cost_model.part_of,
-            key=lambda unit: cost_model.part(
-                cost_model.part_of[unit], {unit: 1}
-            ),
-        )
-        return {**gone, last: 1}
-    cheapest: dict[str, str] = {}
-    for unit, part in cost_model.part_of.items():
-        if part not in cheapest or cost_model.saving(
-            {unit: 1}, unit
-        ) < cost_model.saving({cheapest[part]: 1}, cheapest[part]):
-            cheapest[part] = unit
-    return {**gone, **dict.fromkeys(cheapest.values(), 1)}

@@ -1,4 +1,4 @@
-"""Controllers: they set rho and choose the elements to keep at a shrink.
+"""Controllers: they set rho and decide how many elements a shrink leaves.
 
 ``Controller`` keeps the user's rho, ``BudgetController`` follows a budget.
 Both have the same interface: ``is_due`` is asked before every iteration; if a
@@ -9,16 +9,12 @@ returns the coefficient of the penalty.
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
-
 from .budget import Budget
-from .cut import select_within
 from .descent import Descent, allowed
+from .ranking import Counts, Ranking
 from .schedule import Schedule
-from .shrink import Keep, above
 
-Importance = Mapping[str, Tensor]
-MOST_RHO = 100
+MAX_RHO_GROWTH = 100
 # Keys in the state of either kind of controller.
 CONTROLLER_STATES = (
     {'last_shrink'},
@@ -34,15 +30,11 @@ class Controller:
     Args:
         schedule: Schedule of the penalty and the shrinks.
         rho: Coefficient of the penalty, lambda in the paper.
-        threshold: Elements of a smaller importance are dead.
     """
 
-    def __init__(
-        self, schedule: Schedule, rho: float, threshold: float = 1e-3
-    ) -> None:
+    def __init__(self, schedule: Schedule, rho: float) -> None:
         self.schedule = schedule
         self.rho = rho
-        self.threshold = threshold
         self.last_shrink = -1
 
     def rho_at(self, iteration: int) -> float:
@@ -53,34 +45,29 @@ class Controller:
         """Return whether the network has to shrink before an iteration."""
         return self.schedule.is_due(iteration, self.last_shrink)
 
-    def adapt_(self, importance: Importance, iteration: int) -> None:
-        """Record the iteration of a shrink; rho stays the same."""
-        self.last_shrink = iteration
-
-    def select(
-        self,
-        importance: Importance,
-        iteration: int,
-        threshold: float | None = None,
-    ) -> Keep:
-        """Return the elements to keep.
+    def adapt_(self, alive: Mapping[str, int], iteration: int) -> None:
+        """Record the iteration of a shrink; rho stays the same.
 
         Args:
-            importance: Importance by which they are chosen.
+            alive: Number of elements of every unit that are not dead.
             iteration: Iteration of the shrink.
-            threshold: Elements of a smaller one are dead; None for the
-                controller's, if importance is abs(alpha).
         """
-        return above(importance, self._dead_below(threshold))
+        self.last_shrink = iteration
 
-    def _dead_below(self, threshold: float | None) -> float:
-        return self.threshold if threshold is None else threshold
+    def select(self, ranking: Ranking, iteration: int) -> Counts:
+        """Return the number of elements of every unit that stay.
+
+        Args:
+            ranking: Ranking of the elements.
+            iteration: Iteration of the shrink.
+        """
+        return ranking.alive
 
     def replan_(
         self,
         architecture: Mapping[str, int],
         iteration: int,
-        own: bool = False,
+        same_budget: bool = False,
     ) -> None:
         """Do nothing: without a plan, any network is a valid start."""
 
@@ -102,27 +89,20 @@ class BudgetController(Controller):
     removal would take it further down are kept for now, and alive ones are
     removed where the penalty is too slow. The last shrink meets the budget,
     never above it and at most ``TOLERANCE`` below. In searches with enough
-    time to learn, rho rises tenfold. It is limited to ``MOST_RHO`` times its
-    start, which very short searches reach: a larger rho would drown the loss
-    without speeding anything up.
+    time to learn, rho rises tenfold. It is limited to ``MAX_RHO_GROWTH`` times
+    its start, which very short searches reach: a larger rho would drown the
+    loss without speeding anything up.
 
     Args:
         budget: Budget that the network has to meet in the end.
         schedule: Schedule of the penalty and the shrinks.
         rho: Initial coefficient of the penalty.
-        threshold: Elements of a smaller importance are dead.
     """
 
-    def __init__(
-        self,
-        budget: Budget,
-        schedule: Schedule,
-        rho: float,
-        threshold: float = 1e-3,
-    ) -> None:
-        super().__init__(schedule, rho, threshold)
+    def __init__(self, budget: Budget, schedule: Schedule, rho: float) -> None:
+        super().__init__(schedule, rho)
         self.budget = budget
-        self.most_rho = MOST_RHO * rho
+        self.max_rho = MAX_RHO_GROWTH * rho
         supernet = budget.cost_model.supernet
         self.descent = self._plan(supernet, schedule.begin)
 
@@ -130,33 +110,23 @@ class BudgetController(Controller):
         start = max(self.budget.spent(architecture), self.budget.amount)
         return Descent(begin, self.schedule.end, start, self.budget.amount)
 
-    def adapt_(self, importance: Importance, iteration: int) -> None:
+    def adapt_(self, alive: Mapping[str, int], iteration: int) -> None:
         """Adapt rho to the cost that the penalty alone has reached."""
-        super().adapt_(importance, iteration)
+        super().adapt_(alive, iteration)
         if iteration >= self.schedule.end:
             return
-        alive = {
-            name: int((value >= self.threshold).sum())
-            for name, value in importance.items()
-        }
         rho = self.descent.next_rho(
             self.rho,
             self.budget.spent(alive),
             iteration,
             self.schedule.interval,
         )
-        self.rho = min(rho, self.most_rho)
+        self.rho = min(rho, self.max_rho)
 
-    def select(
-        self,
-        importance: Importance,
-        iteration: int,
-        threshold: float | None = None,
-    ) -> Keep:
-        """Return the elements to keep."""
-        return select_within(
-            importance,
-            self._dead_below(threshold),
+    def select(self, ranking: Ranking, iteration: int) -> Counts:
+        """Return the number of elements of every unit that stay."""
+        return self.budget.cost.cut(
+            ranking,
             self.budget.cost_model,
             self.descent.limits(iteration, self.schedule.interval),
         )
@@ -165,7 +135,7 @@ class BudgetController(Controller):
         self,
         architecture: Mapping[str, int],
         iteration: int,
-        own: bool = False,
+        same_budget: bool = False,
     ) -> None:
         """Make a new plan that starts from another network.
 
@@ -174,14 +144,14 @@ class BudgetController(Controller):
         Args:
             architecture: Number of elements of every unit, by unit name.
             iteration: Iteration from which the plan leads on.
-            own: Whether it was this budget that the network was cut for, and
-                it may be far below it.
+            same_budget: Whether the network was cut to this budget before; it
+                may then be below it.
 
         Raises:
             ValueError: If the network is already too small for the budget.
         """
         cost = self.budget.spent(architecture)
-        if not own and cost < allowed(self.budget.amount)[0]:
+        if not same_budget and cost < allowed(self.budget.amount)[0]:
             raise ValueError(
                 f'target is {self.budget}, but the network has only '
                 f'{self.budget.cost.format(cost)} {self.budget.cost.noun} '

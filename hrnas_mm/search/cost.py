@@ -8,6 +8,8 @@ import math
 from collections.abc import Mapping
 from typing import Protocol
 
+from .cut import Cut
+from .cut_one_by_one import OneByOne
 from .trace import Trace
 from .units import Part
 
@@ -23,20 +25,19 @@ class Cost(Protocol):
     Attributes:
         name: Name in configs: ``target=dict(<name>=...)``.
         noun: Noun that follows an amount in texts: 'multiply-adds'.
-        step: Number of elements in which the cost falls, in searches that may
-            empty whole parts; None for a cost that falls with each element.
+        cut: Rule by which elements are chosen for it.
     """
 
     name: str
     noun: str
-    step: int | None = None
+    cut: Cut = OneByOne()
 
-    def part(self, part: Part, alive: Mapping[str, int]) -> float:
+    def part(self, part: Part, counts: Mapping[str, int]) -> float:
         """Return the cost of a part.
 
         Args:
             part: Part of the supernet.
-            alive: Number of elements of each of its units, by unit name in
+            counts: Number of elements of each of its units, by unit name in
                 the model.
         """
         raise NotImplementedError
@@ -58,18 +59,18 @@ class Cost(Protocol):
         """Return the cost of a model: of all its parts and of the rest."""
         return searched + rest
 
-    def price(self, part: Part, alive: Mapping[str, int], unit: str) -> float:
+    def price(self, part: Part, counts: Mapping[str, int], unit: str) -> float:
         """Return the price of one element of a unit, for the penalty.
 
         By default this is the marginal cost, Eq. (6): what the part saves by
         losing one element.
 
         Args:
-            part, alive: See :meth:`part`.
+            part, counts: See :meth:`part`.
             unit: Name of one of the part's units that is alive.
         """
-        fewer = {**alive, unit: alive[unit] - 1}
-        return self.part(part, alive) - self.part(part, fewer)
+        fewer = {**counts, unit: counts[unit] - 1}
+        return self.part(part, counts) - self.part(part, fewer)
 
     def parse(self, text: float | str, supernet: float) -> float:
         """Parse an amount as users write it.
@@ -108,15 +109,6 @@ def number_in(text: float | str) -> float | None:
     return value if 0 < value < math.inf else None
 
 
-def amount_of(name: str, amount: float) -> str:
-    """Format an amount of a cost that is given by name, as in files.
-
-    Each cost thus has the same unit wherever it is reported.
-    """
-    cost = _known(name)
-    return cost.format(amount) if cost else short(amount)
-
-
 def short(amount: float) -> str:
     """Format 1910000000 as '1.91 G'."""
     for suffix, unit in reversed(SUFFIXES.items()):
@@ -130,11 +122,11 @@ class Macs(Cost):
 
     name, noun = 'macs', 'multiply-adds'
 
-    def part(self, part: Part, alive: Mapping[str, int]) -> int:
+    def part(self, part: Part, counts: Mapping[str, int]) -> int:
         """Return the sum over the calls of all modules of the part."""
         return sum(
-            searchable.macs(counts, size)
-            for searchable, counts, size in part.calls(alive)
+            searchable.macs(own, size)
+            for searchable, own, size in part.calls(counts)
         )
 
     def whole(self, trace: Trace) -> int:
@@ -155,11 +147,11 @@ class Eq6(Cost):
 
     name, noun = 'eq6', 'multiply-adds of Eq. (6)'
 
-    def part(self, part: Part, alive: Mapping[str, int]) -> int:
+    def part(self, part: Part, counts: Mapping[str, int]) -> int:
         """Return the sum over the calls of all modules of the part."""
         return sum(
-            getattr(searchable, 'eq6_macs', searchable.macs)(counts, size)
-            for searchable, counts, size in part.calls(alive)
+            getattr(searchable, 'eq6_macs', searchable.macs)(own, size)
+            for searchable, own, size in part.calls(counts)
         )
 
     def whole(self, trace: Trace) -> int:
@@ -183,16 +175,16 @@ class Params(Cost):
 
     name, noun = 'params', 'parameters'
 
-    def part(self, part: Part, alive: Mapping[str, int]) -> int:
+    def part(self, part: Part, counts: Mapping[str, int]) -> int:
         """Return the parameters that elements own or share.
 
         Shared ones count until the last element that shares them is removed.
         """
         left = {
-            name: facts for name, facts in part.units.items() if alive[name]
+            name: facts for name, facts in part.units.items() if counts[name]
         }
         own = sum(
-            alive[name] * facts.params + facts.shared_params
+            counts[name] * facts.params + facts.shared_params
             for name, facts in left.items()
         )
         modules = {facts.searchable for facts in left.values()}
@@ -202,7 +194,7 @@ class Params(Cost):
         """Return the number of all parameters."""
         return trace.params
 
-    def price(self, part: Part, alive: Mapping[str, int], unit: str) -> int:
+    def price(self, part: Part, counts: Mapping[str, int], unit: str) -> int:
         """Return the parameters that one element owns, without shared ones."""
         return part.units[unit].params
 
@@ -211,57 +203,8 @@ class Params(Cost):
         return f'{amount / 1e6:.4g} M'
 
 
-class Milliseconds(Cost):
-    """Milliseconds, as far as they need no table: how they are written."""
-
-    name, noun = 'latency', 'ms'
-
-    def part(self, part: Part, alive: Mapping[str, int]) -> float:
-        """Raise, as milliseconds of a part need a table."""
-        raise NotImplementedError
-
-    def whole(self, trace: Trace) -> float:
-        """Raise, as a table has the rest of a network, not the whole."""
-        raise NotImplementedError
-
-    def parse(self, text: float | str, supernet: float) -> float:
-        """Parse '6ms', a number of milliseconds, or a ratio below 1.
-
-        Raises:
-            ValueError: If the text has none of these forms.
-        """
-        digits = str(text).strip().lower()
-        has_unit = digits.endswith('ms')
-        try:
-            value = float(digits.removesuffix('ms'))
-        except ValueError:
-            value = math.nan
-        if not 0 < value < math.inf:
-            raise ValueError(
-                "must be a positive time such as '6ms', or a ratio of the "
-                f'supernet below 1, got {text!r}'
-            )
-        return value * supernet if value < 1 and not has_unit else value
-
-    def format(self, amount: float) -> str:
-        """Format an amount to three digits."""
-        return f'{amount:.3g}'
-
-
 MACS, PARAMS = Macs(), Params()
-MS = Milliseconds()
 # Costs that are reported of every network, whatever its target counts.
 REPORTED: tuple[Cost, ...] = (MACS, PARAMS)
 # Costs that a config can name; add a cost of your own under its name.
 COSTS: dict[str, Cost] = {cost.name: cost for cost in (*REPORTED, Eq6())}
-
-
-def noun_of(name: str) -> str:
-    """Return the noun of a cost, or its name if the cost is unknown."""
-    cost = _known(name)
-    return cost.noun if cost else name
-
-
-def _known(name: str) -> Cost | None:
-    """Return a cost by its name, for texts; milliseconds lack a table."""
-    return {MS.name: MS, **COSTS}.get(name)

@@ -14,7 +14,7 @@ from .units import Part, named_parts, named_search_units
 
 
 class CostModel:
-    """Cost of a model for any number of alive elements.
+    """Cost of a model for any number of elements.
 
     The model is traced once. After that everything is arithmetic on what its
     parts declare, exact for any architecture of this supernet.
@@ -38,8 +38,8 @@ class CostModel:
     ) -> None:
         if not named_search_units(model):
             raise ValueError(
-                f'{type(model).__name__} has no search units; its backbone '
-                'must be an HRNASSupernet, or hold a LightweightTransformer'
+                f'{type(model).__name__} must have search units, got a model '
+                'without any'
             )
         self._trace = trace(model, input_shape, traced)
         self.parts = named_parts(model, self._trace.sizes)
@@ -53,8 +53,9 @@ class CostModel:
             for unit, name in self.part_of.items()
         }
         self.layers = _layers_in(self.parts.values())
-        self._family: dict[Cost, CostModel] = {}
-        self._count(cost)
+        self._set_cost_(cost)
+        # The models for all costs that were asked for, shared by them all.
+        self._family: dict[Cost, CostModel] = {cost: self}
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -64,12 +65,13 @@ class CostModel:
     def counting(self, cost: Cost) -> 'CostModel':
         """Return the model for another cost, without tracing again."""
         if cost not in self._family:
-            copy(self)._count(cost)
+            model = copy(self)
+            model._set_cost_(cost)
+            self._family[cost] = model
         return self._family[cost]
 
-    def _count(self, cost: Cost) -> None:
+    def _set_cost_(self, cost: Cost) -> None:
         self.cost = cost
-        self._family[cost] = self
         # A cut asks for the cost of the same counts again and again.
         self._cost_of = lru_cache(maxsize=2**16)(self._ask)
         searched = sum(self._parts(self.supernet))
@@ -82,7 +84,7 @@ class CostModel:
     def _parts(self, architecture: Mapping[str, int]) -> Iterator[float]:
         return (self.part(name, architecture) for name in self.parts)
 
-    def _alive(
+    def _counts(
         self, name: str, architecture: Mapping[str, int]
     ) -> dict[str, int]:
         units = self.parts[name].units
@@ -90,8 +92,8 @@ class CostModel:
 
     def part(self, name: str, architecture: Mapping[str, int]) -> float:
         """Return the cost of a part; units not named have no elements."""
-        alive = self._alive(name, architecture)
-        return self._cost_of(name, tuple(alive.values()))
+        counts = self._counts(name, architecture)
+        return self._cost_of(name, tuple(counts.values()))
 
     def total(self, architecture: Mapping[str, int]) -> float:
         """Return the cost of the model; units not named have no elements."""
@@ -131,20 +133,20 @@ class CostModel:
     ) -> float:
         """Return the cost saved by removing some elements of a unit."""
         name = self.part_of[unit]
-        fewer = self._alive(name, architecture)
+        fewer = self._counts(name, architecture)
         fewer[unit] -= count
         return self.part(name, architecture) - self.part(name, fewer)
 
     def prices(self, architecture: Mapping[str, int]) -> dict[str, float]:
-        """Return the price of one element for every unit that is alive."""
+        """Return the price of one element for every unit that has some."""
         return {
             unit: self.cost.price(
                 self.parts[self.part_of[unit]],
-                self._alive(self.part_of[unit], architecture),
+                self._counts(self.part_of[unit], architecture),
                 unit,
             )
-            for unit, alive in architecture.items()
-            if alive
+            for unit, count in architecture.items()
+            if count
         }
 
 

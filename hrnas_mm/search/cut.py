@@ -1,161 +1,96 @@
-"""Cutting: selecting elements so that the cost comes within limits."""
+"""Cuts: rules by which a network comes within limits of a cost."""
 
-import heapq
-from collections import Counter
 from collections.abc import Mapping
+from typing import Protocol
 
-from torch import Tensor
+from .ranking import Counts, Ranking
+from .units import Part
 
-from .bargain import select_bargains
-from .budget import smallest
-from .cost_model import CostModel
-from .shrink import Keep, most_important
+Limits = tuple[float, float]
 
 
-def select_within(
-    importance: Mapping[str, Tensor],
-    threshold: float,
-    cost_model: CostModel,
-    limits: tuple[float, float],
-) -> Keep:
-    """Select the elements to keep so that the cost comes within limits.
+class Priced(Protocol):
+    """What a cut asks of a :class:`~hrnas_mm.search.CostModel`.
 
-    Dead elements are removed first, in order of rising importance, as long
-    as the cost stays above the lower limit. Then alive ones are removed, in
-    the same order, until the cost is below the upper limit, as if the
-    threshold rose. Only dead elements empty a part. A cost that falls in
-    steps is cut by bargains: :func:`~hrnas_mm.search.bargain.select_bargains`.
-
-    Single elements may cost more than lies between the limits, such as the
-    last token, with which the parameters of a Transformer go. They are spared,
-    and others go in their place. Where that does not reach the upper limit,
-    they go in their order, and others for which there is room again come back.
-
-    Args:
-        importance: Importance of every element, by unit name.
-        threshold: Elements whose importance is below this are dead.
-        cost_model: Cost model of the supernet.
-        limits: Lower and upper limit of the cost. The upper one prevails.
-            Whole parts are removed only if it cannot be met otherwise.
-
-    Returns:
-        Indices of the kept elements, ascending, by unit name.
+    Attributes:
+        parts: Parts of the supernet, by name.
+        part_of: Name of the part that each unit belongs to.
+        supernet: Number of elements of every unit of the supernet.
     """
-    if cost_model.cost.step is not None:
-        return select_bargains(importance, threshold, cost_model, limits)
-    removal = _Removal(importance, threshold, cost_model)
-    lowest, highest = limits
-    removal.remove_(lowest, highest)
-    removal.remove_(lowest, highest, all_dead=False)
-    if removal.cost > highest:
-        removal = _Removal(importance, threshold, cost_model)
-        removal.remove_(0.0, highest, all_dead=False)
-        removal.take_back_(highest)
-        removal.remove_(lowest, highest)
-    for least in (lowest, 0.0):
-        removal.remove_(least, highest, protect=False, all_dead=False)
-    return most_important(importance, removal.alive)
+
+    parts: dict[str, Part]
+    part_of: dict[str, str]
+    supernet: dict[str, int]
+
+    def part(self, name: str, architecture: Mapping[str, int]) -> float:
+        """Return the cost of a part."""
+
+    def total(self, architecture: Mapping[str, int]) -> float:
+        """Return the cost of the model."""
+
+    def add_up(self, searched: float) -> float:
+        """Return the cost of the model whose parts cost so much together."""
+
+    def saving(
+        self, architecture: Mapping[str, int], unit: str, count: int = 1
+    ) -> float:
+        """Return the cost saved by removing some elements of a unit."""
 
 
-class _Removal:
-    """Removal of elements one by one, the least important one first."""
+class Cut(Protocol):
+    """Rule by which elements are chosen so that a cost comes within limits.
 
-    def __init__(
-        self,
-        importance: Mapping[str, Tensor],
-        threshold: float,
-        cost_model: CostModel,
-    ) -> None:
-        self.importance = importance
-        self.threshold = threshold
-        self.cost_model = cost_model
-        self.alive = {name: len(value) for name, value in importance.items()}
-        self.cost = cost_model.total(self.alive)
-        self.order = {
-            name: value.argsort(stable=True)
-            for name, value in importance.items()
-        }
-        self.part_of = cost_model.part_of
-        self.searchable_of = {
-            unit: facts.searchable
-            for part in cost_model.parts.values()
-            for unit, facts in part.units.items()
-        }
-        # The cheapest module of each part is the last to become empty.
-        # Otherwise only modules that no budget can afford could be left.
-        self.last_searchables = {
-            self.searchable_of[unit]
-            for unit, count in smallest(cost_model).items()
-            if count
-        }
-        self.in_part, self.in_searchable = Counter[str](), Counter[str]()
-        for unit, count in self.alive.items():
-            self._count(unit, count)
+    A class with this base only has to define ``__call__``.
 
-    def _count(self, unit: str, change: int) -> None:
-        self.in_part[self.part_of[unit]] += change
-        self.in_searchable[self.searchable_of[unit]] += change
+    Attributes:
+        importance: Name of the importance criterion that suits it best.
+        one_by_one: Whether elements go one by one, so that importance has to
+            be compared per price.
+        step: The cost changes at multiples of this count only.
+        may_empty_parts: Whether parts may lose all their elements though the
+            limits could be met otherwise.
+    """
 
-    def remove_(
-        self,
-        lowest: float,
-        highest: float,
-        protect: bool = True,
-        all_dead: bool = True,
-    ) -> None:
-        """Remove elements to ``highest``, all dead ones down to ``lowest``."""
-        heap = [self._least(name) for name, n in self.alive.items() if n]
-        heapq.heapify(heap)
-        while heap:
-            value, name = heapq.heappop(heap)
-            dead = value < self.threshold
-            if self.cost <= highest and not (dead and all_dead):
-                break
-            saved = self.cost_model.saving(self.alive, name)
-            if saved <= 0 and not dead:
-                continue
-            if self.cost - saved < lowest:
-                continue
-            if protect and not dead and self._is_last(name):
-                continue
-            self.alive[name] -= 1
-            self._count(name, -1)
-            self.cost -= saved
-            if self.alive[name]:
-                heapq.heappush(heap, self._least(name))
+    importance: str = 'alpha'
+    one_by_one: bool = True
+    step: int = 1
+    may_empty_parts: bool = False
 
-    def take_back_(self, highest: float) -> None:
-        """Take back elements that fit, the most important one first."""
-        heap = [
-            self._gone(name) for name in self.alive if self._has_lost(name)
-        ]
-        heapq.heapify(heap)
-        while heap:
-            _, name = heapq.heappop(heap)
-            alive = {**self.alive, name: self.alive[name] + 1}
-            added = self.cost_model.saving(alive, name)
-            if self.cost + added > highest:
-                continue
-            self.alive = alive
-            self._count(name, 1)
-            self.cost += added
-            if self._has_lost(name):
-                heapq.heappush(heap, self._gone(name))
+    def __call__(
+        self, ranking: Ranking, priced: Priced, limits: Limits
+    ) -> Counts:
+        """Return the number of elements of every unit that stay.
 
-    def _has_lost(self, name: str) -> bool:
-        return self.alive[name] < len(self.order[name])
+        Args:
+            ranking: Ranking of the elements of the present network.
+            priced: Cost model of the supernet, for the cost that is cut.
+            limits: Lower and upper limit of the cost. The upper one prevails.
+        """
+        raise NotImplementedError
 
-    def _gone(self, name: str) -> tuple[float, str]:
-        index = self.order[name][len(self.order[name]) - self.alive[name] - 1]
-        return -float(self.importance[name][index]), name
+    def smallest(self, priced: Priced) -> Counts:
+        """Return the cheapest network that a cut can leave."""
+        gone = dict.fromkeys(priced.supernet, 0)
+        if self.may_empty_parts:
+            last = min(
+                priced.part_of,
+                key=lambda unit: priced.part(priced.part_of[unit], {unit: 1}),
+            )
+            return {**gone, last: 1}
+        cheapest: dict[str, str] = {}
+        for unit, part in priced.part_of.items():
+            if part not in cheapest or priced.saving(
+                {unit: 1}, unit
+            ) < priced.saving({cheapest[part]: 1}, cheapest[part]):
+                cheapest[part] = unit
+        return {**gone, **dict.fromkeys(cheapest.values(), 1)}
 
-    def _least(self, name: str) -> tuple[float, str]:
-        index = self.order[name][len(self.order[name]) - self.alive[name]]
-        return float(self.importance[name][index]), name
+    def least(self, priced: Priced) -> float:
+        """Return the cost that every search can come down to.
 
-    def _is_last(self, unit: str) -> bool:
-        searchable = self.searchable_of[unit]
-        return self.in_part[self.part_of[unit]] == 1 or (
-            searchable in self.last_searchables
-            and self.in_searchable[searchable] == 1
-        )
+        If parts may become empty, whichever element is left last may be one of
+        the dearest.
+        """
+        if self.may_empty_parts:
+            return max(priced.total({unit: 1}) for unit in priced.part_of)
+        return priced.total(self.smallest(priced))

@@ -1,30 +1,69 @@
-"""Descriptions of networks in files and checkpoints: their units and costs.
+"""Descriptions of networks in files and checkpoints: their units and costs."""
 
-A description is ``dict(schema, costs, input_shape, supernet, units)``:
-``costs`` are amounts by name of the cost; ``input_shape`` is the (C, H, W) at
-which they hold; ``supernet`` has the part, the kind and the number of elements
-of every unit of the supernet; ``units`` has how many of them are left. Only
-``schema`` and ``units`` are required.
-"""
-
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import nn
 
-from ..files import read_checkpoint, read_json, write_json
-from .architecture import Architecture, architecture_of, is_count, like
-from .cost import REPORTED, Cost, noun_of
+from ..files import read_checkpoint, write_json
+from ..typed import read_as, read_file_as
+from .architecture import Architecture, architecture_of
+from .cost import REPORTED, Cost
 from .cost_model import CostModel
 
 SCHEMA = 2
-FIELDS = ('schema', 'costs', 'input_shape', 'supernet', 'units')
-UNIT_FIELDS = {'part', 'kind', 'elements'}
+
+
+@dataclass(frozen=True)
+class DescribedUnit:
+    """A unit of the supernet: its part, its kind, its number of elements."""
+
+    part: str
+    kind: str
+    elements: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """A network: what is left of which supernet, and what it costs.
+
+    Args:
+        schema: Version of the file.
+        costs: Amounts by name of the cost.
+        input_shape: (C, H, W) at which they hold.
+        supernet: Units of the supernet, by name.
+        units: Number of elements that are left of every unit.
+    """
+
+    schema: int
+    costs: dict[str, float] = field(default_factory=dict)
+    input_shape: list[int] = field(default_factory=list)
+    supernet: dict[str, DescribedUnit] = field(default_factory=dict)
+    units: dict[str, int]
+
+    def __post_init__(self) -> None:
+        if self.schema != SCHEMA:
+            raise ValueError(
+                f'schema of an architecture must be {SCHEMA}, got '
+                f'{self.schema}'
+            )
+        counts = {
+            **{f'supernet.{n}': u.elements for n, u in self.supernet.items()},
+            **{f'units.{name}': count for name, count in self.units.items()},
+        }
+        for name, count in counts.items():
+            if count < 0:
+                raise ValueError(f'{name} must not be negative, got {count}')
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the description in plain types."""
+        return asdict(self)
 
 
 def describe_architecture(
     model: nn.Module, cost_model: CostModel, costs: Iterable[Cost] = REPORTED
-) -> dict[str, Any]:
+) -> Description:
     """Return the description of a model.
 
     Args:
@@ -33,27 +72,27 @@ def describe_architecture(
         costs: Costs that the description states.
     """
     architecture = architecture_of(model)
-    return dict(
+    return Description(
         schema=SCHEMA,
         costs=cost_model.totals(architecture, costs),
         input_shape=list(cost_model.input_shape),
-        supernet=describe_supernet(cost_model),
+        supernet=described_supernet(cost_model),
         units=architecture,
     )
 
 
-def describe_supernet(cost_model: CostModel) -> dict[str, dict[str, Any]]:
+def described_supernet(cost_model: CostModel) -> dict[str, DescribedUnit]:
     """Return part, kind and number of elements of every unit, by its name."""
     return {
-        unit: dict(part=name, kind=facts.kind, elements=facts.elements)
+        unit: DescribedUnit(name, facts.kind, facts.elements)
         for name, part in cost_model.parts.items()
         for unit, facts in part.units.items()
     }
 
 
-def write_architecture(path: str, content: Mapping[str, Any]) -> None:
+def write_architecture(path: str, description: Description) -> None:
     """Write a description as JSON; a good file is never left half replaced."""
-    write_json(path, content, indent=2)
+    write_json(path, description.as_json(), indent=2)
 
 
 def read_architecture(path: str) -> Architecture:
@@ -62,10 +101,10 @@ def read_architecture(path: str) -> Architecture:
     Raises:
         ValueError: See :func:`read_description`.
     """
-    return read_description(path)['units']
+    return read_description(path).units
 
 
-def read_description(path: str) -> dict[str, Any]:
+def read_description(path: str) -> Description:
     """Read the description of a network from a file.
 
     Args:
@@ -76,58 +115,11 @@ def read_description(path: str) -> dict[str, Any]:
             is wrong.
     """
     if path.endswith('.json'):
-        content = read_json(path)
-    else:
-        content = read_checkpoint(path).get('architecture')
-        if content is None:
-            raise ValueError(
-                f'{path} does not say its architecture: it is not of a search '
-                'with ProgressiveShrinkHook; tools/export_architecture.py '
-                'reads it off the weights, with --config'
-            )
-    check_description(content, path)
-    return content
-
-
-def summary(description: Mapping[str, Any]) -> str:
-    """Return the costs of a network as one line of text."""
-    amounts = ', '.join(
-        f'{amount} {noun_of(name)}'
-        for name, amount in description['costs'].items()
-    )
-    return f'{amounts} at {tuple(description["input_shape"])}'
-
-
-def check_description(content: Any, where: str) -> None:
-    """Raise ValueError, naming the file, unless it is a valid description.
-
-    Args:
-        content: What was read.
-        where: File or place that it comes from, for error messages.
-    """
-    if not isinstance(content, Mapping) or content.get('schema') != SCHEMA:
-        raise ValueError(
-            f'{where} must be an architecture with "schema": {SCHEMA}'
-        )
-    for name in content:
-        if name not in FIELDS:
-            raise ValueError(
-                f'{where} has an unknown field {name!r}{like(name, FIELDS)}'
-            )
-    for field, empty in (('units', None), ('supernet', {})):
-        if not isinstance(content.get(field, empty), Mapping):
-            raise ValueError(f'{where} must have "{field}": {{name: ...}}')
-    counts = dict(content['units'])
-    for name, facts in content.get('supernet', {}).items():
-        if not isinstance(facts, Mapping) or set(facts) != UNIT_FIELDS:
-            raise ValueError(
-                f'{where}: supernet.{name} must have part, kind and elements, '
-                f'got {facts!r}'
-            )
-        counts[f'supernet.{name}'] = facts['elements']
-    for name, count in counts.items():
-        if not is_count(count):
-            raise ValueError(
-                f'{where}: {name} must have a number of elements, got '
-                f'{count!r}'
-            )
+        return read_file_as(Description, path)
+    content = read_checkpoint(path).get('architecture')
+    if content is None:
+        raise ValueError(f'{path} does not say its architecture')
+    try:
+        return read_as(Description, content, 'architecture')
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error

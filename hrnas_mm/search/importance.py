@@ -1,4 +1,4 @@
-"""Importance: by what the elements that a cut removes are chosen."""
+"""Importance criteria, which rank elements for removal."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,13 +8,13 @@ from torch import Tensor
 
 from .cost_model import CostModel
 from .penalty import ResourcePenalty
-from .shrink import Keep
+from .ranking import Keep, Ranking
 from .units import named_search_units
 
-# Taylor importance of whatever is not dead is at least this.
-LEAST = torch.finfo(torch.float32).tiny
 # A mean over fewer steps is noise.
-ENOUGH = 10
+MIN_STEPS = 10
+# Of elements that are not dead: only the dead lose nothing.
+MIN_SCORE = torch.finfo(torch.float32).tiny
 
 
 class AlphaImportance:
@@ -47,15 +47,15 @@ class AlphaImportance:
         alpha: Mapping[str, Tensor],
         threshold: float,
         cost_model: CostModel,
-    ) -> tuple[dict[str, Tensor], float]:
-        """Return the importance of elements, and below what they are dead.
+    ) -> Ranking:
+        """Rank the elements for a cut.
 
         Args:
-            alpha: Their abs(alpha), by unit name, on the CPU.
-            threshold: Elements of a smaller one are dead.
+            alpha: abs(alpha) of every element, by unit name, on the CPU.
+            threshold: Elements of a smaller abs(alpha) are dead.
             cost_model: Cost model for the cost that is cut.
         """
-        return dict(alpha), threshold
+        return Ranking.by_threshold(alpha, threshold)
 
     def keep_(self, keep: Keep) -> None:
         """Forget all elements that are not kept; call it before a shrink."""
@@ -124,35 +124,45 @@ class TaylorImportance(AlphaImportance):
         alpha: Mapping[str, Tensor],
         threshold: float,
         cost_model: CostModel,
-    ) -> tuple[dict[str, Tensor], float]:
+    ) -> Ranking:
         """See :class:`AlphaImportance`.
 
-        That of frozen importance factors is infinite, as nobody knows it.
-        Before the first step it is abs(alpha).
+        Dead elements are ranked by abs(alpha), and so are all before the first
+        step. Elements with frozen factors get infinity: no gradient is known
+        for them.
         """
-        found = dict(alpha)
+        scores = dict(alpha)
         if any(self._steps):
-            found = self._by_unit()
-            if cost_model.cost.step is None:
-                counts = {name: len(value) for name, value in alpha.items()}
-                for name, price in cost_model.prices(counts).items():
-                    # To cut what costs nothing would be in vain.
-                    found[name] = (
-                        found[name] / price
-                        if price
-                        else torch.full_like(found[name], torch.inf)
-                    )
+            scores = self._by_unit()
+            if cost_model.cost.cut.one_by_one:
+                self._divide_by_prices_(scores, cost_model)
         units = named_search_units(self._penalty.model)
-        return {
-            name: torch.where(
-                value < threshold,
-                value - threshold,  # the order among the dead stays
-                found[name].clamp(min=LEAST)
-                if units[name].alpha.requires_grad
-                else torch.inf,
+        dead = {name: value < threshold for name, value in alpha.items()}
+        return Ranking(
+            {
+                name: torch.where(
+                    dead[name],
+                    value,
+                    scores[name].clamp(min=MIN_SCORE)
+                    if units[name].alpha.requires_grad
+                    else torch.inf,
+                )
+                for name, value in alpha.items()
+            },
+            dead,
+        )
+
+    def _divide_by_prices_(
+        self, scores: dict[str, Tensor], cost_model: CostModel
+    ) -> None:
+        counts = {name: len(score) for name, score in scores.items()}
+        for name, price in cost_model.prices(counts).items():
+            # To cut what costs nothing would be in vain.
+            scores[name] = (
+                scores[name] / price
+                if price
+                else torch.full_like(scores[name], torch.inf)
             )
-            for name, value in alpha.items()
-        }, LEAST
 
     def keep_(self, keep: Keep) -> None:
         """See :class:`AlphaImportance`."""
@@ -165,7 +175,7 @@ class TaylorImportance(AlphaImportance):
     def _by_unit(self) -> dict[str, Tensor]:
         before, now = self._steps
         sums = self._sums.cpu()
-        if now >= ENOUGH or not before:
+        if now >= MIN_STEPS or not before:
             return self._split(sums[1] / now)
         return self._split(sums.sum(0) / (before + now))
 

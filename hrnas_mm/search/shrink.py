@@ -7,10 +7,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from .optimizer import check_optimizer, forget_, slice_state_
+from .ranking import Keep, Ranking
 from .trace import in_mode
 from .units import Axis, SearchUnit, named_search_units, named_searchables
-
-Keep = dict[str, Tensor]
 
 
 def importances(models: Sequence[nn.Module]) -> dict[str, Tensor]:
@@ -40,23 +39,6 @@ def importances(models: Sequence[nn.Module]) -> dict[str, Tensor]:
     return found
 
 
-def most_important(
-    importance: Mapping[str, Tensor], counts: Mapping[str, int]
-) -> Keep:
-    """Return the indices of so many of the most important elements.
-
-    Args:
-        importance: Importance of every element, by unit name.
-        counts: Number of elements to keep, by unit name.
-    """
-    return {
-        name: value.argsort(stable=True)[len(value) - counts[name] :]
-        .sort()
-        .values
-        for name, value in importance.items()
-    }
-
-
 def select_alive(models: Sequence[nn.Module], threshold: float) -> Keep:
     """Select the elements to keep: those alive in any of the models.
 
@@ -70,15 +52,8 @@ def select_alive(models: Sequence[nn.Module], threshold: float) -> Keep:
     Raises:
         ValueError: If an importance factor is not finite.
     """
-    return above(importances(models), threshold)
-
-
-def above(importance: Mapping[str, Tensor], threshold: float) -> Keep:
-    """Return the indices of elements whose importance meets a threshold."""
-    return {
-        name: (value >= threshold).nonzero().flatten()
-        for name, value in importance.items()
-    }
+    ranking = Ranking.by_threshold(importances(models), threshold)
+    return ranking.best(ranking.alive)
 
 
 def shrink_(

@@ -72,9 +72,7 @@ class Searchable(Protocol):
     """A module that declares search units of its own.
 
     If Eq. (6), as printed, does not count all of a module's multiply-adds, the
-    module has a method ``eq6_macs`` besides ``macs``. If its deployed form
-    joins units or rounds their elements, it has methods ``deployed_counts``
-    and ``deployed_units``; see MixConv.
+    module has a method ``eq6_macs`` besides ``macs``.
 
     Attributes:
         unit_names: Names of all units that the module was built with,
@@ -89,11 +87,11 @@ class Searchable(Protocol):
     def search_units(self) -> dict[str, SearchUnit]:
         """Return the units that still have elements, by name."""
 
-    def macs(self, alive: Mapping[str, int], size: Size) -> int:
+    def macs(self, counts: Mapping[str, int], size: Size) -> int:
         """Return the multiply-adds of one call.
 
         Args:
-            alive: Number of elements of every unit, by unit name; the module
+            counts: Number of elements of every unit, by unit name; the module
                 itself may have fewer by now.
             size: Height and width of the input feature map.
         """
@@ -125,8 +123,8 @@ class Part:
     """Module that is priced as a whole, as its units may share costs.
 
     Shared costs are saved only with the last unit. A module is a part if its
-    class sets ``is_part = True``, as SearchingBlock does; a Searchable that is
-    in no such module is a part of its own.
+    class sets ``is_part = True``; a Searchable that is in no such module is a
+    part of its own.
 
     Args:
         name: Name of the module in the model.
@@ -146,20 +144,20 @@ class Part:
     sizes: Mapping[str, Sequence[Size]]
 
     def calls(
-        self, alive: Mapping[str, int]
+        self, counts: Mapping[str, int]
     ) -> Iterator[tuple[Searchable, dict[str, int], Size]]:
         """Yield (searchable, counts by unit, input size) for every call.
 
         Args:
-            alive: Number of elements by unit name in the model.
+            counts: Number of elements by unit name in the model.
         """
         for prefix, searchable in self.searchables.items():
-            counts = {
-                name: alive.get(join(prefix, name), 0)
+            own = {
+                name: counts.get(join(prefix, name), 0)
                 for name in searchable.unit_names
             }
             for size in self.sizes.get(prefix, ()):
-                yield searchable, counts, size
+                yield searchable, own, size
 
 
 def named_parts(

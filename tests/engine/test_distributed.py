@@ -14,7 +14,7 @@ from ranks import free_port, set_rank
 from hrnas_mm.compat import use_gloo_
 from hrnas_mm.engine.surgery import averaged_model
 from hrnas_mm.resume.lock import unlock_
-from hrnas_mm.resume.state import bare_model
+from hrnas_mm.runners import bare_model
 
 WRAPPERS = dict(
     plain={},

@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 from hrnas_mm.building import load_network
 from hrnas_mm.resume.files import telling_of_full_disk
 from hrnas_mm.resume.lock import lock_
-from hrnas_mm.resume.state import bare_model
+from hrnas_mm.runners import bare_model
 from hrnas_mm.search import architecture_of, named_search_units
 
 

@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from test_progressive_shrink_hook import EMA
 
 from hrnas_mm.engine.surgery import averaged_model
-from hrnas_mm.resume.state import bare_model
+from hrnas_mm.runners import bare_model
 from hrnas_mm.search import named_search_units
 
 OPTIMIZERS = dict(

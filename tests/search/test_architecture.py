@@ -31,7 +31,8 @@ def test_round_trip_through_json(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ['architecture.json']
     assert read_description(path) == description
     params = sum(p.numel() for p in model.parameters())
-    elements = {u: f['elements'] for u, f in description['supernet'].items()}
+    supernet_units = description.supernet.items()
+    elements = {name: unit.elements for name, unit in supernet_units}
     assert elements == architecture_of(supernet())
     written = Path(path).read_bytes()
     write_architecture(path, read_description(path))
@@ -40,7 +41,7 @@ def test_round_trip_through_json(tmp_path):
     apply_architecture_(other, read_architecture(path))
     other.load_state_dict(model.state_dict())
     macs = counted(other, (3, 32, 48))
-    assert description['costs'] == dict(macs=macs, params=params)
+    assert description.costs == dict(macs=macs, params=params)
 
 
 def test_removed_units_count_zero():
@@ -91,7 +92,7 @@ def test_architecture_of_another_supernet_is_refused(change, message):
     'text, message',
     [
         ('{', 'is not JSON'),
-        ('[]', 'schema'),
+        ('[]', r'must be \{name: ...\}, got \[\]'),
         ('[' * 100_000, 'nested too deep'),
         ('{"schema": 3, "units": {}}', 'schema'),
         ('{"schema": 2}', 'units'),
@@ -103,7 +104,10 @@ def test_architecture_of_another_supernet_is_refused(change, message):
         ('{"schema": 2, "units": {"a": 1, "a": 2}}', "'a' is there twice"),
         ('{"schema": 2, "units": {"a": true}}', 'a must .* got True'),
         ('{"schema": 2, "units": {"a": -1}}', 'a must .* got -1'),
-        ('{"schema": 2, "units": {}, "supernet": 3}', '"supernet": {name'),
+        (
+            '{"schema": 2, "units": {}, "supernet": 3}',
+            r'supernet must be \{name: ...\}, got 3',
+        ),
         (
             '{"schema": 2, "units": {}, "supernet": {"a": 3}}',
             'supernet.a must .* got 3',

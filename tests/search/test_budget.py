@@ -6,6 +6,7 @@ import re
 import pytest
 import torch
 from counting import counted
+from cutting import select_within
 from tiny import supernet
 
 from hrnas_mm.search import (
@@ -15,6 +16,7 @@ from hrnas_mm.search import (
     CostModel,
     Descent,
     Params,
+    Ranking,
     Schedule,
     apply_architecture_,
     architecture_of,
@@ -22,11 +24,9 @@ from hrnas_mm.search import (
     named_search_units,
     parse_budget,
     random_architecture,
-    select_within,
     shrink_,
     uniform_architecture,
 )
-from hrnas_mm.search.budget import smallest
 from hrnas_mm.search.descent import allowed
 
 SHAPE = (3, 32, 32)
@@ -97,7 +97,9 @@ def test_the_least_that_an_error_names_is_enough():
         parse_budget(1, cost_model)
     least = re.search(r'at least (\S+) (\S+)', str(error.value))
     budget = parse_budget(f'{least[1]}{least[2]}', cost_model)
-    assert budget.amount == cost_model.total(smallest(cost_model))
+    assert budget.amount == cost_model.total(
+        cost_model.cost.cut.smallest(cost_model)
+    )
 
 
 @pytest.mark.parametrize('seed', range(2))
@@ -279,14 +281,15 @@ def test_a_controlled_descent_meets_the_target(cost, share):
     model = supernet(expand_ratio=6)
     budget = budget_of(model, cost, share)
     schedule = Schedule(begin=10, end=110, interval=20)
-    controller = BudgetController(budget, schedule, 1.0, 0.1)
+    controller = BudgetController(budget, schedule, 1.0)
     for iteration in range(30, 111, 20):
         importance = random_importance(model, share_dead=0.5)
+        ranking = Ranking.by_threshold(importance, 0.1)
         assert controller.is_due(iteration)
-        controller.adapt_(importance, iteration)
+        controller.adapt_(ranking.alive, iteration)
         assert not controller.is_due(iteration)
-        keep = controller.select(importance, iteration)
-        shrink_(model, keep)
+        counts = controller.select(ranking, iteration)
+        shrink_(model, ranking.best(counts))
         spent = budget.spent(architecture_of(model))
         assert spent <= controller.descent.limits(iteration, 20)[1]
     assert 0.95 * budget.amount <= spent <= budget.amount
@@ -297,10 +300,10 @@ def test_rho_is_capped():
     model = supernet()
     schedule = Schedule(begin=0, end=40, interval=1)
     controller = BudgetController(
-        budget_of(model, REPORTED[0], 0.5), schedule, 0.01, 1e-3
+        budget_of(model, REPORTED[0], 0.5), schedule, 0.01
     )
     for iteration in range(1, 40):
-        controller.adapt_(importances([model]), iteration)
+        controller.adapt_(architecture_of(model), iteration)
     assert controller.rho == pytest.approx(1.0)
 
 
@@ -308,9 +311,9 @@ def test_controller_goes_on_as_it_was():
     schedule = Schedule(0, 100, 20)
     budget = budget_of(supernet(), REPORTED[0], 0.5)
     first, second = (
-        BudgetController(budget, schedule, rho, 0.1) for rho in (1.0, 5.0)
+        BudgetController(budget, schedule, rho) for rho in (1.0, 5.0)
     )
-    first.adapt_(importances([supernet()]), 40)
+    first.adapt_(architecture_of(supernet()), 40)
     second.load_state_dict(first.state_dict())
     assert second.rho == first.rho and second.descent == first.descent
     assert second.last_shrink == 40
@@ -318,7 +321,7 @@ def test_controller_goes_on_as_it_was():
 
 def test_a_new_plan_starts_where_the_network_is():
     budget = budget_of(supernet(), REPORTED[0], 0.5)
-    controller = BudgetController(budget, Schedule(0, 100, 20), 1.0, 0.1)
+    controller = BudgetController(budget, Schedule(0, 100, 20), 1.0)
     supernet_ = budget.cost_model.supernet
     controller.replan_(supernet_, 60)
     assert controller.descent.at(60) == budget.spent(supernet_)

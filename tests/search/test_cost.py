@@ -123,5 +123,5 @@ def test_trace_leaves_the_model_alone():
 
 
 def test_model_without_units_is_refused():
-    with pytest.raises(ValueError, match='no search units'):
+    with pytest.raises(ValueError, match='must have search units'):
         CostModel(nn.Conv2d(3, 3, 1), (3, 8, 8))

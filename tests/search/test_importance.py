@@ -7,6 +7,7 @@ import torch
 from tiny import supernet
 
 from hrnas_mm.search import (
+    BestRemovals,
     CostModel,
     ResourcePenalty,
     importances,
@@ -14,7 +15,7 @@ from hrnas_mm.search import (
     shrink_,
 )
 from hrnas_mm.search.cost import MACS, Macs
-from hrnas_mm.search.importance import ENOUGH, TaylorImportance
+from hrnas_mm.search.importance import MIN_STEPS, TaylorImportance
 
 RHO, SCALE, THRESHOLD = 0.3, 8.0, 0.5
 
@@ -29,9 +30,9 @@ def model():
 
 
 class Steps(Macs):
-    """A cost that is cut by bargains, which divide by what is saved."""
+    """A cost whose cut divides by what is saved itself."""
 
-    step = 4
+    cut = BestRemovals(4)
 
 
 @pytest.fixture
@@ -48,7 +49,8 @@ def penalty(model, cost_model):
 def ranked(model, cost_model):
     def ranked(taylor, threshold=0.0, cost=cost_model.cost):
         counted = cost_model.counting(cost)
-        return taylor.ranked(importances([model]), threshold, counted)[0]
+        ranking = taylor.ranked(importances([model]), threshold, counted)
+        return ranking.score
 
     return ranked
 
@@ -87,15 +89,21 @@ def test_is_what_the_loss_would_lose(model, penalty, ranked):
     for seed in (1, 2):
         step(model, penalty, taylor, seed)
     alpha = importances([model])
-    found = ranked(taylor, THRESHOLD)
-    assert set(found) == set(alpha)
-    for name, value in found.items():
+    found = taylor.ranked(alpha, THRESHOLD, penalty.cost_model)
+    assert set(found.score) == set(alpha)
+    for name, value in found.score.items():
         alive = alpha[name] >= THRESHOLD
         torch.testing.assert_close(value[alive], expected[name][alive])
+        assert found.dead[name].equal(~alive)
         # The dead come first, in the order of alpha.
-        assert (value[alive] > 0).all() and (value[~alive] < 0).all()
-        order = alpha[name][~alive].argsort()
-        assert value[~alive].argsort().equal(order)
+        places = sorted(
+            range(len(alive)),
+            key=lambda i: (
+                alive[i],
+                (found.score if alive[i] else alpha)[name][i],
+            ),
+        )
+        assert found.order[name].tolist() == places
 
 
 def test_divided_by_the_price_where_elements_go_one_by_one(
@@ -133,7 +141,7 @@ def test_the_interval_before_counts_until_there_are_enough_steps(
     torch.testing.assert_close(ranked(taylor), written_out(model, (1,)))
     step(model, penalty, taylor, 2)
     torch.testing.assert_close(ranked(taylor), written_out(model, (1, 2)))
-    for _ in range(ENOUGH - 1):
+    for _ in range(MIN_STEPS - 1):
         step(model, penalty, taylor, 2)
     torch.testing.assert_close(ranked(taylor), written_out(model, (2,)))
 
@@ -167,8 +175,8 @@ def test_what_costs_nothing_goes_last(model, penalty, ranked):
     unit = next(iter(named_search_units(model)))
 
     class AllButOne(Macs):
-        def price(self, part, alive, name):
-            price = super().price(part, alive, name)
+        def price(self, part, counts, name):
+            price = super().price(part, counts, name)
             return 0.0 if name == unit else price
 
     loss_of(model, 1).backward()

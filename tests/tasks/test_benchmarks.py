@@ -22,7 +22,7 @@ from kitti import compile_metric, copy_data
 from mmengine.registry import DefaultScope
 
 from hrnas_mm.engine import tables
-from hrnas_mm.search.record import read_record
+from hrnas_mm.report.record import read_record
 
 ROOT = Path(__file__).parents[2]
 

@@ -31,7 +31,12 @@ from ..blocks import (
     block_builder,
     norm_layer_of,
 )
-from .checks import check_frozen, check_outputs, check_stages, check_stem
+from .check_arguments import (
+    check_frozen,
+    check_outputs,
+    check_stages,
+    check_stem,
+)
 from .hrnet import check_conv_cfg, stages_of_hrnet, weights_of_hrnet
 from .stages import build_stages
 
@@ -81,7 +86,9 @@ class HRNASSupernet(BaseModule):
         norm_cfg: Config of the batch norms, BN or SyncBN.
         with_cp: Whether to recompute the blocks' activations in the backward
             pass.
-        lean: Whether MixConv keeps only a few maps for the backward pass.
+        memory_efficient: Whether MixConv keeps only a few maps for the
+            backward pass. None for on a CPU only, where that is faster, too;
+            on a GPU it takes 1.2 to 1.5 of the time.
         norm_eval: Whether batch norms stay in eval mode during training.
         frozen_stages: Number of stages to freeze in addition to the stem; 0
             for the stem only, -1 to freeze nothing.
@@ -117,7 +124,7 @@ class HRNASSupernet(BaseModule):
         norm_cfg: Mapping[str, Any] = NORM_CFG,
         act_cfg: Mapping[str, Any] = ACT_CFG,
         with_cp: bool = False,
-        lean: bool = True,
+        memory_efficient: bool | None = None,
         norm_eval: bool = False,
         frozen_stages: int = -1,
         zero_init_residual: bool = False,
@@ -154,7 +161,7 @@ class HRNASSupernet(BaseModule):
             token_size,
             transformer,
             with_cp,
-            lean,
+            memory_efficient,
         )
         widths = [in_channels, *stem_channels]
         self.stem = nn.Sequential(

@@ -33,7 +33,7 @@ class HRNASFuseScales(BaseModule):
         mid_channels: Channels of the widened branches, one entry per branch.
         out_channels: Output channels of the last convolution.
         kernel_sizes, expand_ratio, num_tokens, token_size, transformer,
-            arch, norm_cfg, act_cfg, with_cp, lean: See
+            arch, norm_cfg, act_cfg, with_cp, memory_efficient: See
             :class:`~hrnas_mm.models.HRNASSupernet`.
 
     Shape:
@@ -58,7 +58,7 @@ class HRNASFuseScales(BaseModule):
         norm_cfg: Mapping[str, Any] = NORM_CFG,
         act_cfg: Mapping[str, Any] = ACT_CFG,
         with_cp: bool = False,
-        lean: bool = True,
+        memory_efficient: bool | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -76,7 +76,7 @@ class HRNASFuseScales(BaseModule):
             token_size,
             transformer,
             with_cp,
-            lean,
+            memory_efficient,
         )
         self.widen = nn.ModuleList(map(block, in_channels, mid_channels))
         self.down = nn.ModuleList(

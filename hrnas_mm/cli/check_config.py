@@ -1,0 +1,150 @@
+"""Checks of a config, made before a Runner fills the screen with its log."""
+
+import inspect
+import linecache
+import traceback
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from difflib import get_close_matches
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import MODELS as ALL_MODELS
+from torch import nn
+
+from ..building import build_model
+from ..deploy import cost_model_of
+from ..engine.latency import given_latency, parse_target
+from ..engine.milestones import parse_milestones
+from ..engine.plan import make_schedule
+from ..engine.searched_config import SEARCH, search_hooks
+from ..modules import LightweightTransformer
+from ..nested import named_dicts
+from ..registry import HOOKS, MODELS
+from ..search.architecture import like
+from .errors import is_ours
+
+
+def check_config(cfg: Config) -> None:
+    """Raise an error about the first mistake in a config.
+
+    Checked are the names and options of this package's classes, the settings
+    of evaluations, the model, and whether it can be searched to the target.
+
+    Args:
+        cfg: Config of a training.
+
+    Raises:
+        ValueError: If there is a mistake; the message names the config key.
+    """
+    ours = {**_classes(MODELS), **_classes(HOOKS)}
+    for place in ('model', 'custom_hooks', 'default_hooks'):
+        for key, node in named_dicts(cfg.get(place), place):
+            if isinstance(node.get('type'), str):
+                _check_names(key, node, ours)
+    for split in ('val', 'test'):
+        _check_evaluation(cfg, split)
+    model = _built(cfg)
+    for hook in search_hooks(cfg):
+        _check_search(dict(hook), cfg, model)
+
+
+def _check_names(
+    key: str, node: Mapping[str, Any], ours: Mapping[str, Callable[..., Any]]
+) -> None:
+    """Raise ValueError if a class or an option of ours is misspelt."""
+    name = node['type'].split('.')[-1]
+    if name not in ours:
+        for meant in get_close_matches(name, ours, 1, cutoff=0.85):
+            raise ValueError(
+                f'{key}.type is {name!r}; did you mean {meant!r}?'
+            )
+        return
+    _check_options(key, name, ours[name], set(node) - {'type', 'priority'})
+    _check_options(
+        f'{key}.transformer',
+        name,
+        LightweightTransformer,
+        set(node.get('transformer') or {}),
+    )
+
+
+def _classes(registry: Any) -> dict[str, Callable[..., Any]]:
+    registry.import_from_location()
+    return registry.module_dict
+
+
+def _check_options(
+    key: str, name: str, built: Callable[..., Any], options: set[str]
+) -> None:
+    known = set(inspect.signature(built).parameters)
+    for option in sorted(options - known - {'_scope_'}):
+        raise ValueError(
+            f'{key}, of type {name}, has no option {option!r}'
+            f'{like(option, known)}'
+        )
+
+
+def _check_evaluation(cfg: Config, split: str) -> None:
+    names = [f'{split}_{part}' for part in ('dataloader', 'cfg', 'evaluator')]
+    there = [name for name in names if cfg.get(name) is not None]
+    missing = [name for name in names if cfg.get(name) is None]
+    if there and missing:
+        raise ValueError(
+            f'{" and ".join(missing)} must be given, as {" and ".join(there)} '
+            f'{"are" if len(there) > 1 else "is"}; or none of the three'
+        )
+
+
+def _built(cfg: Config) -> nn.Module:
+    """Build the model, or raise an error that says which part fails, and why.
+
+    Errors that this package has raised on purpose are left as they are.
+    """
+    try:
+        return build_model(cfg)
+    except Exception as error:
+        if is_ours(error):
+            raise
+        key = _culprit(cfg)
+        raise ValueError(
+            f'{key} cannot be built: {_in_a_line(error)}'
+        ) from error
+
+
+def _culprit(cfg: Config) -> str:
+    """Return the key of the first part of the model that cannot be built."""
+    for key, node in cfg.model.items():
+        if isinstance(node, Mapping) and 'type' in node:
+            try:
+                ALL_MODELS.build(deepcopy(node))
+            except Exception:
+                return f'model.{key}, of type {node["type"]},'
+    return f'model, of type {cfg.model.get("type")},'
+
+
+def _in_a_line(error: Exception) -> str:
+    """Return an error in one line; for a bare assertion, its source line."""
+    text = str(error).strip()
+    if not text:
+        frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
+        text = linecache.getline(frame.f_code.co_filename, line).strip()
+    return f'{type(error).__name__}: {text.splitlines()[0][:300]}'
+
+
+def _check_search(hook: dict[str, Any], cfg: Config, model: nn.Module) -> None:
+    for name in ('type', 'priority'):
+        hook.pop(name, None)
+    options = _classes(HOOKS)[SEARCH](**hook).options
+    cost_model = cost_model_of(model, options.input_shape)
+    latency = given_latency(options.latency, cost_model)
+    if options.latency is None or latency is not None:
+        budget = None
+        if options.target is not None:
+            budget = parse_target(options.target, cost_model, latency=latency)
+        parse_milestones(options.milestones, cost_model, budget, latency)
+    # Only where the length of an epoch does not matter: the data, which
+    # determine it, have not been loaded.
+    length = 'max_epochs' if options.by_epoch else 'max_iters'
+    if length in cfg.train_cfg:
+        make_schedule(options, cfg.train_cfg[length], 1)

@@ -1,0 +1,190 @@
+"""Fit the sum of the parts to the times of whole networks."""
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..search import Budget, CostModel, random_architecture
+from ..search.architecture import Architecture
+from .cost import Latency
+from .table import Calibration, LatencyTable, Prediction
+
+MAX_MEDIAN_ERROR, MAX_WORST_ERROR, MIN_TAU = 0.05, 0.12, 0.9
+
+# A part takes what it takes alone unless the networks say otherwise: a class
+# that is in few of them, or in none, must not become free.
+PRIOR_WEIGHT, MAX_FACTOR, MAX_EXPONENT = 0.01, 10, 1.25
+
+
+def unknown(cost_model: CostModel) -> Calibration:
+    """Return the calibration of a table that has none yet."""
+    factors = dict.fromkeys(classes_of(cost_model), 1.0)
+    return Calibration(0.0, factors, 1.0, (), math.inf, math.inf, 0.0)
+
+
+def random_networks(
+    cost_model: CostModel, count: int, seed: int = 0
+) -> dict[str, Architecture]:
+    """Return random networks of all sizes, as many small as large ones.
+
+    Every third one is without the units of one class, such as Transformers,
+    as searches often end with few of them. The class that costs most stays.
+    """
+    low = cost_model.total(cost_model.cost.cut.smallest(cost_model))
+    high = cost_model.total(cost_model.supernet)
+    class_of = _class_of_units(cost_model)
+    _, *others = sorted(
+        classes_of(cost_model),
+        key=lambda kind: -_only(kind, cost_model, cost_model.supernet),
+    )
+    found = {}
+    for i in range(count):
+        amount = low * (high / low) ** ((i + 1) / (count + 1))
+        name = f'random {seed + i} of {count}'
+        network = random_architecture(Budget(amount, cost_model), seed + i)
+        if i % 3 == 2 and others:
+            left_out = others[i // 3 % len(others)]
+            name += f', no {left_out}'
+            network = {
+                unit: 0 if class_of[unit] == left_out else n
+                for unit, n in network.items()
+            }
+        if any(network.values()):
+            found[name] = network
+    return found
+
+
+def nearly_empty(cost_model: CostModel) -> dict[str, int]:
+    """Return the network of one element, the cheapest one.
+
+    Its time is that of what no part owns.
+    """
+    gone = dict.fromkeys(cost_model.supernet, 0)
+    cheapest = min(
+        gone, key=lambda unit: cost_model.saving({**gone, unit: 1}, unit)
+    )
+    return {**gone, cheapest: 1}
+
+
+def calibrated(
+    table: LatencyTable,
+    cost_model: CostModel,
+    networks: Mapping[str, Architecture],
+    measured: Sequence[float],
+) -> LatencyTable:
+    """Return the table with the calibration that fits the networks best.
+
+    Relative errors are minimised, robustly: a few disturbed times change
+    little.
+
+    Args:
+        table: Table whose calibration is :func:`unknown`.
+        cost_model: Cost model of the supernet, for any cost.
+        networks: Networks of the supernet, by name.
+        measured: Milliseconds of each.
+    """
+    import numpy as np  # only here
+    from scipy.optimize import least_squares
+
+    kinds = classes_of(cost_model)
+    alone = cost_model.counting(Latency(table))
+    sums = np.array(
+        [
+            [_only(kind, alone, network) for kind in kinds]
+            for network in networks.values()
+        ]
+    )
+    times = np.array(measured)
+
+    def predicted(params: Any) -> Any:
+        offset, exponent, *factors = params
+        return offset + (sums @ factors) ** exponent
+
+    ones = np.ones(1 + len(kinds))
+    fitted = least_squares(
+        lambda params: np.append(
+            predicted(params) / times - 1, PRIOR_WEIGHT * (params[1:] - 1)
+        ),
+        [times.min() / 2, *ones],
+        bounds=(
+            [0, 1 / MAX_EXPONENT, *ones[1:] / MAX_FACTOR],
+            [np.inf, MAX_EXPONENT, *ones[1:] * MAX_FACTOR],
+        ),
+        loss='soft_l1',
+        f_scale=0.05,
+    ).x.round(6)
+    offset, exponent, *factors = fitted.tolist()
+    calibration = replace(
+        quality(networks, predicted(fitted), times),
+        offset=offset,
+        exponent=exponent,
+        factors=dict(zip(kinds, factors)),
+    )
+    return replace(table, calibration=calibration)
+
+
+def classes_of(cost_model: CostModel) -> list[str]:
+    """Return the names of the classes that declare units."""
+    return sorted(set(_class_of_units(cost_model).values()))
+
+
+def _class_of_units(cost_model: CostModel) -> dict[str, str]:
+    return {
+        unit: type(part.searchables[facts.searchable]).__name__
+        for part in cost_model.parts.values()
+        for unit, facts in part.units.items()
+    }
+
+
+def _only(kind: str, alone: CostModel, network: Architecture) -> float:
+    """Return what the units of one class take, each alone."""
+    class_of = _class_of_units(alone)
+    units = {u: n for u, n in network.items() if class_of[u] == kind}
+    return alone.total(units) - alone.total({})
+
+
+def quality(
+    networks: Iterable[str],
+    predicted: Iterable[float],
+    measured: Iterable[float],
+) -> Calibration:
+    """Return how well predictions fit; they are not changed."""
+    from scipy.stats import kendalltau
+
+    found = tuple(
+        Prediction(name, float(f'{p:.6g}'), float(f'{m:.6g}'))
+        for name, p, m in zip(networks, predicted, measured)
+    )
+    errors = [abs(each.error) for each in found]
+    tau = kendalltau(
+        [each.predicted for each in found], [each.measured for each in found]
+    )
+    return Calibration(
+        offset=0.0,
+        factors={},
+        exponent=1.0,
+        networks=found,
+        median_error=round(statistics.median(errors), 4),
+        worst_error=round(max(errors), 4),
+        kendall_tau=round(float(tau[0]), 4),
+    )
+
+
+def adds_up(calibration: Calibration) -> bool:
+    """Return whether the sum over the parts predicts whole networks well."""
+    return (
+        calibration.median_error <= MAX_MEDIAN_ERROR
+        and calibration.worst_error <= MAX_WORST_ERROR
+        and calibration.kendall_tau >= MIN_TAU
+    )
+
+
+def worst(calibration: Calibration) -> str:
+    """Return the network that is predicted worst, in words."""
+    found = max(calibration.networks, key=lambda each: abs(each.error))
+    return (
+        f'{found.network!r}, {found.predicted:.3g} ms predicted and '
+        f'{found.measured:.3g} ms measured'
+    )

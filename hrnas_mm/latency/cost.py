@@ -1,0 +1,176 @@
+"""Milliseconds as a cost, from a table that was measured on a device."""
+
+import math
+from collections.abc import Iterator, Mapping
+
+from ..search.budget import LATENCY
+from ..search.cost import REPORTED, Cost
+from ..search.cost_model import CostModel
+from ..search.cut_removals import BestRemovals
+from ..search.trace import Trace
+from ..search.units import Part, join
+from .table import Curve, LatencyTable
+
+MAX_PRICE_RATIO = 10  # of an element's price to that in the full part
+
+
+class Milliseconds(Cost):
+    """Milliseconds, as far as they need no table: how they are written."""
+
+    name, noun = LATENCY, 'ms'
+
+    def part(self, part: Part, counts: Mapping[str, int]) -> float:
+        """Raise, as milliseconds of a part need a table."""
+        raise NotImplementedError
+
+    def whole(self, trace: Trace) -> float:
+        """Raise, as a table has the rest of a network, not the whole."""
+        raise NotImplementedError
+
+    def parse(self, text: float | str, supernet: float) -> float:
+        """Parse '6ms', a number of milliseconds, or a ratio below 1.
+
+        Raises:
+            ValueError: If the text has none of these forms.
+        """
+        digits = str(text).strip().lower()
+        has_unit = digits.endswith('ms')
+        try:
+            value = float(digits.removesuffix('ms'))
+        except ValueError:
+            value = math.nan
+        if not 0 < value < math.inf:
+            raise ValueError(
+                "must be a positive time such as '6ms', or a ratio of the "
+                f'supernet below 1, got {text!r}'
+            )
+        return value * supernet if value < 1 and not has_unit else value
+
+    def format(self, amount: float) -> str:
+        """Format an amount to three digits."""
+        return f'{amount:.3g}'
+
+
+class Latency(Milliseconds):
+    """Milliseconds of the deployed network, as a table predicts them.
+
+    Args:
+        table: Table of this supernet, from the user's device.
+    """
+
+    def __init__(self, table: LatencyTable) -> None:
+        self.table = table
+        self.cut = BestRemovals(table.conditions.round)
+
+    def part(self, part: Part, counts: Mapping[str, int]) -> float:
+        """Return the milliseconds of a part in a network."""
+        curves, factors = self._curves(part), self.table.calibration.factors
+        return sum(
+            factors[kind] * curves[call][unit](count)
+            for kind, call, unit, count in self._deployed(part, counts)
+        )
+
+    def _curves(self, part: Part) -> list[Mapping[str, Curve]]:
+        keys = self.table.kinds[part.name]
+        return [self.table.curves[key] for key in keys]
+
+    def _deployed(
+        self, part: Part, counts: Mapping[str, int]
+    ) -> Iterator[tuple[str, int, str, int]]:
+        """Yield (class, call, unit's name in the part, deployed elements)."""
+        conditions = self.table.conditions
+        for prefix, searchable in part.searchables.items():
+            inner = prefix[len(part.name) :].lstrip('.')
+            own = {
+                name: counts.get(join(prefix, name), 0)
+                for name in searchable.unit_names
+            }
+            for call, size in enumerate(part.sizes.get(prefix, ())):
+                found = own
+                if hasattr(searchable, 'deployed_counts'):
+                    found = searchable.deployed_counts(
+                        own, size, conditions.form, conditions.round
+                    )
+                for name, count in found.items():
+                    if count:
+                        kind = type(searchable).__name__
+                        yield kind, call, join(inner, name), count
+
+    def rest(self, trace: Trace, searched: float) -> float:
+        """Return the milliseconds of what no part owns."""
+        return self.table.calibration.offset
+
+    def add_up(self, searched: float, rest: float) -> float:
+        """Return the milliseconds of a network."""
+        # A difference of equal sums may be just below zero.
+        return max(searched, 0.0) ** self.table.calibration.exponent + rest
+
+    def price(self, part: Part, counts: Mapping[str, int], unit: str) -> float:
+        """Return what a part saves without the unit, by its elements.
+
+        This contains the fixed time that goes with the last element, and
+        rises as elements go: a path or a Transformer that is nearly empty is
+        priced out. It is at most ``MAX_PRICE_RATIO`` times that of the full
+        part.
+        """
+        full = {name: facts.elements for name, facts in part.units.items()}
+        most = MAX_PRICE_RATIO * self._secant(part, full, unit)
+        return min(self._secant(part, counts, unit), most)
+
+    def _secant(
+        self, part: Part, counts: Mapping[str, int], unit: str
+    ) -> float:
+        without = {**counts, unit: 0}
+        saved = self.part(part, counts) - self.part(part, without)
+        return max(saved, 0.0) / counts[unit]
+
+    def check(self, cost_model: CostModel) -> None:
+        """Raise ValueError unless the table is one of this supernet."""
+        conditions = self.table.conditions
+        if conditions.input_shape != tuple(cost_model.input_shape):
+            raise ValueError(
+                f'must be a table for input shape {cost_model.input_shape}, '
+                f'got one for {conditions.input_shape}'
+            )
+        if dict(self.table.supernet) != cost_model.supernet:
+            units = sorted(
+                set(self.table.supernet.items())
+                ^ set(cost_model.supernet.items())
+            )
+            raise ValueError(
+                'must be a table of this supernet, got one of another: they '
+                f'differ in {len({unit for unit, _ in units})} units, such as '
+                f'{units[0][0]}'
+            )
+        here = cost_model.totals(cost_model.supernet, REPORTED)
+        if dict(self.table.costs) != here:
+            raise ValueError(
+                f'must be a table of this model, which has {here}, got one '
+                f'of a model with {dict(self.table.costs)}'
+            )
+        odd = sorted(self.table.layers.items() ^ cost_model.layers.items())
+        if self.table.layers and odd:
+            raise ValueError(
+                'must be a table of this supernet, got one of another: they '
+                f'differ in layers, such as {odd[0][0]}'
+            )
+        missing = [
+            part.name
+            for part in cost_model.parts.values()
+            if not self._covers(part)
+        ]
+        if missing:
+            raise ValueError(
+                'must have times of all parts of the supernet, got none for '
+                f'{len(missing)}, such as {missing[0]}'
+            )
+
+    def _covers(self, part: Part) -> bool:
+        """Return whether the table has all times that the part may need."""
+        whole = {unit: facts.elements for unit, facts in part.units.items()}
+        try:
+            for counts in (whole, *({unit: 1} for unit in part.units)):
+                self.part(part, counts)
+        except (IndexError, KeyError):
+            return False
+        return True

@@ -1,0 +1,24 @@
+"""What can run a deployed network, and how its time is taken."""
+
+from .command import CommandTimer
+from .profiling import profiled
+from .registry import RUNTIMES
+from .runtime import DTYPES, Runtime, check_device, check_packages
+from .stopwatch import interleaved, peak_memory
+from .timers import LocalTimer, Timer
+from .torch import Eager
+
+__all__ = [
+    'DTYPES',
+    'RUNTIMES',
+    'CommandTimer',
+    'Eager',
+    'LocalTimer',
+    'Runtime',
+    'Timer',
+    'check_device',
+    'check_packages',
+    'interleaved',
+    'peak_memory',
+    'profiled',
+]

@@ -1,0 +1,55 @@
+"""OpenVINO, on the CPU."""
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..deploy import DeployableModel, onnx_bytes
+from .runtime import DTYPES, PROFILED_CALLS, Call, Runtime, Times
+
+# What OpenVINO calls the types that it computes in.
+PRECISIONS = dict(zip(DTYPES, ('f32', 'f16', 'bf16')))
+
+
+class OpenVino(Runtime):
+    """Compiled models of OpenVINO, one stream each."""
+
+    name = form = 'openvino'
+    onnx = True
+    dtypes = DTYPES
+    packages = ('openvino',)
+    install = "pip install 'hrnas_mm[openvino]'"
+
+    def load(self, network: bytes, image: Tensor, dtype: str) -> Call:
+        """Return a call of the compiled model."""
+        return partial(self._compiled(network, dtype), [image.cpu().numpy()])
+
+    def profile(self, network: DeployableModel, image: Tensor) -> Times:
+        """Return the time of each layer of the compiled model."""
+        onnx = onnx_bytes(network, image, scoped=True)
+        model = self._compiled(onnx, 'float32', profile=True)
+        request = model.create_infer_request()
+        times = Times()
+        for _ in range(PROFILED_CALLS):
+            request.infer([image.numpy()])
+            for layer in request.profiling_info:
+                time = layer.real_time.total_seconds()
+                times[layer.node_type, layer.node_name] += time
+        return times
+
+    def _compiled(self, onnx: bytes, dtype: str, profile: bool = False) -> Any:
+        import openvino  # optional: only deployment needs it
+
+        core = openvino.Core()
+        return core.compile_model(
+            core.read_model(onnx),
+            'CPU',
+            {
+                'INFERENCE_PRECISION_HINT': PRECISIONS[dtype],
+                'INFERENCE_NUM_THREADS': torch.get_num_threads(),
+                'NUM_STREAMS': 1,
+                'PERF_COUNT': profile,
+            },
+        )
