@@ -2,11 +2,14 @@
 
 import pytest
 import torch
-from cutting import select_within
 from tiny import supernet
 
-from hrnas_mm.engine.milestones import parse_milestones, stop_at_milestone
-from hrnas_mm.search import CostModel, parse_budget
+from hrnas_mm.engine.milestones import (
+    first_crossed,
+    on_the_way,
+    parse_milestones,
+)
+from hrnas_mm.search import CostModel, Ranking, parse_budget
 from hrnas_mm.search.descent import allowed
 
 
@@ -25,20 +28,14 @@ def test_a_milestone_of_another_cost_leaves_what_the_target_needs(
         for name, count in cost_model.supernet.items()
     }
 
-    def rank(_):
-        return importance, 1e-9
-
-    keep = select_within(
-        *rank(None), target.cost_model, allowed(target.amount)
-    )
-    then = {name: len(index) for name, index in keep.items()}
+    ranking = Ranking.by_threshold(importance, 1e-9)
+    limits = allowed(target.amount)
+    then = target.cost.cut(ranking, target.cost_model, limits)
     amount = parse_budget({other: 0.5}, cost_model).spent(then)
     milestones = parse_milestones([{other: amount}], cost_model, target)
-    stop, met = stop_at_milestone(
-        milestones, cost_model.supernet, rank, keep, target
-    )
-    counts = {name: len(index) for name, index in stop.items()}
+    met = first_crossed(milestones, cost_model.supernet, then)
     assert met is milestones[0]
+    counts = on_the_way(ranking, then, met.budget)
     assert met.budget.spent(counts) <= met.budget.amount
     assert target.spent(counts) >= target.spent(then)
     assert all(counts[name] >= then[name] for name in then)

@@ -14,10 +14,12 @@ from mmengine.runner import Runner
 
 from hrnas_mm.building import build_model
 from hrnas_mm.deploy import cost_model_of
-from hrnas_mm.engine import milliseconds, results
+from hrnas_mm.engine import latency as engine_latency
+from hrnas_mm.engine import results
 from hrnas_mm.latency import Latency
 from hrnas_mm.latency.table import write_latency_table
-from hrnas_mm.report import plot_pareto
+from hrnas_mm.report import plot_pareto, read_record
+from hrnas_mm.report.tables import result_tables
 from hrnas_mm.runners import bare_model, evaluated_model
 from hrnas_mm.runtimes.devices import processor
 from hrnas_mm.search import architecture_of
@@ -63,11 +65,11 @@ def stopwatch(monkeypatch):
     """Says that every network takes 3 ms."""
     timed = []
 
-    def measured(model, latency):
+    def measured_time(model, latency):
         timed.append(model)
-        return milliseconds.Measured(3.0, 1.25)
+        return engine_latency.MeasuredTime(3.0, 1.25)
 
-    monkeypatch.setattr(results, 'measured_time', measured)
+    monkeypatch.setattr(results, 'measured_time', measured_time)
     return timed
 
 
@@ -96,10 +98,11 @@ def test_ends_at_the_target(path, table, tmp_path, stopwatch, target, capfd):
     assert 0.97 * 4 <= rung['costs']['latency'] <= 4
     assert rung['latency']['measured'] == 3.0
     assert (tmp_path / 'run/milestones/4ms/model.pth').is_file()
-    titles = {table['title']: table for table in record['tables']}
-    assert 'ms measured as deployed' in titles['Milestones']['columns']
-    rows = titles[f'At {SHAPE}']['rows']
-    assert ['ms measured as deployed', '-', '3'] in rows
+    record = read_record(str(tmp_path / 'run'))
+    titles = {table.title: table for table in result_tables(record)}
+    assert 'ms measured as deployed' in titles['Milestones'].columns
+    rows = titles[f'At {SHAPE}'].rows
+    assert ('ms measured as deployed', '-', '3') in rows
     (axes,) = plot_pareto({'run': record}, cost='latency').axes
     lines = [line.get_xdata()[-1] for line in axes.lines]
     assert lines.count(3.0) == 2  # measured, of both networks
@@ -180,7 +183,7 @@ def test_measures_before_the_first_iteration_and_keeps_that(
         conditions = replace(table.conditions, version=version)
         return replace(table, conditions=conditions)
 
-    monkeypatch.setattr(milliseconds.TableBuilder, 'build', build)
+    monkeypatch.setattr(engine_latency.TableBuilder, 'build', build)
     option = dict(backend='onnxruntime', threads=1)
     cfg = config(tmp_path / 'run', target='3.5ms', latency=option)
     first = run(cfg)
@@ -199,7 +202,7 @@ def test_measures_before_the_first_iteration_and_keeps_that(
     ):
         path.write_text(json.dumps({**kept, **change}))
         cost_model = tiny.search_of(again).cost_model
-        milliseconds.latency_of(option, again, cost_model)
+        engine_latency.latency_of(option, again, cost_model)
         assert json.loads(path.read_text()) == kept
     assert len(measured) == 3
 
@@ -238,7 +241,7 @@ def test_measures_the_network_as_deployed(table):
     pytest.importorskip('onnxruntime')
     model = build_model(config('nowhere', target=0.5))
     state = torch.get_rng_state()
-    found = milliseconds.measured(model, Latency(table))
+    found = engine_latency.measured(model, Latency(table))
     assert found.ms > 0 and found.slowdown > 0
     assert torch.equal(torch.get_rng_state(), state)
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import killing  # noqa: F401  (registers Stop)
@@ -11,6 +12,7 @@ import tiny
 import torch
 from mmengine.registry import METRICS, MODELS
 from mmengine.runner import Runner
+from records import make_record
 
 import hrnas_mm.engine.progressive_shrink_hook as hook_module
 from hrnas_mm.building import build_runner
@@ -18,8 +20,18 @@ from hrnas_mm.engine import progress, results
 from hrnas_mm.engine.class_metrics import ClassMetricsRecorder
 from hrnas_mm.engine.progress import LiveLine
 from hrnas_mm.report import write_report
-from hrnas_mm.report.record import architecture_at, by_kind, read_record
-from hrnas_mm.report.tables import Table
+from hrnas_mm.report.record import (
+    ClassMetrics,
+    architecture_in,
+    by_kind,
+    read_record,
+)
+from hrnas_mm.report.tables import (
+    Table,
+    classes_table,
+    costs_table,
+    evaluations_table,
+)
 from hrnas_mm.runners import bare_model, evaluated_model
 from hrnas_mm.search import (
     apply_architecture_,
@@ -53,36 +65,38 @@ def finished(tmp_path_factory):
 def test_record_is_that_of_the_whole_run(finished):
     runner, work_dir = finished
     record = read_record(str(work_dir))
-    steps = [entry['iter'] for entry in record['history']]
+    history = record.history
+    steps = [network.iter for network in history]
     assert steps == [0, 4, 6, 8, 10, 12, 14]
-    elements = {u: f['elements'] for u, f in record['supernet'].items()}
-    assert architecture_at(record, 0) == elements
-    assert architecture_at(record, -1) == architecture_of(bare_model(runner))
-    assert record['history'][0]['costs'] == record['costs']
-    costs = [entry['costs']['macs'] for entry in record['history']]
+    elements = {name: u.elements for name, u in record.supernet.items()}
+    assert architecture_in(record, history[0]) == elements
+    now = architecture_of(bare_model(runner))
+    assert architecture_in(record, history[-1]) == now
+    assert history[0].costs == record.costs
+    costs = [network.costs['macs'] for network in history]
     assert costs == sorted(costs)[::-1]
-    assert record['target']['amount'] >= costs[-1]
-    assert [rung['name'] for rung in record['milestones']] == ['0.7']
-    assert record['milestones'][0]['counts'] != record['history'][-1]['counts']
-    assert record['evaluations'][-1]['iter'] == record['max_iters'] == 18
-    assert 'accuracy' in record['evaluations'][-1]['metrics']
+    assert record.target.amount >= costs[-1]
+    assert [milestone.name for milestone in record.milestones] == ['0.7']
+    assert record.milestones[0].counts != history[-1].counts
+    assert record.evaluations[-1].iter == record.max_iters == 18
+    assert 'accuracy' in record.evaluations[-1].metrics
 
 
 def test_record_tells_of_the_run(finished):
     """The curves go over both processes of a run that was resumed."""
     runner, work_dir = finished
     record = read_record(str(work_dir))
-    assert record['run']['seed'] == '3' and record['run']['command']
-    curves = record['curves']
+    assert record.run.seed == 3 and record.run.command
+    curves = record.curves
     assert curves['iter'] == list(range(1, 19))
     assert min(curves['seconds']) > 0 and len(curves['loss']) == 18
-    (stages,) = [t for t in record['tables'] if 'stage' in t['title']]
-    for column, entry in (
-        (1, record['history'][0]),
-        (2, record['history'][-1]),
+    assert record.run.seconds == pytest.approx(sum(curves['seconds']))
+    for name, network in (
+        ('supernet', record.history[0]),
+        ('searched', record.history[-1]),
     ):
-        total = sum(float(row[column].split()[0]) for row in stages['rows'])
-        assert total == pytest.approx(entry['costs']['macs'] / 1e9, rel=1e-3)
+        total = sum(getattr(stage, name) for stage in record.stages)
+        assert total == network.costs['macs']
 
 
 def test_a_run_that_is_over_is_resumed(finished):
@@ -94,34 +108,31 @@ def test_a_run_that_is_over_is_resumed(finished):
     Runner.from_cfg(cfg).train()
     after = read_record(str(work_dir))
     for record in (before, after):
-        costs, evaluations = record['tables'][:2]
-        names = [row[0] for row in costs['rows']]
-        del costs['rows'][names.index('ms per image')], record['run']
-        del record['curves']  # all three tell of time
-        assert 'accuracy' in [row[0] for row in evaluations['rows']]
-    assert after == before
+        rows = evaluations_table(record).rows
+        assert 'accuracy' in [name for name, *_ in rows]
+    # These tell of time.
+    changed = dict(run=before.run, curves=before.curves)
+    assert replace(after, **changed) == before
 
 
 def test_report_is_beside_searched(finished):
     _, work_dir = finished
     text = (work_dir / 'report.html').read_text()
-    for part in ('accuracy', 'ms per image', 'Milestones', 'model.pth'):
+    for part in ('accuracy', 'parameters', 'Milestones', 'model.pth'):
         assert part in text
 
 
 def test_checkpoints_say_their_architecture(finished):
     runner, work_dir = finished
     record = read_record(str(work_dir))
-    at = dict(enumerate(entry['iter'] for entry in record['history']))
+    at = {network.iter: network for network in record.history}
     for name, iteration in (('iter_8.pth', 6), ('iter_16.pth', 14)):
-        checkpoint = torch.load(work_dir / name, weights_only=True)
-        index = next(i for i, step in at.items() if step == iteration)
-        found = checkpoint['architecture']
-        assert found['units'] == architecture_at(record, index)
-        assert found['supernet'] == record['supernet']
+        found = read_description(str(work_dir / name))
+        assert found.units == architecture_in(record, at[iteration])
+        assert found.supernet == record.supernet
     final = torch.load(work_dir / 'searched/model.pth', weights_only=True)
     path = str(work_dir / 'searched/architecture.json')
-    assert final['architecture'] == read_description(path)
+    assert final['architecture'] == read_description(path).as_json()
     assert final['architecture']['units'] == architecture_of(
         evaluated_model(runner)
     )
@@ -137,7 +148,7 @@ def test_a_page_that_cannot_be_drawn_is_a_warning(tmp_path, monkeypatch):
     Runner.from_cfg(cfg).train()
     log = next(tmp_path.rglob('*.log')).read_text()
     assert 'could not be drawn: OverflowError: no page today' in log
-    assert read_record(str(tmp_path))['tables']
+    assert costs_table(read_record(str(tmp_path))).rows
 
 
 class Odd(tiny.PixelAccuracy):
@@ -157,8 +168,8 @@ def test_metrics_that_are_no_numbers_or_come_late(tmp_path):
     cfg.val_evaluator = dict(type='Odd')
     Runner.from_cfg(cfg).train()
     record = read_record(str(tmp_path))
-    assert [e['metrics'] for e in record['evaluations']] == [{}, {'late': 1.0}]
-    assert ['late', '-', '1'] in record['tables'][1]['rows']
+    assert [e.metrics for e in record.evaluations] == [{}, {'late': 1.0}]
+    assert ('late', '-', '1') in evaluations_table(record).rows
     write_report(str(tmp_path / 'report.html'), str(tmp_path))
 
 
@@ -174,9 +185,10 @@ def test_a_search_that_goes_on_from_a_network_without_tokens(tmp_path):
     torch.save(dict(state_dict=model.state_dict()), cfg.load_from)
     Runner.from_cfg(cfg).train()
     record = read_record(str(tmp_path))
-    supernet = record['supernet']
-    assert by_kind(supernet, architecture_at(record, 0))['tokens'] == 0
-    elements = {unit: facts['elements'] for unit, facts in supernet.items()}
+    supernet = record.supernet
+    first = architecture_in(record, record.history[0])
+    assert by_kind(supernet, first)['tokens'] == 0
+    elements = {name: unit.elements for name, unit in supernet.items()}
     assert by_kind(supernet, elements)['tokens'] > 0
     write_report(str(tmp_path / 'report.html'), str(tmp_path))
 
@@ -192,7 +204,7 @@ def test_the_search_of_a_run_that_began_without_one(tmp_path):
     cfg.experiment_name += '-again'
     Runner.from_cfg(cfg).train()
     record = read_record(str(tmp_path))
-    assert record['history'][0]['iter'] == 8
+    assert record.history[0].iter == 8
     write_report(str(tmp_path / 'report.html'), str(tmp_path))
 
 
@@ -220,8 +232,8 @@ class Terminal:
 def test_live_line(tmp_path, monkeypatch, is_terminal):
     terminal = Terminal(is_terminal)
 
-    def line(runner, search):
-        return LiveLine(runner, search, terminal)
+    def line(search):
+        return LiveLine(search, terminal)
 
     monkeypatch.setattr(hook_module, 'LiveLine', line)
     monkeypatch.setattr(progress, 'MIN_SECONDS', 0)
@@ -253,11 +265,16 @@ def test_classes_are_those_of_the_last_network():
         val_evaluator=SimpleNamespace(metrics=[metric]),
     )
     found = ClassMetricsRecorder(runner)
-    assert found.table() is None
+    assert found.now() is None
     metric.total_area_to_metrics()
-    assert found.table().rows == [('car', '50.0'), ('tree', '-')]
+    classes = ClassMetrics(['car', 'tree'], dict(IoU=[50.0, None]))
+    assert found.now() == classes
+    table = classes_table(make_record(classes=classes))
+    assert table.rows == [('car', '50.0'), ('tree', '-')]
+    many = ClassMetrics(['car'] * 201, dict(IoU=[50.0] * 201))
+    assert classes_table(make_record(classes=many)) is None
     runner.iter = 40
-    assert found.table() is None
+    assert found.now() is None
 
 
 def test_a_table_is_whole_and_literal():

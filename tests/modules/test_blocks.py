@@ -71,8 +71,8 @@ def test_block_is_the_sum_of_its_three_parts():
     assert isinstance(SearchingBlock(4, 4).shortcut, nn.Identity)
 
 
-@pytest.mark.parametrize('lean', [True, False])
-def test_checkpointing_changes_nothing(lean):
+@pytest.mark.parametrize('memory_efficient', [True, False])
+def test_checkpointing_changes_nothing(memory_efficient):
     torch.manual_seed(1)
     block = SearchingBlock(
         4, 4, num_tokens=3, memory_efficient=memory_efficient

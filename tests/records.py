@@ -34,7 +34,11 @@ def make_record(shrinks=3, target=True, milestones=True, **more):
         evaluations.append(Evaluation(10 * step, costs, metrics))
     first = history[min(1, shrinks)]
     half = Milestone(
-        '0.5', first.iter, first.costs, evaluations[min(1, shrinks)].metrics, first.counts
+        '0.5',
+        first.iter,
+        first.costs,
+        evaluations[min(1, shrinks)].metrics,
+        first.counts,
     )
     return Record(
         **{
