@@ -18,6 +18,7 @@ PAGES = {
     'README.md': 'index.md',
     'CHANGELOG.md': 'changelog.md',
     'CONTRIBUTING.md': 'contributing.md',
+    'SECURITY.md': 'security.md',
     'configs/README.md': 'configs.md',
 }
 SOURCES = {page: source for source, page in PAGES.items()}
