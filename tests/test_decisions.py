@@ -29,9 +29,20 @@ def test_cited_tests_exist(record):
         assert name in found, path
 
 
+def block(name, kind):
+    text = (FOLDER / name).read_text()
+    return re.search(rf'```{kind}\n(.*?)```', text, re.S)[1]
+
+
+def test_a_graph_keeps_the_old_shape():
+    code = block('slice-in-place.md', 'python')
+    with pytest.raises(RuntimeError, match=r'got \[2\] but expected .* \[4\]'):
+        exec(code, {})
+    exec(code.replace('p.data =', 'del loss; p.data ='), {})
+
+
 def test_a_worker_holds_flock_but_not_lockf(tmp_path):
-    text = (FOLDER / 'locks-by-lockf.md').read_text()
-    (code,) = re.findall(r'```python\n(.*?)```', text, re.S)
-    (printed,) = re.findall(r'```text\n(.*?)```', text, re.S)
+    code = block('locks-by-lockf.md', 'python')
     (tmp_path / 'locks.py').write_text(code)
-    assert checked('locks.py', cwd=tmp_path) == printed
+    printed = checked('locks.py', cwd=tmp_path)
+    assert printed == block('locks-by-lockf.md', 'text')
