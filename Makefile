@@ -6,7 +6,8 @@
 # make test         run all tests
 # make setup        only install, into .venv; all of these do that by themselves
 # make lint         ruff and mypy, as pre-commit runs them
-# make clean        remove .venv and .venv-onedl; data/ and work_dirs/ stay
+# make docs         build the site of the documents into site/
+# make clean        remove .venv, .venv-onedl and site/; data/ and work_dirs/ stay
 #
 # PYTHON=python3.11 make demo   chooses the interpreter of .venv
 # make test STACK=onedl         takes the OneDL fork of OpenMMLab, in .venv-onedl
@@ -36,7 +37,7 @@ demo-det3d  := mmdet3d/pointpillars_hrnas-demo_1xb2-12e_kitti-3d-3class kitti
 demo-cls    := mmpretrain/hrnas-demo_1xb16-18e_in1k-64x64 imagenet
 DEMOS := demo demo-pose demo-det demo-det3d demo-cls
 
-.PHONY: $(DEMOS) test setup lint clean
+.PHONY: $(DEMOS) test setup lint docs clean
 .DELETE_ON_ERROR:
 
 .SECONDEXPANSION:
@@ -57,8 +58,12 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(DONE)/docs
+	$(BIN)/mkdocs build --strict --site-dir site
+	@echo '== Done: the site is in site/index.html'
+
 clean:
-	rm -rf .venv .venv-onedl
+	rm -rf .venv .venv-onedl site
 
 data/demo_%/.done: tools/make_demo_data.py tools/demo_data/*.py | $(DONE)/hrnas_mm
 	@echo '== Data: generated, in the layout of $*; under a minute.'
@@ -102,4 +107,10 @@ $(DONE)/hrnas_mm: setup.py requirements/runtime.txt requirements/torchvision_ops
 	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
 	@cp requirements/torchvision_ops.py $(SITE)/_hrnas_mm_torchvision_ops.py
 	@echo 'import _hrnas_mm_torchvision_ops' > $(SITE)/_hrnas_mm_torchvision_ops.pth
+	@touch $@
+
+# Not of the set-up: the site needs neither torch nor the frameworks.
+$(DONE)/docs: requirements/docs.txt $(DONE)/venv
+	@echo '== Docs: mkdocs and what reads docstrings, seconds.'
+	$(BIN)/python -m pip install --quiet -r $<
 	@touch $@

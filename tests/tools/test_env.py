@@ -1,0 +1,43 @@
+"""The environment, as ``python -m hrnas_mm env`` prints it."""
+
+import os
+from contextlib import suppress
+from importlib import metadata
+
+import pytest
+import torch
+from command_line import checked
+from mmengine.config.utils import MODULE2PACKAGE
+
+import hrnas_mm
+from hrnas_mm.frameworks import FRAMEWORKS
+
+
+@pytest.fixture(scope='module')
+def printed():
+    return checked('tools/env.py').splitlines()
+
+
+def version(module):
+    """Return the version of OpenMMLab's package, or of the fork's."""
+    for name in (MODULE2PACKAGE.get(module, module), f'onedl-{module}'):
+        with suppress(metadata.PackageNotFoundError):
+            return metadata.version(name)
+    return None
+
+
+@pytest.mark.parametrize(
+    'module', ('mmcv', *FRAMEWORKS, 'onnx', 'onnxscript', 'openvino', 'scipy')
+)
+def test_packages(printed, module):
+    label = f'{module}: '
+    found = [line.split()[1] for line in printed if line.startswith(label)]
+    expected = version(module)
+    assert found == ([expected] if expected else [])
+
+
+def test_machine(printed):
+    assert f'hrnas_mm: {hrnas_mm.__version__}' in printed
+    assert f'PyTorch: {torch.__version__}' in printed
+    (threads,) = (x for x in printed if x.startswith('threads: '))
+    assert 1 <= int(threads.split()[1]) <= os.cpu_count()
