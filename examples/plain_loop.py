@@ -13,6 +13,7 @@ from hrnas_mm.modules import SearchingBlock
 from hrnas_mm.search import (
     BudgetController,
     CostModel,
+    Ranking,
     ResourcePenalty,
     Schedule,
     architecture_of,
@@ -47,9 +48,10 @@ schedule = Schedule(begin=20, end=120, interval=10)
 controller = BudgetController(budget, schedule, rho=3e-4)
 for i, (images, labels) in enumerate(batches):
     if controller.is_due(i):
-        importance = importances([model, average.module])
-        controller.adapt_(importance, i)
-        keep = controller.select(importance, i)
+        alpha = importances([model, average.module])
+        ranking = Ranking.by_threshold(alpha, 1e-3)
+        controller.adapt_(ranking.alive, i)
+        keep = ranking.best(controller.select(ranking, i))
         shrink_(model, keep, optimizer)
         shrink_(average.module, keep)
     loss = cross_entropy(model(images), labels)

@@ -8,7 +8,7 @@ from mmengine.utils.dl_utils import collect_env
 
 from hrnas_mm import __version__
 from hrnas_mm.frameworks import FRAMEWORKS
-from hrnas_mm.measure.devices import processor
+from hrnas_mm.runtimes.devices import processor
 
 PACKAGES = (
     'numpy',
