@@ -3,6 +3,7 @@
 from hrnas_mm.latency import LatencyTable
 from hrnas_mm.latency.points import kinds_of, points_of
 from hrnas_mm.latency.table import Calibration, Conditions, Curve
+from hrnas_mm.modules.deployed import form_of
 from hrnas_mm.runtimes.devices import processor
 from hrnas_mm.search.cost import REPORTED
 
@@ -22,7 +23,8 @@ def table_of_formula(cost_model, round=4):
     curves = {}
     for kind, (part, _) in examples.items():
         points = {}
-        for point in points_of(part, round):
+        form = form_of('onnxruntime', 'always', round, {})
+        for point in points_of(part, form):
             points.setdefault(point.unit, []).append(point.elements)
         curves[kind] = {
             unit: Curve(tuple(counts), tuple(ms_of(unit, n) for n in counts))

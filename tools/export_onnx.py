@@ -35,7 +35,7 @@ from hrnas_mm.deploy import (
 )
 from hrnas_mm.engine.searched_config import search_shape
 from hrnas_mm.files import replacing
-from hrnas_mm.modules.deployed import RUNTIMES
+from hrnas_mm.modules.deployed import CONSTANTS
 
 
 def parse_args() -> argparse.Namespace:
@@ -64,7 +64,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--runtime',
-        choices=list(RUNTIMES),
+        choices=list(CONSTANTS),
         default='onnxruntime',
         help='runtime for which the form is chosen; default: onnxruntime',
     )

@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils._pytree import tree_leaves
 
-from ..modules.deployed import Form, form_of
+from ..modules.deployed import Deployable, Form, form_of
 from ..search.trace import trace
 from .dense import dense_part
 
@@ -76,9 +76,8 @@ def deployed_(
 ) -> nn.Module:
     """Return the deployed form of a module, which is changed for it.
 
-    What has a method ``deployed(form)`` says itself what takes its place. Of
-    other packages' modules, the batch norms are folded that are known to
-    follow a convolution.
+    A Deployable says itself what takes its place. Of other packages' modules,
+    the batch norms are folded that are known to follow a convolution.
 
     Args:
         done: What was returned for modules before, as one may be found in
@@ -93,9 +92,8 @@ def deployed_(
 def _replaced(
     module: nn.Module, form: Form, done: dict[nn.Module, nn.Module]
 ) -> nn.Module:
-    own = getattr(module, 'deployed', None)
-    if own is not None:
-        return own(form)
+    if isinstance(module, Deployable):
+        return module.deployed(form)
     for name, child in module._modules.items():
         if child is not None:
             setattr(module, name, deployed_(child, form, done))

@@ -87,10 +87,10 @@ class TableBuilder:
         """Measure everything, and return the table."""
         self.settle_round_()
         kinds, examples = kinds_of(self.cost_model)
-        step = self._form(self.round).step
+        form = self._form(self.round)
         few = self.timer.slow if self.few is None else self.few
         benches = [
-            self._bench(kind, each, step, points_of(each[0], step, few))
+            self._bench(kind, each, form, points_of(each[0], form, few))
             for kind, each in examples.items()
         ]
         parts = self._ready_parts(benches)
@@ -133,15 +133,15 @@ class TableBuilder:
 
     def _best_step(self, examples: Mapping[str, tuple[Part, Size]]) -> int:
         """Measure to which multiples channels are best rounded up."""
-        example = stepped_part(examples)
+        example = stepped_part(examples, self._form('auto'))
         if example is None:
             return self._form('auto').step
         benches = [
             self._bench(
                 f'steps of {step}',
                 example,
-                step,
-                step_points(example[0], step),
+                self._form(step),
+                step_points(example[0], self._form(step)),
             )
             for step in STEPS
         ]
@@ -153,10 +153,9 @@ class TableBuilder:
         self,
         name: str,
         example: tuple[Part, Size],
-        step: int,
+        form: Form,
         points: Iterable[Point],
     ) -> Bench:
-        form = self._form(step)
         return bench_of(name, self.model, example, form, points, self.batch)
 
     def _ready_parts(self, benches: Sequence[Bench]) -> list[dict[str, Any]]:

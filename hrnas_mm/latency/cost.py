@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 
+from ..modules.deployed import Deployable, form_of
 from ..search.budget import LATENCY
 from ..search.cost import REPORTED, Cost
 from ..search.cost_model import CostModel
@@ -60,7 +61,9 @@ class Latency(Milliseconds):
 
     def __init__(self, table: LatencyTable) -> None:
         self.table = table
-        self.cut = BestRemovals(table.conditions.round)
+        conditions = table.conditions
+        self.cut = BestRemovals(conditions.round)
+        self.form = form_of(conditions.form, 'auto', conditions.round, {})
 
     def part(self, part: Part, counts: Mapping[str, int]) -> float:
         """Return the milliseconds of a part in a network."""
@@ -78,7 +81,6 @@ class Latency(Milliseconds):
         self, part: Part, counts: Mapping[str, int]
     ) -> Iterator[tuple[str, int, str, int]]:
         """Yield (class, call, unit's name in the part, deployed elements)."""
-        conditions = self.table.conditions
         for prefix, searchable in part.searchables.items():
             inner = prefix[len(part.name) :].lstrip('.')
             own = {
@@ -86,12 +88,10 @@ class Latency(Milliseconds):
                 for name in searchable.unit_names
             }
             for call, size in enumerate(part.sizes.get(prefix, ())):
-                found = own
-                if hasattr(searchable, 'deployed_counts'):
-                    found = searchable.deployed_counts(
-                        own, size, conditions.form, conditions.round
-                    )
-                for name, count in found.items():
+                deployed = own
+                if isinstance(searchable, Deployable):
+                    deployed = searchable.deployed_counts(own, size, self.form)
+                for name, count in deployed.items():
                     if count:
                         kind = type(searchable).__name__
                         yield kind, call, join(inner, name), count

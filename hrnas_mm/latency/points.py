@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from ..modules.deployed import rounded
+from ..modules.deployed import Deployable, Form, rounded
 from ..search import CostModel
-from ..search.units import Part, Size
+from ..search.units import Part, Size, join
 from .table import Curve
 
 # Numbers of elements that are timed: channels in steps of the runtime, tokens.
@@ -43,7 +44,7 @@ def kinds_of(
 ) -> tuple[dict[str, list[str]], dict[str, tuple[Part, Size]]]:
     """Return the kinds of every part, and an example of each kind.
 
-    Parts of the same layers that read maps of the same size are of one kind.
+    Terms of the same layers that read maps of the same size are of one kind.
     A part that is called several times has several.
     """
     names: dict[tuple[str, Size], str] = {}
@@ -68,24 +69,24 @@ def _kind(part: Part, size: Size, number: int) -> str:
     return f'{number}: {widths} at {size[0]}x{size[1]}'
 
 
-def points_of(part: Part, step: int, few: bool = False) -> Iterator[Point]:
+def points_of(part: Part, form: Form, few: bool = False) -> Iterator[Point]:
     """Yield what is timed of a part: each unit with several counts.
 
     Tokens beside channels are timed beside a few of these: a Transformer
     between convolutions reads maps that these keep in a layout of their own,
     and its output is one more addition.
     """
-    full = _units_of(part)
+    full, step = _units_of(part), form.step
     first: dict[str, int] = {}
-    for unit in sorted(full, key=lambda unit: not _rounds(part, unit)):
-        path = _deployed_units(part, unit)
+    for unit in sorted(full, key=lambda unit: not _rounds(part, unit, form)):
+        path = _computed_by(part, unit, form)
         most = sum(full[name] for name in path)
         tried: Sequence[int] = FEW_TOKENS if few else TOKENS
-        if _rounds(part, unit):
+        if _rounds(part, unit, form):
             most = rounded(most, step)
             steps = FEW_CHANNEL_STEPS if few else CHANNEL_STEPS
             tried = [step * n for n in steps]
-        with_first = bool(first) and not _rounds(part, unit)
+        with_first = bool(first) and not _rounds(part, unit, form)
         for elements in sorted({*(n for n in tried if n < most), most}):
             counts = _filled(path, full, elements)
             first = first or counts
@@ -94,10 +95,11 @@ def points_of(part: Part, step: int, few: bool = False) -> Iterator[Point]:
             yield Point(unit, elements, counts, with_first)
 
 
-def step_points(part: Part, step: int) -> list[Point]:
+def step_points(part: Part, form: Form) -> list[Point]:
     """Return what is timed to see how a step suits a runtime."""
-    full = _units_of(part)
-    unit = max((u for u in full if _rounds(part, u)), key=full.__getitem__)
+    full, step = _units_of(part), form.step
+    rounded_ones = (u for u in full if _rounds(part, u, form))
+    unit = max(rounded_ones, key=full.__getitem__)
     most = min(rounded(full[unit], step), MAX_STEPPED_ELEMENTS)
     return [
         Point(unit, n, _filled([unit], full, n))
@@ -123,7 +125,7 @@ def best_step(curves: Mapping[int, Curve]) -> int:
 
 
 def stepped_part(
-    examples: Mapping[str, tuple[Part, Size]],
+    examples: Mapping[str, tuple[Part, Size]], form: Form
 ) -> tuple[Part, Size] | None:
     """Return the part that shows best how a step suits a runtime.
 
@@ -133,7 +135,7 @@ def stepped_part(
     found = [
         (part, size)
         for part, size in examples.values()
-        if any(_rounds(part, unit) for unit in _units_of(part))
+        if any(_rounds(part, unit, form) for unit in _units_of(part))
         and part.module.in_channels == part.module.out_channels
     ]
     return max(found, key=lambda each: math.prod(each[1]), default=None)
@@ -157,17 +159,38 @@ def _owner(part: Part, unit: str) -> tuple[Any, str, str]:
     raise KeyError(unit)
 
 
-def _rounds(part: Part, unit: str) -> bool:
-    return hasattr(_owner(part, unit)[0], 'deployed_units')
+def _deployed_counts(
+    part: Part, units: Sequence[str], form: Form
+) -> dict[str, int]:
+    """Return what one element in each of a module's units is deployed as.
+
+    The names are those of the units in their module.
+    """
+    names = [_owner(part, unit)[2] for unit in units]
+    searchable, inner, _ = _owner(part, units[0])
+    counts = {name: int(name in names) for name in searchable.unit_names}
+    if not isinstance(searchable, Deployable):
+        return dict.fromkeys(names, 1)
+    size = part.sizes[join(part.name, inner)][0]
+    return searchable.deployed_counts(counts, size, form)
 
 
-def _deployed_units(part: Part, unit: str) -> list[str]:
+def _rounds(part: Part, unit: str, form: Form) -> bool:
+    """Return whether elements are rounded up to a multiple of the step."""
+    (count,) = _deployed_counts(part, [unit], replace(form, step=2)).values()
+    return count == 2
+
+
+def _computed_by(part: Part, unit: str, form: Form) -> list[str]:
     """Return the units that a deployed one may compute, itself first."""
     searchable, inner, name = _owner(part, unit)
-    if not hasattr(searchable, 'deployed_units'):
-        return [unit]
-    prefix = f'{inner}.' if inner else ''
-    return [prefix + other for other in searchable.deployed_units(name)]
+    others = [join(inner, other) for other in searchable.unit_names]
+    return [unit] + [
+        other
+        for other in others
+        if other != unit
+        and list(_deployed_counts(part, [unit, other], form)) == [name]
+    ]
 
 
 def _filled(

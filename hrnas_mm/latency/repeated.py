@@ -11,7 +11,12 @@ from torch import Tensor, nn
 
 from ..deploy.deployable import deployed_
 from ..deploy.onnx import INPUT, write_onnx
-from ..modules.deployed import Deployable, Form, Stream
+from ..modules.deployed import (
+    ChannelLayout,
+    Deployable,
+    Form,
+    joining_alone,
+)
 from ..search import apply_architecture_
 from ..search.units import Part, Size
 
@@ -44,19 +49,16 @@ def part_alone(
     module: Any = deepcopy(model.get_submodule(part.name))
     module.eval().requires_grad_(False)
     apply_architecture_(module, counts)
-    parent, _, name = part.name.rpartition('.')
-    own = getattr(model.get_submodule(parent), 'part_alone', None)
-    found = own and own(name, module, form, size)
-    if found is not None:
-        return found
     if not isinstance(module, Deployable):
         convs = (m for m in module.modules() if isinstance(m, nn.Conv2d))
         channels = next(convs).in_channels
         return deployed_(module, form), (channels, *size)
-    source = Stream.of(module.in_channels, form.step)
-    target = Stream.of(module.out_channels, form.step)
-    parts = module.deployed_parts(form, source, target)
-    return parts.beside_shortcut(), (source.width, *size)
+    if module.joined:
+        return joining_alone(module, form, size)
+    source = ChannelLayout.of(module.in_channels, form.step)
+    target = ChannelLayout.of(module.out_channels, form.step)
+    terms = module.terms(form, source, target)
+    return terms.beside_shortcut(), (source.width, *size)
 
 
 class Repeated(nn.Module):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ..search.units import Axis
-from .deployed import Form, Stream, conv_of
-from .pointwise import convolved
+from .deployed import ChannelLayout, Deployable, Form, Terms, conv_of
+from .primitives.pointwise import convolved
 
 NormLayer = Callable[[int], nn.Module]
 ActLayer = Callable[[], nn.Module]
@@ -21,7 +21,7 @@ relu: ActLayer = partial(nn.ReLU, inplace=True)
 _BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
-class ConvNormAct(nn.Module):
+class ConvNormAct(nn.Module, Deployable):
     """Convolution without bias, batch norm and optional activation.
 
     Args:
@@ -69,15 +69,13 @@ class ConvNormAct(nn.Module):
                 *folded(self), self.conv.stride, self.conv.groups
             )
             return nn.Sequential(grouped, self.act)
-        return self.deployed_between(
-            form,
-            Stream.of(self.conv.in_channels),
-            Stream.of(self.conv.out_channels),
-        )
+        source = ChannelLayout.of(self.conv.in_channels)
+        target = ChannelLayout.of(self.conv.out_channels)
+        return self.terms(form, source, target).modules['conv']
 
-    def deployed_between(
-        self, form: Form, source: Stream, target: Stream
-    ) -> nn.Sequential:
+    def terms(
+        self, form: Form, source: ChannelLayout, target: ChannelLayout
+    ) -> Terms:
         """Return a convolution with bias, and the activation.
 
         The convolution must not have groups.
@@ -85,7 +83,8 @@ class ConvNormAct(nn.Module):
         weight, bias = folded(self)
         weight = target.rows(source.columns(weight))
         conv = conv_of(weight, target.rows(bias), self.conv.stride)
-        return nn.Sequential(conv, self.act)
+        module = nn.Sequential(conv, self.act)
+        return Terms({'conv': module}, torch.zeros_like(bias))
 
 
 class Constant(nn.Module):

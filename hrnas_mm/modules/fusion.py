@@ -6,8 +6,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from .conv import ActLayer, relu
-from .deployed import Form, Stream, Sum, deployed_sum, sum_onto, summed
-from .resizing import upsample
+from .deployed import ChannelLayout, Form, Sum, deployed_sum, sum_onto, summed
+from .primitives.resizing import upsample
 
 Block = Callable[..., nn.Module]
 Branches = Sequence[Tensor] | Mapping[int, Tensor]
@@ -84,19 +84,19 @@ class FusionModule(nn.Module):
         return {i: fused[i] for i in self.outputs}
 
     def deploy_(
-        self, form: Form, streams: Mapping[int, Stream]
-    ) -> dict[int, Stream]:
-        """Change every block to its deployed form, and return the streams."""
+        self, form: Form, layouts: Mapping[int, ChannelLayout]
+    ) -> dict[int, ChannelLayout]:
+        """Change every block to its deployed form, and return the layouts."""
         fused = {}
         fuse: Any = self.fuse
         for target, blocks in fuse.items():
             channels = blocks[target].out_channels
-            fused[int(target)] = stream = Stream.of(channels, form.step)
-            fuse[target] = deployed_sum(blocks, form, streams, stream)
+            fused[int(target)] = layout = ChannelLayout.of(channels, form.step)
+            fuse[target] = deployed_sum(blocks, form, layouts, layout)
         if self.grow is not None:
             grow: Any = self.grow
             lowest = max(fused)
-            target = Stream.of(grow.out_channels, form.step)
+            target = ChannelLayout.of(grow.out_channels, form.step)
             self.grow, fused[lowest + 1] = summed(
                 grow, form, fused[lowest], target
             )

@@ -30,9 +30,9 @@ from .batch_norm import (
     sum_over_,
     uses_batch,
 )
-from .kernels import stacked_kernels
 from .memory_efficient_paths import EfficientPath, EfficientPaths
-from .pointwise import may_pass_by, pointwise, trains_eagerly
+from .primitives.kernels import stacked_kernels
+from .primitives.pointwise import may_pass_by, pointwise, trains_eagerly
 
 # Multiply-adds with zeros that take the fixed time of a path, as measured.
 WORTH_A_PATH = 5e6

@@ -18,7 +18,11 @@ from .batch_norm import (
     norm_backward,
     normalised,
 )
-from .pointwise import add_pointwise, pointwise, pointwise_weight_grad
+from .primitives.pointwise import (
+    add_pointwise,
+    pointwise,
+    pointwise_weight_grad,
+)
 
 # A path is taken in parts. On a CPU, whose caches they should fit, they are of
 # so many values, but of no fewer channels; elsewhere of so many channels, if

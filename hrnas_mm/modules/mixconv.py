@@ -20,12 +20,11 @@ from .conv import (
     relu,
 )
 from .deployed import (
+    ChannelLayout,
     Deployable,
     Form,
-    Parts,
-    Stream,
+    Terms,
     deployed_paths,
-    form_of,
     form_of_paths,
     may_merge,
     rounded,
@@ -34,7 +33,7 @@ from .memory_efficient import can_save_memory, memory_efficient_sum
 from .mixconv_path import MixConvPath, depthwise_macs, path_macs
 
 
-class MixConv(Deployable):
+class MixConv(nn.Module, Deployable):
     """Paths of several kernel sizes, projected, summed and normalised.
 
     Source: HR-NAS, Eq. (5), first term. Differs in: the paths are projected
@@ -130,11 +129,11 @@ class MixConv(Deployable):
             if isinstance(path, MixConvPath)
         }
 
-    def macs(self, alive: Mapping[str, int], size: Size) -> int:
+    def macs(self, counts: Mapping[str, int], size: Size) -> int:
         """Return the sum of :func:`path_macs` over the paths."""
         return sum(
             path_macs(
-                alive[name],
+                counts[name],
                 size,
                 self.in_channels,
                 self.out_channels,
@@ -144,29 +143,22 @@ class MixConv(Deployable):
             for name, kernel_size in self.kernel_sizes.items()
         )
 
-    def eq6_macs(self, alive: Mapping[str, int], size: Size) -> int:
+    def eq6_macs(self, counts: Mapping[str, int], size: Size) -> int:
         """Return the sum of :func:`depthwise_macs` over the paths."""
         return sum(
-            depthwise_macs(alive[name], size, kernel_size, self.stride)
+            depthwise_macs(counts[name], size, kernel_size, self.stride)
             for name, kernel_size in self.kernel_sizes.items()
         )
 
     def deployed_counts(
-        self, counts: Mapping[str, int], size: Size, runtime: str, round: int
+        self, counts: Mapping[str, int], size: Size, form: Form
     ) -> dict[str, int]:
         """Return which deployed path computes how many channels.
 
         A merged path has the name of its largest kernel size, and the
         channels of all; they are rounded up.
-
-        Args:
-            counts: Number of channels of every path, by unit name.
-            size: Height and width of the input.
-            runtime, round: See :func:`~hrnas_mm.modules.deployed.form_of`.
         """
-        form = form_of_paths(
-            form_of(runtime, 'auto', round, {}), self._may_merge
-        )
+        form = form_of_paths(form, self._may_merge)
         by_size = {
             kernel_size: counts[name]
             for name, kernel_size in self.kernel_sizes.items()
@@ -184,14 +176,6 @@ class MixConv(Deployable):
             for group in form.groups(by_size, widths, pixels)
         }
 
-    def deployed_units(self, unit: str) -> tuple[str, ...]:
-        """Return the paths whose channels a deployed one may compute."""
-        if not self._may_merge:
-            return (unit,)
-        size = self.kernel_sizes[unit]
-        smaller = [n for n, k in self.kernel_sizes.items() if k < size]
-        return (unit, *smaller)
-
     @torch.no_grad()
     def drop_empty_(self) -> None:
         """Delete paths without channels; without paths a constant is left.
@@ -208,12 +192,12 @@ class MixConv(Deployable):
                 bias.copy_(eval_affine(self.norm)[1])
             self.norm = Constant(bias)
 
-    def deployed_parts(
-        self, form: Form, source: Stream, target: Stream
-    ) -> Parts:
+    def terms(
+        self, form: Form, source: ChannelLayout, target: ChannelLayout
+    ) -> Terms:
         """Return one path or several, whose sum is that of all paths."""
         if isinstance(self.norm, Constant):
-            return Parts({}, self.norm.bias)
+            return Terms({}, self.norm.bias)
         scale, shift = eval_affine(self.norm)
         paths = [
             path.folded(scale)
@@ -221,4 +205,4 @@ class MixConv(Deployable):
             if isinstance(path, MixConvPath)
         ]
         size = form.sizes.get(self)
-        return Parts(deployed_paths(paths, form, source, target, size), shift)
+        return Terms(deployed_paths(paths, form, source, target, size), shift)

@@ -108,7 +108,7 @@ class MixConvPath(nn.Module):
 
 
 def path_macs(
-    alive: int,
+    channels: int,
     size: Size,
     in_channels: int,
     out_channels: int,
@@ -118,14 +118,14 @@ def path_macs(
     """Compute N * (C_in * h * w + (k * k + C_out) * h' * w'), a whole path."""
     out_size = strided(size, stride)
     return (
-        conv_macs(in_channels, alive, 1, size)
-        + depthwise_macs(alive, size, kernel_size, stride)
-        + conv_macs(alive, out_channels, 1, out_size)
+        conv_macs(in_channels, channels, 1, size)
+        + depthwise_macs(channels, size, kernel_size, stride)
+        + conv_macs(channels, out_channels, 1, out_size)
     )
 
 
 def depthwise_macs(
-    alive: int, size: Size, kernel_size: int, stride: int
+    channels: int, size: Size, kernel_size: int, stride: int
 ) -> int:
     """Compute N * k * k * h' * w', channels' cost as printed in Eq. (6)."""
-    return kernel_size**2 * conv_macs(1, alive, 1, strided(size, stride))
+    return kernel_size**2 * conv_macs(1, channels, 1, strided(size, stride))

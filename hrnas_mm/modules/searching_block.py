@@ -9,18 +9,19 @@ from torch.utils.checkpoint import checkpoint
 
 from .conv import ActLayer, NormLayer, batch_norm, init_conv_, relu
 from .deployed import (
+    ChannelLayout,
     Deployable,
     Form,
-    Parts,
-    Stream,
+    Terms,
     deployed_shortcut,
 )
 from .mixconv import MixConv
-from .pointwise import convolved
+from .primitives.pointwise import convolved
+from .primitives.resizing import join_maps
 from .transformer import LightweightTransformer
 
 
-class SearchingBlock(Deployable):
+class SearchingBlock(nn.Module, Deployable):
     """Compute shortcut(x) + MixConv(x) + Transformer(x).
 
     Source: HR-NAS, Eq. (5) and Fig. 3 (c). The shortcut is the identity where
@@ -112,9 +113,9 @@ class SearchingBlock(Deployable):
             residual = residual + self.transformer(x)
         return convolved(self.shortcut, x) + residual
 
-    def deployed_parts(
-        self, form: Form, source: Stream, target: Stream
-    ) -> Parts:
+    def terms(
+        self, form: Form, source: ChannelLayout, target: ChannelLayout
+    ) -> Terms:
         """Return the shortcut and what is left of the other parts."""
         like = next(self.parameters())
         modules, constant = deployed_shortcut(
@@ -123,10 +124,36 @@ class SearchingBlock(Deployable):
         modules = dict(modules)
         for part in (self.mixconv, self.transformer):
             if part is not None:
-                more = part.deployed_parts(form, source, target)
+                more = part.terms(form, source, target)
                 modules |= more.modules
                 constant = constant + more.constant
-        return Parts(modules, constant)
+        return Terms(modules, constant)
+
+
+class JoiningBlock(SearchingBlock):
+    """A searching block of several maps, resized to the first and joined.
+
+    Args:
+        joined: Channels and relative stride of each map, the largest first.
+        out_channels: Output channels.
+        options: Further arguments of :class:`SearchingBlock`.
+
+    Shape:
+        [(B, C_i, H_i, W_i)] -> (B, C_out, H_0, W_0)
+    """
+
+    def __init__(
+        self,
+        joined: Sequence[tuple[int, int]],
+        out_channels: int,
+        **options: Any,
+    ) -> None:
+        in_channels = sum(channels for channels, _ in joined)
+        super().__init__(in_channels, out_channels, **options)
+        self.joined = tuple(joined)
+
+    def forward(self, maps: Any) -> Tensor:
+        return super().forward(join_maps(maps))
 
 
 def build_shortcut(

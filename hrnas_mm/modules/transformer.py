@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from ..search.formulas import conv_macs, count_params, strided
 from ..search.units import Axis, SearchUnit, Size
-from .attention import TransformerLayer, layer_macs
 from .conv import (
     Constant,
     ConvNormAct,
@@ -23,18 +22,19 @@ from .conv import (
     norm_axes,
 )
 from .deployed import (
+    ChannelLayout,
     Deployable,
     DeployedTransformer,
     Form,
-    Parts,
-    Stream,
+    Terms,
 )
-from .pointwise import convolved
 from .position import build_position
-from .resizing import resize
+from .primitives.attention import TransformerLayer, layer_macs
+from .primitives.pointwise import convolved
+from .primitives.resizing import resize
 
 
-class LightweightTransformer(Deployable):
+class LightweightTransformer(nn.Module, Deployable):
     """Global context through a few tokens of s * s pixels each.
 
     Source: HR-NAS, Sec. 3.1, Eq. (1)-(4). Differs in: the projector resizes
@@ -195,9 +195,9 @@ class LightweightTransformer(Deployable):
         )
         return {'tokens': tokens}
 
-    def macs(self, alive: Mapping[str, int], size: Size) -> int:
+    def macs(self, counts: Mapping[str, int], size: Size) -> int:
         """Return :func:`transformer_macs` of the tokens, for any size."""
-        return self._macs(alive['tokens'])
+        return self._macs(counts['tokens'])
 
     def drop_empty_(self) -> None:
         """Delete everything if no token is left, except for a constant."""
@@ -209,12 +209,12 @@ class LightweightTransformer(Deployable):
         del self.queries
         self.norm = Constant(bias)
 
-    def deployed_parts(
-        self, form: Form, source: Stream, target: Stream
-    ) -> Parts:
+    def terms(
+        self, form: Form, source: ChannelLayout, target: ChannelLayout
+    ) -> Terms:
         """Return the Transformer with folded matrices, or its constant."""
         if isinstance(self.norm, Constant):
-            return Parts({}, self.norm.bias)
+            return Terms({}, self.norm.bias)
         weight, bias = folded(self.project_in)
         weight, position_weight = weight.flatten(1).split(
             [self.in_channels, self.position.channels], 1
@@ -236,11 +236,11 @@ class LightweightTransformer(Deployable):
             self.token_size,
             self.stride,
         )
-        return Parts({'transformer': transformer}, shift)
+        return Terms({'transformer': transformer}, shift)
 
 
 def transformer_macs(
-    alive: int,
+    tokens: int,
     in_channels: int,
     out_channels: int,
     token_size: int,
@@ -252,22 +252,22 @@ def transformer_macs(
     """Compute O_T(n) of Eq. (6): projections, encoder and decoder.
 
     Args:
-        alive: Number n of tokens.
+        tokens: Number n of tokens.
         in_channels: Input channels of the projector, including those of the
             positional encoding.
         extra_tokens: Number of additional tokens of the decoder.
     """
-    if not alive:
+    if not tokens:
         return 0
     dims, hidden_dims = token_size**2, head_dims * num_heads
     layer = partial(
         layer_macs, dims=dims, hidden_dims=hidden_dims, ffn_dims=ffn_dims
     )
-    all_tokens = alive + extra_tokens
+    all_tokens = tokens + extra_tokens
     map_size = (token_size, token_size)
     return (
-        conv_macs(in_channels, alive, 1, map_size)
-        + layer(alive, alive)
+        conv_macs(in_channels, tokens, 1, map_size)
+        + layer(tokens, tokens)
         + layer(all_tokens, all_tokens)
         + conv_macs(all_tokens, out_channels, 1, map_size)
     )

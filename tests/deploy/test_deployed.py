@@ -18,8 +18,8 @@ from hrnas_mm.modules import (
     LightweightTransformer,
     SearchingBlock,
 )
-from hrnas_mm.modules.deployed import RUNTIMES, SplitSum, Sum, form_of
-from hrnas_mm.modules.deployed.joining import rows_by_maps
+from hrnas_mm.modules.deployed import CONSTANTS, Sum, form_of
+from hrnas_mm.modules.deployed.joining import SplitSum, rows_by_maps
 from hrnas_mm.registry import MODELS
 from hrnas_mm.search import named_search_units, shrink_
 
@@ -106,9 +106,9 @@ def test_supernet(options, share_empty):
 @pytest.mark.parametrize('share_empty', [0, 0.6])
 def test_joining_without_a_joined_map(options, share_empty, monkeypatch):
     """Each map is convolved at its own size, where resizing costs nothing."""
-    for name, runtime in RUNTIMES.items():
+    for name, runtime in CONSTANTS.items():
         cheap = runtime._replace(resize=0, add=0)
-        monkeypatch.setitem(RUNTIMES, name, cheap)
+        monkeypatch.setitem(CONSTANTS, name, cheap)
     model = searched(tiny.supernet(stages=STAGES, **options), share_empty)
     check(model, forms=FORMS[1:])
     forms = [DeployableModel(model, fuse=fuse) for fuse in ('auto', 'never')]
@@ -264,7 +264,7 @@ def test_transformers_in_another_backbone():
     )
 
 
-@pytest.mark.parametrize('runtime', RUNTIMES)
+@pytest.mark.parametrize('runtime', CONSTANTS)
 def test_paths_are_merged_where_it_is_faster(runtime):
     """A few channels are; many on a large map are not, for 7 x 7 kernels."""
     form = form_of(runtime, 'auto', 'auto', {})

@@ -38,12 +38,14 @@ from hrnas_mm.latency.repeated import (
     repeated_onnx,
 )
 from hrnas_mm.latency.table import Curve
+from hrnas_mm.modules import SearchingBlock
 from hrnas_mm.modules.deployed import form_of
-from hrnas_mm.modules.resizing import resize
+from hrnas_mm.modules.primitives.resizing import resize
 from hrnas_mm.runtimes import stopwatch
 from hrnas_mm.search import CostModel, apply_architecture_
 
 SHAPE = (3, 32, 48)
+FORM = form_of('onnxruntime', 'always', 4, {})
 
 
 @pytest.fixture(scope='module')
@@ -67,7 +69,7 @@ def test_equal_parts_are_of_one_kind(cost_model):
 
 def test_points_give_the_elements_that_they_say(cost_model):
     part = cost_model.parts['fuse']
-    points = list(points_of(part, 4))
+    points = list(points_of(part, FORM))
     mid = SUPERNET['expand_ratio'] * 12
     by_unit = {}
     for point in points:
@@ -100,7 +102,7 @@ def test_parts_alone_are_what_they_add_in_the_network(model, cost_model, name):
     else:
         row = x = torch.randn(2, module.in_channels, *size)
     assert shape == row.shape[1:]
-    smaller = type(module)(
+    smaller = SearchingBlock(
         module.in_channels,
         module.out_channels,
         kernel_sizes=(3, 5),
@@ -200,7 +202,7 @@ def test_a_table_is_what_was_timed(model, cost_model):
 
 def test_few_points_are_some_of_many(cost_model):
     for part, _ in kinds_of(cost_model)[1].values():
-        many, few = (list(points_of(part, 4, few)) for few in (False, True))
+        many, few = (list(points_of(part, FORM, few)) for few in (False, True))
         assert len(few) < len(many) and all(point in many for point in few)
         for points in (many, few):
             most = {p.unit: p.elements for p in points}

@@ -23,7 +23,7 @@ from torch import nn
 from hrnas_mm.latency import Latency, read_latency_table
 from hrnas_mm.latency.table import Curve, table_of
 from hrnas_mm.modules import MixConv
-from hrnas_mm.modules.deployed import Stream, form_of
+from hrnas_mm.modules.deployed import ChannelLayout, form_of
 from hrnas_mm.search import (
     CostModel,
     importances,
@@ -49,10 +49,8 @@ def expected_ms(cost_model, architecture, round=4):
     total = 0.0
     for part in cost_model.parts.values():
         for searchable, counts, size in part.calls(architecture):
-            if hasattr(searchable, 'deployed_counts'):
-                counts = searchable.deployed_counts(
-                    counts, size, 'onnxruntime', round
-                )
+            form = form_of('onnxruntime', 'auto', round, {})
+            counts = searchable.deployed_counts(counts, size, form)
             for unit, n in counts.items():
                 kernel = int(unit[-1]) if unit[-1].isdigit() else 2
                 alone = bool(n) * FIXED + n * kernel * EACH
@@ -82,15 +80,15 @@ def test_networks_take_what_their_parts_take_as_deployed(cost_model, round):
 def test_paths_with_parameters_in_their_activation_stay_apart():
     sizes = dict(kernel_sizes=(3, 5), expand_ratio=2)
     mixconv = MixConv(8, 8, **sizes, act_layer=nn.PReLU)
-    assert mixconv.deployed_units('k5') == ('k5',)
-    counts = dict(k3=5, k5=6), (8, 8), 'onnxruntime', 4
+    form = form_of('onnxruntime', 'always', 4, {})
+    counts = dict(k3=5, k5=6), (8, 8), form
     apart = mixconv.deployed_counts(*counts)
     assert apart == dict(k3=8, k5=8)
     nothing = torch.empty(0, dtype=torch.long)
     merged = MixConv(8, 8, **sizes)
+    assert merged.deployed_counts(*counts) == dict(k5=12)
     shrink_(nn.Sequential(mixconv, merged), {'0.k3': nothing, '0.k5': nothing})
     assert mixconv.deployed_counts(*counts) == apart  # of larger networks
-    assert merged.deployed_units('k5') == ('k5', 'k3')
 
 
 def test_merged_paths_are_those_of_the_deployed_form(cost_model):
@@ -99,11 +97,9 @@ def test_merged_paths_are_those_of_the_deployed_form(cost_model):
     units = [f'k{size}' for size in (3, 5, 7)]
     for runtime, size in product(('onnxruntime', 'torch'), ((4, 4), (64, 64))):
         form = form_of(runtime, 'auto', 'auto', {mixconv: size})
-        stream = Stream.of(16, form.step)
-        modules = mixconv.deployed_parts(form, stream, stream).modules
-        found = mixconv.deployed_counts(
-            dict.fromkeys(units, 32), size, runtime, 'auto'
-        )
+        stream = ChannelLayout.of(16, form.step)
+        modules = mixconv.terms(form, stream, stream).modules
+        found = mixconv.deployed_counts(dict.fromkeys(units, 32), size, form)
         assert {
             f'k{path[2].kernel_size[0]}': path[2].groups
             for path in modules.values()

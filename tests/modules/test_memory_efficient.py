@@ -12,7 +12,7 @@ from torch import nn
 
 from hrnas_mm.modules import MixConv, SearchingBlock, memory_efficient
 from hrnas_mm.modules.memory_efficient import memory_efficient_sum
-from hrnas_mm.modules.pointwise import convolved
+from hrnas_mm.modules.primitives.pointwise import convolved
 from hrnas_mm.search import architecture_of, select_alive, shrink_
 
 

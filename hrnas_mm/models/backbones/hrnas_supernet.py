@@ -10,19 +10,14 @@ from torch import Tensor, nn
 from ...modules import ConvNormAct, SearchingBlock
 from ...modules.conv import affine
 from ...modules.deployed import (
+    ChannelLayout,
     Channels,
+    Deployable,
     Form,
-    SplitSum,
-    Stream,
-    finished,
-    joined_alone,
-    split_where_faster,
-    summed,
+    deployed_joining,
 )
-from ...modules.resizing import resize
+from ...modules.searching_block import JoiningBlock
 from ...registry import MODELS, register_in
-from ...search.formulas import strided
-from ...search.units import Size
 from ..arch import searched_
 from ..blocks import (
     ACT_CFG,
@@ -50,7 +45,7 @@ STAGES = (
 
 
 @register_in(MODELS)
-class HRNASSupernet(BaseModule):
+class HRNASSupernet(BaseModule, Deployable):
     """HR-NAS' supernet, to be searched, resumed, retrained and deployed.
 
     Source: HR-NAS, Sec. 3.2 and 4.1. With the default stages it has 60
@@ -180,9 +175,12 @@ class HRNASSupernet(BaseModule):
             block,
             act_layer,
         )
-        self.joined = [stages[-1]['num_channels'][i] for i in self.out_indices]
-        self.fuse = (
-            block(sum(self.joined), fuse_channels) if fuse_channels else None
+        last, highest = stages[-1]['num_channels'], self.out_indices[0]
+        joined = [(last[i], 2 ** (i - highest)) for i in self.out_indices]
+        self.fuse: nn.Module | None = (
+            JoiningBlock(joined, fuse_channels, **block.keywords)
+            if fuse_channels
+            else None
         )
         if zero_init_residual:
             zero_residuals_(self)
@@ -202,61 +200,28 @@ class HRNASSupernet(BaseModule):
         branches = {0: self.stem(x)}
         for stage in self.stages:
             branches = stage(branches)
-        highest, *lower = branches.values()
-        if self.fuse is None:
-            return (highest, *lower)
-        if isinstance(self.fuse, SplitSum):
-            return (self.fuse([highest, *lower]),)
-        size = highest.shape[-2:]
-        joined = [highest, *(resize(x, size) for x in lower)]
-        return (self.fuse(torch.cat(joined, dim=1)),)
+        maps = tuple(branches.values())
+        return maps if self.fuse is None else (self.fuse(maps),)
 
     def deployed(self, form: Form) -> nn.Module:
-        """Change every part to its deployed form; the streams are rounded."""
-        stream = Stream.of(self.in_channels)
+        """Change every part to its deployed form; the maps are padded."""
+        layout = ChannelLayout.of(self.in_channels)
         stem: Any = self.stem
         stages: Any = self.stages
         for i, layer in enumerate(stem):
-            target = Stream.of(layer.conv.out_channels, form.step)
-            stem[i] = layer.deployed_between(form, stream, target)
-            stream = target
-        streams = {0: stream}
+            target = ChannelLayout.of(layer.conv.out_channels, form.step)
+            stem[i] = layer.terms(form, layout, target).modules['conv']
+            layout = target
+        layouts = {0: layout}
         for stage in stages:
-            streams = stage.deploy_(form, streams)
-        if self.fuse is not None:
-            joined = Stream.joined(list(streams.values()))
-            target = Stream.of(self.fuse.out_channels)
-            fuse: Any = finished(*summed(self.fuse, form, joined, target))
-            widths = [stream.width for stream in streams.values()]
-            fuse = split_where_faster(fuse, widths, form)
-            self.fuse = fuse
+            layouts = stage.deploy_(form, layouts)
+        if isinstance(self.fuse, JoiningBlock):
+            maps = list(layouts.values())
+            self.fuse = deployed_joining(self.fuse, form, maps)
         else:
             for i, branch in stages[-1].branches.items():
-                branch.append(Channels(streams[int(i)]))
+                branch.append(Channels(layouts[int(i)]))
         return self
-
-    def part_alone(
-        self, name: str, module: Any, form: Form, size: Size
-    ) -> tuple[nn.Module, tuple[int, ...]] | None:
-        """Return how a part is deployed, if not like any other.
-
-        That is the block that reads all branches.
-
-        Args:
-            name: Name of the part in the backbone.
-            module: The part, which may have lost elements.
-            form: Form that it is deployed in.
-            size: Height and width of its input.
-
-        Returns:
-            A module, and the shape of its input without the batch; None for
-            the parts that are deployed like any other.
-        """
-        if name != 'fuse':
-            return None
-        highest = self.out_indices[0]
-        sizes = [strided(size, 2 ** (i - highest)) for i in self.out_indices]
-        return joined_alone(module, form, self.joined, sizes)
 
     def train(self, mode: bool = True) -> 'HRNASSupernet':
         """Set the mode.

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ...modules import FusionModule
 from ...modules.conv import ActLayer
-from ...modules.deployed import Form, Stream, chained
+from ...modules.deployed import ChannelLayout, Form, chained
 from ...modules.fusion import Block, sources
 
 
@@ -56,10 +56,10 @@ class Stage(nn.Module):
         }
 
     def deploy_(
-        self, form: Form, streams: Mapping[int, Stream]
-    ) -> dict[int, Stream]:
-        """Change every part to its deployed form, and return the streams."""
-        fused = self.fusion.deploy_(form, streams)
+        self, form: Form, layouts: Mapping[int, ChannelLayout]
+    ) -> dict[int, ChannelLayout]:
+        """Change every part to its deployed form, and return the layouts."""
+        fused = self.fusion.deploy_(form, layouts)
         found = {}
         branches: Any = self.branches
         for i, blocks in branches.items():

@@ -1,18 +1,19 @@
-"""The deployed form of every part: the same function, made to be fast."""
+"""The deployed form of every module: the same function, made to be fast."""
 
 from .block import (
     Channels,
     Deployable,
-    Parts,
     Sum,
+    Terms,
     chained,
     finished,
     summed,
 )
+from .channel_layout import ChannelLayout, rounded
 from .convs import conv_of
-from .form import FUSE, RUNTIMES, Form, form_of
+from .form import CONSTANTS, FUSE, Form, form_of
 from .fusion import deployed_sum, sum_onto
-from .joining import SplitSum, joined_alone, split_where_faster
+from .joining import deployed_joining, joining_alone
 from .mixconv import (
     Path,
     deployed_paths,
@@ -21,20 +22,18 @@ from .mixconv import (
     path_module,
 )
 from .shortcut import deployed_shortcut
-from .stream import Stream, rounded
 from .transformer import DeployedTransformer
 
 __all__ = [
     'FUSE',
-    'RUNTIMES',
+    'CONSTANTS',
     'Channels',
     'Deployable',
     'DeployedTransformer',
     'Form',
-    'Parts',
+    'Terms',
     'Path',
-    'SplitSum',
-    'Stream',
+    'ChannelLayout',
     'Sum',
     'chained',
     'conv_of',
@@ -45,10 +44,10 @@ __all__ = [
     'form_of',
     'form_of_paths',
     'may_merge',
-    'joined_alone',
+    'deployed_joining',
+    'joining_alone',
     'path_module',
     'rounded',
-    'split_where_faster',
     'sum_onto',
     'summed',
 ]

@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor, nn
 
-from ..attention import Attention
+from ..primitives.attention import Attention
 from .convs import constant
 
 

@@ -1,18 +1,18 @@
-"""Sums of deployed parts: blocks, chains of blocks, and what they add."""
+"""Sums of deployed modules: blocks, and chains of blocks."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from .channel_layout import ChannelLayout
 from .convs import constant as frozen
 from .form import Form
-from .stream import Stream
 
 
-class Parts(NamedTuple):
-    """The deployed form of a part: its output is a sum.
+class Terms(NamedTuple):
+    """The deployed form of a module: its output is a sum.
 
     Attributes:
         modules: Modules that all take the input.
@@ -27,23 +27,51 @@ class Parts(NamedTuple):
         return Sum({k: m for k, m in self.modules.items() if k != 'shortcut'})
 
 
-class Deployable(nn.Module):
-    """A part that can be deployed, alone or between two maps."""
+class Deployable:
+    """A module that declares what takes its place in a deployed network.
+
+    A class with this base defines ``deployed``, or ``terms`` if others can be
+    deployed together with it.
+
+    Attributes:
+        in_channels, out_channels: Channels of the maps that it reads and
+            writes, if it has ``terms``.
+        joined: Channels and relative stride of each map that it reads, the
+            largest map first; empty if it reads one.
+    """
 
     in_channels: int
     out_channels: int
-
-    def deployed_parts(
-        self, form: Form, source: Stream, target: Stream
-    ) -> Parts:
-        """Return the modules and the constant that are the output."""
-        raise NotImplementedError
+    joined: Sequence[tuple[int, int]] = ()
 
     def deployed(self, form: Form) -> nn.Module:
-        """Return what takes its place in a deployed network."""
-        source = Stream.of(self.in_channels)
-        target = Stream.of(self.out_channels)
+        """Return what takes its place; the module itself may change for it."""
+        source = ChannelLayout.of(self.in_channels)
+        target = ChannelLayout.of(self.out_channels)
         return finished(*summed(self, form, source, target))
+
+    def terms(
+        self, form: Form, source: ChannelLayout, target: ChannelLayout
+    ) -> Terms:
+        """Return the modules and the constant whose sum is the output.
+
+        Args:
+            form: Form that it is deployed in.
+            source, target: Layouts of the maps that it reads and writes.
+        """
+        raise NotImplementedError
+
+    def deployed_counts(
+        self, counts: Mapping[str, int], size: tuple[int, int], form: Form
+    ) -> dict[str, int]:
+        """Return how many elements its deployed units compute.
+
+        Args:
+            counts: Number of elements of every unit, by unit name.
+            size: Height and width of the input.
+            form: Form that it is deployed in.
+        """
+        return dict(counts)
 
 
 class Sum(nn.ModuleDict):
@@ -78,14 +106,14 @@ class Sum(nn.ModuleDict):
 
 @torch.no_grad()
 def summed(
-    part: Deployable, form: Form, source: Stream, target: Stream
-) -> tuple[Sum, Stream]:
-    """Return the deployed form of a part, and the stream that it puts out.
+    part: Deployable, form: Form, source: ChannelLayout, target: ChannelLayout
+) -> tuple[Sum, ChannelLayout]:
+    """Return the deployed form of a part, and the layout that it puts out.
 
     Its constant becomes part of the bias of a convolution; without one, the
-    stream has it still to be added.
+    layout has it still to be added.
     """
-    modules, constant = part.deployed_parts(form, source, target)
+    modules, constant = part.terms(form, source, target)
     found = Sum(modules)
     if add_(found, target.rows(constant)):
         return found, target
@@ -112,50 +140,50 @@ def _last_conv(module: nn.Module) -> Any:
 
 
 def chained(
-    parts: Iterable[Deployable], form: Form, source: Stream
-) -> tuple[nn.Sequential, Stream]:
+    parts: Iterable[Deployable], form: Form, source: ChannelLayout
+) -> tuple[nn.Sequential, ChannelLayout]:
     """Return the deployed form of parts that follow each other.
 
     What is left of a part may be a constant alone. The parts after it take it
     up, or the last one before it.
     """
     chain = nn.Sequential()
-    stream = source
+    layout = source
     for part in parts:
-        target = Stream.of(part.out_channels, form.step)
-        module, stream = summed(part, form, stream, target)
+        target = ChannelLayout.of(part.out_channels, form.step)
+        module, layout = summed(part, form, layout, target)
         if any(not isinstance(m, nn.Identity) for m in module.values()):
             chain.append(module)
-    if stream.constant is not None and len(chain):
+    if layout.constant is not None and len(chain):
         last = chain[-1]
         assert isinstance(last, Sum)
-        if add_(last, stream.rows(stream.constant)):
-            stream = Stream(stream.slots, stream.width)
-    return chain, stream
+        if add_(last, layout.rows(layout.constant)):
+            layout = ChannelLayout(layout.slots, layout.width)
+    return chain, layout
 
 
-def finished(module: Sum, stream: Stream) -> Sum:
-    """Add what the stream of a module has still to be added, to its output."""
-    if stream.constant is None:
+def finished(module: Sum, layout: ChannelLayout) -> Sum:
+    """Add what the layout of a module has still to be added, to its output."""
+    if layout.constant is None:
         return module
-    return Sum(dict(module.items()), stream.rows(stream.constant))
+    return Sum(dict(module.items()), layout.rows(layout.constant))
 
 
 class Channels(nn.Module):
-    """The channels of a stream, taken from its map.
+    """The channels of a layout, taken from its map.
 
     Shape:
         (B, width, H, W) -> (B, C, H, W)
     """
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, layout: ChannelLayout) -> None:
         super().__init__()
-        self.count = len(stream.slots)
-        assert torch.equal(stream.slots, torch.arange(self.count))
+        self.count = len(layout.slots)
+        assert torch.equal(layout.slots, torch.arange(self.count))
         self.constant = (
             None
-            if stream.constant is None
-            else frozen(stream.constant[:, None, None])
+            if layout.constant is None
+            else frozen(layout.constant[:, None, None])
         )
 
     def forward(self, x: Tensor) -> Tensor:

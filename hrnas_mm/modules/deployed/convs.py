@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..pointwise import pointwise
+from ..primitives.pointwise import pointwise
 
 
 class Pointwise(nn.Conv2d):

@@ -6,15 +6,15 @@ from typing import NamedTuple
 
 from torch import nn
 
-from .stream import rounded
+from .channel_layout import rounded
 
 FUSE = ('auto', 'always', 'never')
 
 
-class Runtime(NamedTuple):
+class RuntimeConstants(NamedTuple):
     """Constants of a runtime that decide which form is fastest.
 
-    Measured with one thread by ``tools/benchmark_forms.py``, on a CPU with
+    Measured with one thread by ``benchmarks/deployed_forms.py``, on a CPU with
     AVX-512; see docs/deploy.md.
 
     Attributes:
@@ -38,10 +38,10 @@ class Runtime(NamedTuple):
     resize: float
 
 
-RUNTIMES = dict(
-    torch=Runtime(8, 94000, 0.817, 0.602, 0.0185, 0.0343, 1.5),
-    onnxruntime=Runtime(16, 9490, 0.401, 0, 0.0156, 0.0283, 0.7),
-    openvino=Runtime(16, 4890, 0, 0, 0.0263, 0.031, 2.5),
+CONSTANTS = dict(
+    torch=RuntimeConstants(8, 94000, 0.817, 0.602, 0.0185, 0.0343, 1.5),
+    onnxruntime=RuntimeConstants(16, 9490, 0.401, 0, 0.0156, 0.0283, 0.7),
+    openvino=RuntimeConstants(16, 4890, 0, 0, 0.0263, 0.031, 2.5),
 )
 
 
@@ -50,13 +50,13 @@ class Form:
     """Form in which a network is deployed.
 
     Args:
-        runtime: Runtime for which 'auto' chooses.
+        constants: Constants of the runtime, by which 'auto' chooses.
         fuse: Whether paths are merged: 'always', 'never' or 'auto'.
         step: Number to whose multiples channels are rounded up.
         sizes: Input size (h, w) of parts, where it is known.
     """
 
-    runtime: Runtime
+    constants: RuntimeConstants
     fuse: str = 'auto'
     step: int = 1
     sizes: Mapping[nn.Module, tuple[int, int]] = field(default_factory=dict)
@@ -94,12 +94,12 @@ class Form:
         pixels: int | None,
     ) -> float:
         """Estimate the ns per pixel that depend on how paths are merged."""
-        runtime = self.runtime
+        constants = self.constants
         channels = rounded(sum(counts[size] for size in group), self.step)
-        each = runtime.channel + runtime.tap * max(group) ** 2
-        each += runtime.mac * sum(widths)
-        fixed = runtime.call / pixels if pixels else 0
-        return fixed + runtime.add * widths[1] + each * channels
+        each = constants.channel + constants.tap * max(group) ** 2
+        each += constants.mac * sum(widths)
+        fixed = constants.call / pixels if pixels else 0
+        return fixed + constants.add * widths[1] + each * channels
 
 
 def form_of(
@@ -113,19 +113,19 @@ def form_of(
     Raises:
         ValueError: If an option is unknown.
     """
-    if runtime not in RUNTIMES:
+    if runtime not in CONSTANTS:
         raise ValueError(
-            f'runtime must be one of {sorted(RUNTIMES)}, got {runtime!r}'
+            f'runtime must be one of {sorted(CONSTANTS)}, got {runtime!r}'
         )
     if fuse not in FUSE:
         raise ValueError(f'fuse must be one of {FUSE}, got {fuse!r}')
-    found = RUNTIMES[runtime]
-    step = found.step if round == 'auto' else round
+    constants = CONSTANTS[runtime]
+    step = constants.step if round == 'auto' else round
     if not isinstance(step, int) or step < 1:
         raise ValueError(
             f"round must be 'auto' or a positive integer, got {round!r}"
         )
-    return Form(found, fuse, step, sizes)
+    return Form(constants, fuse, step, sizes)
 
 
 def _divisions(sizes: Sequence[int]) -> Iterator[list[list[int]]]:

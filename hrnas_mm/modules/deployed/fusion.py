@@ -5,10 +5,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..resizing import upsample
+from ..primitives.resizing import upsample
 from .block import Sum, add_, finished, summed
+from .channel_layout import ChannelLayout
 from .form import Form
-from .stream import Stream
 
 
 def sum_onto(blocks: Any, branches: Any, target: int) -> Tensor | None:
@@ -29,22 +29,25 @@ def sum_onto(blocks: Any, branches: Any, target: int) -> Tensor | None:
 
 
 def deployed_sum(
-    blocks: Any, form: Form, streams: Mapping[int, Stream], target: Stream
+    blocks: Any,
+    form: Form,
+    layouts: Mapping[int, ChannelLayout],
+    target: ChannelLayout,
 ) -> nn.ModuleDict:
     """Deploy blocks whose outputs are summed: one takes what others leave.
 
     Args:
         blocks: Blocks by their source.
-        streams: Stream of each source.
+        layouts: Stream of each source.
         target: Stream of the sum.
     """
     left = target
     sums: dict[str, Sum] = {}
     for source, block in blocks.items():
-        sums[source], stream = summed(
-            block, form, streams[int(source)], target
+        sums[source], layout = summed(
+            block, form, layouts[int(source)], target
         )
-        left = left.adding(stream.constant)
+        left = left.adding(layout.constant)
     if left.constant is not None:
         constant = left.rows(left.constant)
         if not any(add_(module, constant) for module in sums.values()):

@@ -13,11 +13,12 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from ..resizing import resize
-from .block import Deployable, Sum
+from ...search.formulas import strided
+from ..primitives.resizing import join_maps, resize
+from .block import Deployable, Sum, finished, summed
+from .channel_layout import ChannelLayout
 from .convs import conv_of
 from .form import Form
-from .stream import Stream
 from .transformer import DeployedTransformer
 
 Maps = Sequence[Tensor]
@@ -100,49 +101,90 @@ class SplitSum(Sum):
     """
 
 
-class Joined(nn.Module):
-    """A deployed block, and the joining of the maps that it reads.
+class JoinedSum(nn.Module):
+    """A deployed block that reads maps of several sizes, joined.
+
+    Shape:
+        [(B, C_i, H_i, W_i)] -> (B, C_out, H_0, W_0)
+    """
+
+    def __init__(self, block: Sum) -> None:
+        super().__init__()
+        self.block = block
+
+    def forward(self, maps: Maps) -> Tensor:
+        return self.block(join_maps(maps))
+
+
+class OfOneRow(nn.Module):
+    """A deployed block of several maps, which come in one row: for timing.
 
     Args:
-        block: What :func:`split_where_faster` returned.
+        block: What :func:`deployed_joining` returned.
         shapes: (C, H, W) of each map, the largest map first.
 
     Shape:
         (B, sum of C_i * H_i * W_i), all maps in a row -> (B, C_out, H_0, W_0)
     """
 
-    def __init__(self, block: Sum, shapes: Sequence[Sequence[int]]) -> None:
+    def __init__(
+        self, block: nn.Module, shapes: Sequence[Sequence[int]]
+    ) -> None:
         super().__init__()
         self.block = block
         self.shapes = [tuple(shape) for shape in shapes]
 
     def forward(self, x: Tensor) -> Tensor:
         rows = x.split([prod(shape) for shape in self.shapes], 1)
-        maps = [row.unflatten(1, s) for row, s in zip(rows, self.shapes)]
-        if isinstance(self.block, SplitSum):
-            return self.block(maps)
-        size = maps[0].shape[-2:]
-        return self.block(torch.cat([resize(m, size) for m in maps], 1))
+        return self.block(
+            [row.unflatten(1, s) for row, s in zip(rows, self.shapes)]
+        )
 
 
-def joined_alone(
-    block: Deployable, form: Form, channels: Sequence[int], sizes: Sequence
-) -> tuple[Joined, tuple[int, ...]]:
+def deployed_joining(
+    block: Deployable, form: Form, layouts: Sequence[ChannelLayout]
+) -> nn.Module:
+    """Return the deployed form of a block that reads several maps.
+
+    Args:
+        block: Block of the maps, resized and concatenated.
+        form: Form that it is deployed in.
+        layouts: Layout of each map, the largest map first.
+    """
+    source = ChannelLayout.joined(layouts)
+    target = ChannelLayout.of(block.out_channels)
+    joined = finished(*summed(block, form, source, target))
+    return _fastest(joined, form, layouts)
+
+
+def joining_alone(
+    block: Deployable, form: Form, size: tuple[int, int]
+) -> tuple[nn.Module, tuple[int, ...]]:
     """Return what a block adds to its shortcut, and the shape of its input.
 
     Args:
-        block: Block that reads several maps, resized and concatenated.
+        block: Block that reads several maps, see ``Deployable.joined``.
         form: Form that it is deployed in.
-        channels: Channels of each map, the largest map first.
-        sizes: Height and width of each map.
+        size: Height and width of the largest map.
     """
-    streams = [Stream.of(width, form.step) for width in channels]
-    target = Stream.of(block.out_channels)
-    parts = block.deployed_parts(form, Stream.joined(streams), target)
-    widths = [stream.width for stream in streams]
-    split = split_where_faster(parts.beside_shortcut(), widths, form)
-    shapes = [(width, *size) for width, size in zip(widths, sizes)]
-    return Joined(split, shapes), (sum(map(prod, shapes)),)
+    layouts = [ChannelLayout.of(c, form.step) for c, _ in block.joined]
+    source = ChannelLayout.joined(layouts)
+    target = ChannelLayout.of(block.out_channels)
+    terms = block.terms(form, source, target)
+    alone = _fastest(terms.beside_shortcut(), form, layouts)
+    shapes = [
+        (layout.width, *strided(size, stride))
+        for layout, (_, stride) in zip(layouts, block.joined)
+    ]
+    return OfOneRow(alone, shapes), (sum(map(prod, shapes)),)
+
+
+def _fastest(
+    block: Sum, form: Form, layouts: Sequence[ChannelLayout]
+) -> nn.Module:
+    widths = [layout.width for layout in layouts]
+    split = split_where_faster(block, widths, form)
+    return split if isinstance(split, SplitSum) else JoinedSum(split)
 
 
 def split_where_faster(block: Sum, widths: Sequence[int], form: Form) -> Sum:
@@ -168,10 +210,10 @@ def _time_joined(
     weights: Sequence[Tensor], widths: Sequence[int], form: Form
 ) -> float:
     """Estimate the ns per pixel of joining the maps and reading them."""
-    runtime = form.runtime
+    constants = form.constants
     outputs = sum(weight.shape[0] for weight in weights)
     moved = 2 * sum(widths) - widths[0]  # the lower maps resized, all copied
-    return runtime.mac * outputs * sum(widths) + runtime.resize * moved
+    return constants.mac * outputs * sum(widths) + constants.resize * moved
 
 
 def _time_split(weight: Tensor, widths: Sequence[int], form: Form) -> float:
@@ -179,15 +221,15 @@ def _time_split(weight: Tensor, widths: Sequence[int], form: Form) -> float:
 
     Convolutions of the lower maps, which have few pixels, count nothing.
     """
-    runtime = form.runtime
+    constants = form.constants
     rows = rows_by_maps(weight, widths)
     copied = weight.shape[0] if len(rows) > 1 else 0
-    time = runtime.resize * copied
+    time = constants.resize * copied
     for start, stop, read in rows:
         lower = len(set(read) - {0})
-        each = lower * (runtime.resize + runtime.add)
+        each = lower * (constants.resize + constants.add)
         if 0 in read:
-            each += runtime.mac * widths[0]
+            each += constants.mac * widths[0]
         time += (stop - start) * each
     return time
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ...search.formulas import strided
-from ..kernels import stacked_kernels
+from ..primitives.kernels import stacked_kernels
+from .channel_layout import ChannelLayout
 from .convs import conv_of
 from .form import Form
-from .stream import Stream
 
 
 class Path(NamedTuple):
@@ -41,8 +41,8 @@ class Path(NamedTuple):
 def deployed_paths(
     paths: Sequence[Path],
     form: Form,
-    source: Stream,
-    target: Stream,
+    source: ChannelLayout,
+    target: ChannelLayout,
     size: tuple[int, int] | None,
 ) -> dict[str, nn.Sequential]:
     """Return modules whose sum is that of the paths, by name.
@@ -103,14 +103,14 @@ def merged(paths: Sequence[Path]) -> Path:
 
 
 def path_module(
-    path: Path, step: int, source: Stream, target: Stream
+    path: Path, step: int, source: ChannelLayout, target: ChannelLayout
 ) -> nn.Sequential:
     """Build a path from its weights, its channels rounded up with zeros.
 
     What the source has still to add goes into the bias of the expansion.
     """
     channels = path.project.shape[1]
-    mid = Stream.of(channels, step)
+    mid = ChannelLayout.of(channels, step)
     weight, bias = path.expand
     bias = bias + source.after(weight)
     kernels, shift = path.depthwise

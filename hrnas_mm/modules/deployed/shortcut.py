@@ -3,15 +3,18 @@
 import torch
 from torch import Tensor, nn
 
-from ..pointwise import dense
-from .block import Parts
+from ..primitives.pointwise import dense
+from .block import Terms
+from .channel_layout import ChannelLayout
 from .convs import conv_of
-from .stream import Stream
 
 
 def deployed_shortcut(
-    shortcut: nn.Module, source: Stream, target: Stream, like: Tensor
-) -> Parts:
+    shortcut: nn.Module,
+    source: ChannelLayout,
+    target: ChannelLayout,
+    like: Tensor,
+) -> Terms:
     """Return the shortcut between two maps: the identity or a convolution.
 
     Groups are filled up with zeros: a dense convolution is faster.
@@ -25,10 +28,10 @@ def deployed_shortcut(
         weight = dense(shortcut.weight, shortcut.groups)
         stride = shortcut.stride[0]
     elif source.like(target):
-        return Parts({'shortcut': nn.Identity()}, source.after(weight))
+        return Terms({'shortcut': nn.Identity()}, source.after(weight))
     conv = conv_of(
         target.rows(source.columns(weight)),
         weight.new_zeros(target.width),
         stride,
     )
-    return Parts({'shortcut': conv}, source.after(weight))
+    return Terms({'shortcut': conv}, source.after(weight))

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...search.formulas import strided
-from ..attention import TransformerLayer
-from ..resizing import resize
+from ..primitives.attention import TransformerLayer
+from ..primitives.resizing import resize
 from .attention import FoldedAttention, folded
 from .convs import constant, conv_of
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -18,3 +19,10 @@ def upsample(x: Tensor, size: Sequence[int]) -> Tensor:
     """
     x = F.interpolate(x, scale_factor=2, mode='nearest')
     return x if x.shape[-2:] == size else resize(x, size)
+
+
+def join_maps(maps: Sequence[Tensor]) -> Tensor:
+    """Resize maps to the size of the first, and concatenate them."""
+    highest, *lower = maps
+    size = highest.shape[-2:]
+    return torch.cat([highest, *(resize(x, size) for x in lower)], dim=1)

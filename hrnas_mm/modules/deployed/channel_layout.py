@@ -1,4 +1,4 @@
-"""Streams: maps between two deployed parts."""
+"""Layouts of the maps between two deployed modules."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Stream:
-    """Channels of a map: where they lie, what is still to be added to them.
+class ChannelLayout:
+    """Layout of a padded map, and a constant still to be added.
 
     Args:
         slots: Index in the map of each of the C channels, (C,). What is in
@@ -24,36 +24,36 @@ class Stream:
     constant: Tensor | None = None
 
     @classmethod
-    def of(cls, channels: int, step: int = 1) -> 'Stream':
-        """Return a stream of a width that is a multiple of ``step``."""
+    def of(cls, channels: int, step: int = 1) -> 'ChannelLayout':
+        """Return a layout of a width that is a multiple of ``step``."""
         width = rounded(channels, step)
         return cls(torch.arange(channels), width)
 
     @classmethod
-    def joined(cls, streams: Sequence['Stream']) -> 'Stream':
-        """Return the stream of several maps that are concatenated."""
+    def joined(cls, layouts: Sequence['ChannelLayout']) -> 'ChannelLayout':
+        """Return the layout of several maps that are concatenated."""
         slots, width = [], 0
-        for stream in streams:
-            slots.append(stream.slots + width)
-            width += stream.width
-        return cls(torch.cat(slots), width, _joined_constant(streams))
+        for layout in layouts:
+            slots.append(layout.slots + width)
+            width += layout.width
+        return cls(torch.cat(slots), width, _joined_constant(layouts))
 
-    def adding(self, constant: Tensor | None) -> 'Stream':
-        """Return the stream with one more constant to be added."""
+    def adding(self, constant: Tensor | None) -> 'ChannelLayout':
+        """Return the layout with one more constant to be added."""
         if constant is None:
             return self
         if self.constant is not None:
             constant = self.constant + constant
-        return Stream(self.slots, self.width, constant)
+        return ChannelLayout(self.slots, self.width, constant)
 
-    def like(self, other: 'Stream') -> bool:
+    def like(self, other: 'ChannelLayout') -> bool:
         """Return whether the channels of both lie in the same places."""
         return self.width == other.width and torch.equal(
             self.slots, other.slots
         )
 
     def columns(self, weight: Tensor) -> Tensor:
-        """Make weights for the channels fit the map.
+        """Pad a weight's input channels to the map's width.
 
         Shape:
             (O, C, ...) -> (O, width, ...)
@@ -61,7 +61,7 @@ class Stream:
         return self.rows(weight.transpose(0, 1)).transpose(0, 1)
 
     def rows(self, weight: Tensor) -> Tensor:
-        """Make weights that give the channels give the map.
+        """Pad a weight's output channels to the map's width.
 
         Shape:
             (C, ...) -> (width, ...), zeros where no channel is
@@ -77,15 +77,15 @@ class Stream:
         return weight @ self.constant
 
 
-def _joined_constant(streams: Sequence[Stream]) -> Tensor | None:
-    known = [s.constant for s in streams if s.constant is not None]
+def _joined_constant(layouts: Sequence[ChannelLayout]) -> Tensor | None:
+    known = [s.constant for s in layouts if s.constant is not None]
     if not known:
         return None
     zeros = known[0].new_zeros
     return torch.cat(
         [
             zeros(len(s.slots)) if s.constant is None else s.constant
-            for s in streams
+            for s in layouts
         ]
     )
 

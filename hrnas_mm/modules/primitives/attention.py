@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..search.formulas import attention_macs, linear_macs
+from ...search.formulas import attention_macs, linear_macs
 
 
 class Attention(nn.Module):

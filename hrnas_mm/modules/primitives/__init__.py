@@ -1,0 +1,1 @@
+"""What blocks and their deployed forms are both made of."""
