@@ -52,7 +52,6 @@ setup(
         'hrnas_mm': [
             'py.typed',
             'report/*.j2',
-            'starter/templates/*.j2',
         ]
     },
     cmdclass={'build_py': BuildWithMim},

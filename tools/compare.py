@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
+from comparison.picture import mean_and_deviation, plot_comparison
 from comparison.runs import Run, metric_of, network_of, runs_of
 from comparison.trainings import Trainings
 
@@ -34,8 +35,7 @@ from hrnas_mm.latency.networks import (
     time_networks,
 )
 from hrnas_mm.modules.deployed import form_of
-from hrnas_mm.report import Table, plot_comparison
-from hrnas_mm.report.comparison import mean_and_deviation
+from hrnas_mm.report import Table
 from hrnas_mm.runtimes import RUNTIMES, LocalTimer
 from hrnas_mm.search import count_params
 

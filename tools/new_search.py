@@ -12,9 +12,10 @@ assumed is printed, and stands at the top of the config.
 
 import argparse
 
+from starter import LOOKS, config_for, find
+
 from hrnas_mm.cli.errors import add_force, check_new, clear_errors
 from hrnas_mm.files import replacing
-from hrnas_mm.starter import LOOKS, config_for, find
 
 
 def parse_args() -> argparse.Namespace:

@@ -34,7 +34,7 @@ def main() -> None:
         cfg.launcher = args.launcher
         cfg.load_from, cfg.resume = args.checkpoint, False
         runner = build_runner(cfg, 'test_dataloader')
-    with clear_errors(anyones=()):
+    with clear_errors(user_errors=()):
         runner.test()
 
 

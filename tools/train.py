@@ -7,10 +7,10 @@ import argparse
 import os
 
 from mmengine.config import Config
+from training.check_config import check_config
 
 from hrnas_mm.building import build_runner
 from hrnas_mm.check_files import check_data
-from hrnas_mm.cli.check_config import check_config
 from hrnas_mm.cli.config import add_runner_arguments, prepare_config
 from hrnas_mm.cli.errors import clear_errors
 from hrnas_mm.resume.files import telling_of_full_disk
@@ -80,7 +80,7 @@ def main() -> None:
         check_data(cfg, 'train_dataloader', 'val_dataloader')
         check_config(cfg)
         runner = build_runner(cfg)
-    with clear_errors(anyones=()), telling_of_full_disk(runner):
+    with clear_errors(user_errors=()), telling_of_full_disk(runner):
         runner.train()
 
 

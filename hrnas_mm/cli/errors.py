@@ -8,11 +8,12 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryFile
+from types import FrameType
 
 
 @contextmanager
 def clear_errors(
-    anyones: tuple[type[Exception], ...] = (OSError, ModuleNotFoundError),
+    user_errors: tuple[type[Exception], ...] = (OSError, ModuleNotFoundError),
 ) -> Iterator[None]:
     """Turn a user's mistake into a message of one line and exit code 2.
 
@@ -20,13 +21,13 @@ def clear_errors(
     keeps its traceback.
 
     Args:
-        anyones: Types of errors that count as the user's mistake, whoever
-            has raised them.
+        user_errors: Types that are the user's mistake even if another
+            package raises them.
     """
     try:
         yield
     except Exception as error:
-        if not isinstance(error, anyones) and not is_ours(error):
+        if not isinstance(error, user_errors) and not is_ours(error):
             raise
         print(f'error: {error}', file=sys.stderr)
         raise SystemExit(2) from error
@@ -40,14 +41,20 @@ def is_ours(error: BaseException | None) -> bool:
     while error is not None:
         # The last frame; an error that was never raised has none.
         for frame, line in list(traceback.walk_tb(error.__traceback__))[-1:]:
-            module = frame.f_globals.get('__name__', '').split('.')[0]
-            text = linecache.getline(frame.f_code.co_filename, line)
-            if module in ('hrnas_mm', '__main__') and (
-                text.lstrip().startswith('raise ')
-            ):
+            path = frame.f_code.co_filename
+            raised = linecache.getline(path, line).lstrip()
+            if raised.startswith('raise ') and _is_own(frame):
                 return True
         error = error.__context__
     return False
+
+
+def _is_own(frame: FrameType) -> bool:
+    """Return whether a frame is in this package, in a tool or beside it."""
+    module = frame.f_globals.get('__name__', '').split('.')[0]
+    tools = osp.dirname(osp.abspath(sys.argv[0]))
+    folder = osp.dirname(osp.abspath(frame.f_code.co_filename))
+    return module in ('hrnas_mm', '__main__') or (osp.dirname(folder) == tools)
 
 
 def add_force(parser: ArgumentParser) -> None:

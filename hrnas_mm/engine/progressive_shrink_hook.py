@@ -34,7 +34,8 @@ from .penalising import Penalising
 from .progress import LiveLine
 from .recalibration import recalibrate_runner_
 from .results import write_milestone, write_results
-from .search import Search, SearchState, read_state
+from .search import Search
+from .state import SearchState, read_state
 from .surgery import (
     apply_architecture_to_runner_,
     importances_of_runner,

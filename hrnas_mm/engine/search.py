@@ -1,14 +1,13 @@
 """The search of one run: its costs, its schedule and its progress."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from ..deploy import cost_model_of
-from ..report.record import Evaluation, Milestone, Shrink
 from ..runners import bare_model
 from ..search import (
     COSTS,
@@ -19,11 +18,9 @@ from ..search import (
     ResourcePenalty,
     architecture_of,
 )
-from ..search.controller import CONTROLLER_STATES
 from ..search.descent import allowed
 from ..search.importance import IMPORTANCES
 from ..search.ranking import Keep
-from ..typed import read_as
 from .latency import latency_of, parse_target
 from .milestones import (
     NamedBudget,
@@ -33,78 +30,8 @@ from .milestones import (
 )
 from .options import SearchOptions
 from .plan import make_controller, make_schedule
+from .state import History, SearchState
 from .surgery import from_rank_0
-
-
-@dataclass
-class History:
-    """What a search has done so far.
-
-    Args:
-        shrinks: The network at the start, and after each shrink.
-        evaluations: Each evaluation.
-        milestones: The network at each milestone.
-    """
-
-    shrinks: list[Shrink] = field(default_factory=list)
-    evaluations: list[Evaluation] = field(default_factory=list)
-    milestones: list[Milestone] = field(default_factory=list)
-
-
-@dataclass
-class SearchState:
-    """The state of a search in a checkpoint.
-
-    Args:
-        settings: Settings of the search as text, to tell which have changed.
-        controller: State of the controller.
-        history: The history so far.
-        latency: Content of the table of milliseconds; None without one.
-        importance: State of the importance criterion.
-    """
-
-    settings: dict[str, str]
-    controller: dict[str, float]
-    history: History
-    latency: Any = None
-    importance: Any = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if set(self.controller) not in CONTROLLER_STATES:
-            raise ValueError(
-                'controller must be one of a search, got '
-                f'{sorted(self.controller)}'
-            )
-
-
-def read_state(content: Any) -> SearchState | None:
-    """Read the state of a search in a checkpoint.
-
-    Args:
-        content: What the checkpoint has; None if its run had no search.
-
-    Raises:
-        ValueError: If it is damaged.
-    """
-    if content is None:
-        return None
-    try:
-        content = {**content, 'history': _renamed(content['history'])}
-        return read_as(SearchState, content, 'search')
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f'what it says of its search is damaged: {error}'
-        ) from error
-
-
-def _renamed(history: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a history with the names that it has since 0.1.0."""
-    history = dict(history)
-    rungs = history.pop('rungs', [])
-    for rung in rungs:
-        if rung.get('latency'):
-            rung['latency'].pop('conditions', None)
-    return {'milestones': rungs, **history}
 
 
 class Search:

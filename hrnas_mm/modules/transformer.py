@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..search.formulas import conv_macs, count_params, strided
+from ..search.formulas import count_params, strided
 from ..search.units import Axis, SearchUnit, Size
 from .conv import (
     Constant,
@@ -29,7 +29,7 @@ from .deployed import (
     Terms,
 )
 from .position import build_position
-from .primitives.attention import TransformerLayer, layer_macs
+from .primitives.attention import TransformerLayer, transformer_macs
 from .primitives.pointwise import convolved
 from .primitives.resizing import resize
 
@@ -237,40 +237,6 @@ class LightweightTransformer(nn.Module, Deployable):
             self.stride,
         )
         return Terms({'transformer': transformer}, shift)
-
-
-def transformer_macs(
-    tokens: int,
-    in_channels: int,
-    out_channels: int,
-    token_size: int,
-    head_dims: int,
-    num_heads: int,
-    ffn_dims: int,
-    extra_tokens: int,
-) -> int:
-    """Compute O_T(n) of Eq. (6): projections, encoder and decoder.
-
-    Args:
-        tokens: Number n of tokens.
-        in_channels: Input channels of the projector, including those of the
-            positional encoding.
-        extra_tokens: Number of additional tokens of the decoder.
-    """
-    if not tokens:
-        return 0
-    dims, hidden_dims = token_size**2, head_dims * num_heads
-    layer = partial(
-        layer_macs, dims=dims, hidden_dims=hidden_dims, ffn_dims=ffn_dims
-    )
-    all_tokens = tokens + extra_tokens
-    map_size = (token_size, token_size)
-    return (
-        conv_macs(in_channels, tokens, 1, map_size)
-        + layer(tokens, tokens)
-        + layer(all_tokens, all_tokens)
-        + conv_macs(all_tokens, out_channels, 1, map_size)
-    )
 
 
 def _check_positive(**values: int) -> None:

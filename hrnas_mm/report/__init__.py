@@ -1,6 +1,5 @@
 """The record of a search, and the tables, pictures and page drawn from it."""
 
-from .comparison import plot_comparison
 from .curves import plot_search
 from .page import write_report
 from .pareto import plot_pareto
@@ -14,7 +13,6 @@ __all__ = [
     'Table',
     'animate_search',
     'draw_architectures',
-    'plot_comparison',
     'plot_pareto',
     'plot_search',
     'read_record',

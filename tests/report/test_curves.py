@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from comparison.picture import mean_and_deviation
 from matplotlib.figure import Figure
 from records import make_record
 
@@ -12,7 +13,6 @@ from hrnas_mm.report import (
     plot_pareto,
     plot_search,
 )
-from hrnas_mm.report.comparison import mean_and_deviation
 from hrnas_mm.report.curves import main_metric, run_panels
 from hrnas_mm.report.record import Evaluation, architecture_in
 

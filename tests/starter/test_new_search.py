@@ -17,8 +17,7 @@ import torch
 from command_line import checked, finish, start
 from kitti import compile_metric
 from mmengine.config import Config
-
-from hrnas_mm.starter import find
+from starter import find
 
 ROOT = Path(__file__).parents[2]
 KINDS = dict(

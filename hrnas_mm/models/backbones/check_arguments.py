@@ -98,3 +98,17 @@ def check_frozen(frozen_stages: int, num_stages: int) -> None:
         raise ValueError(
             f'frozen_stages must be -1 to {num_stages}, got {frozen_stages}'
         )
+
+
+def weights_to_load(
+    pretrained: str | None, init_cfg: dict[str, Any] | None
+) -> dict[str, Any] | None:
+    """Return the ``init_cfg``, or one of ``pretrained``; not of both."""
+    if pretrained is None:
+        return init_cfg
+    if init_cfg is not None:
+        raise ValueError(
+            'pretrained and init_cfg must not both be given; '
+            'pretrained is deprecated'
+        )
+    return dict(type='Pretrained', checkpoint=pretrained)

@@ -31,6 +31,7 @@ from .check_arguments import (
     check_outputs,
     check_stages,
     check_stem,
+    weights_to_load,
 )
 from .hrnet import check_conv_cfg, stages_of_hrnet, weights_of_hrnet
 from .stages import build_stages
@@ -127,7 +128,7 @@ class HRNASSupernet(BaseModule, Deployable):
         pretrained: str | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
-        init_cfg = _init_cfg(pretrained, init_cfg)
+        init_cfg = weights_to_load(pretrained, init_cfg)
         check_conv_cfg(conv_cfg)
         if extra is not None:
             stages = stages_of_hrnet(extra, stages)
@@ -252,16 +253,3 @@ def zero_residuals_(model: nn.Module) -> None:
             for part in (module.mixconv, module.transformer):
                 if part is not None:
                     nn.init.zeros_(affine(part.norm)[0])
-
-
-def _init_cfg(
-    pretrained: str | None, init_cfg: dict[str, Any] | None
-) -> dict[str, Any] | None:
-    if pretrained is None:
-        return init_cfg
-    if init_cfg is not None:
-        raise ValueError(
-            'pretrained and init_cfg must not both be given; '
-            'pretrained is deprecated'
-        )
-    return dict(type='Pretrained', checkpoint=pretrained)

@@ -1,9 +1,11 @@
 """The Transformer layer, Eq. (3) and (4), of both encoder and decoder."""
 
+from functools import partial
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...search.formulas import attention_macs, linear_macs
+from ...search.formulas import attention_macs, conv_macs, linear_macs
 
 
 class Attention(nn.Module):
@@ -79,4 +81,38 @@ def layer_macs(
         linear_macs(dims, hidden_dims, 2 * queries + 2 * keys)
         + attention_macs(queries, keys, hidden_dims)
         + linear_macs(dims, 2 * ffn_dims, queries)
+    )
+
+
+def transformer_macs(
+    tokens: int,
+    in_channels: int,
+    out_channels: int,
+    token_size: int,
+    head_dims: int,
+    num_heads: int,
+    ffn_dims: int,
+    extra_tokens: int,
+) -> int:
+    """Compute O_T(n) of Eq. (6): projections, encoder and decoder.
+
+    Args:
+        tokens: Number n of tokens.
+        in_channels: Input channels of the projector, including those of the
+            positional encoding.
+        extra_tokens: Number of additional tokens of the decoder.
+    """
+    if not tokens:
+        return 0
+    dims, hidden_dims = token_size**2, head_dims * num_heads
+    layer = partial(
+        layer_macs, dims=dims, hidden_dims=hidden_dims, ffn_dims=ffn_dims
+    )
+    all_tokens = tokens + extra_tokens
+    map_size = (token_size, token_size)
+    return (
+        conv_macs(in_channels, tokens, 1, map_size)
+        + layer(tokens, tokens)
+        + layer(all_tokens, all_tokens)
+        + conv_macs(all_tokens, out_channels, 1, map_size)
     )

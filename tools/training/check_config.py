@@ -12,17 +12,17 @@ from mmengine.config import Config
 from mmengine.registry import MODELS as ALL_MODELS
 from torch import nn
 
-from ..building import build_model
-from ..deploy import cost_model_of
-from ..engine.latency import given_latency, parse_target
-from ..engine.milestones import parse_milestones
-from ..engine.plan import make_schedule
-from ..engine.searched_config import SEARCH, search_hooks
-from ..modules import LightweightTransformer
-from ..nested import named_dicts
-from ..registry import HOOKS, MODELS
-from ..search.architecture import like
-from .errors import is_ours
+from hrnas_mm.building import build_model
+from hrnas_mm.cli.errors import is_ours
+from hrnas_mm.deploy import cost_model_of
+from hrnas_mm.engine.latency import given_latency, parse_target
+from hrnas_mm.engine.milestones import parse_milestones
+from hrnas_mm.engine.plan import make_schedule
+from hrnas_mm.engine.searched_config import SEARCH, search_hooks
+from hrnas_mm.modules import LightweightTransformer
+from hrnas_mm.nested import named_dicts
+from hrnas_mm.registry import HOOKS, MODELS
+from hrnas_mm.search.architecture import like
 
 
 def check_config(cfg: Config) -> None:

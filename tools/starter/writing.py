@@ -18,7 +18,7 @@ def config_for(
     """Return the text of a config, and what it assumes.
 
     Args:
-        found: See :func:`~hrnas_mm.starter.find`.
+        found: See :func:`~starter.find`.
         root: The folder of the data.
         target: Of the search.
         wanted: See :func:`plan_for`.

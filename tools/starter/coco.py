@@ -6,7 +6,8 @@ import os.path as osp
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..files import read_json
+from hrnas_mm.files import read_json
+
 from .images import SPLITS, image_files, split_of
 
 FIELDS = dict(

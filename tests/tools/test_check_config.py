@@ -7,9 +7,9 @@ import tiny
 import torch
 from mmengine.structures import BaseDataElement, PixelData
 from torch import nn
+from training.check_config import check_config
 
 from hrnas_mm.check_files import check_data
-from hrnas_mm.cli.check_config import check_config
 from hrnas_mm.cli.config import prepare_config
 from hrnas_mm.deploy import input_shape_of
 from hrnas_mm.engine.check_samples import check_fit

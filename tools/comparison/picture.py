@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from .curves import annotate
-from .pareto import MARKERS, RUNS, log_axis
-from .style import drawn
+from hrnas_mm.report.curves import annotate
+from hrnas_mm.report.pareto import MARKERS, RUNS, log_axis
+from hrnas_mm.report.style import drawn
 
 
 def plot_comparison(
