@@ -12,7 +12,7 @@ assumed is printed, and stands at the top of the config.
 
 import argparse
 
-from starter import LOOKS, config_for, find
+from starter import LAYOUTS, config_for, detect
 
 from hrnas_mm.cli.errors import add_force, check_new, clear_errors
 from hrnas_mm.files import replacing
@@ -27,7 +27,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('data', help='the folder of the data')
     parser.add_argument('out', help='the config to write')
     parser.add_argument(
-        '--task', choices=list(LOOKS), help='default: what the data looks like'
+        '--task',
+        choices=list(LAYOUTS),
+        help='default: what the data looks like',
     )
     parser.add_argument(
         '--target',
@@ -58,9 +60,9 @@ def main() -> None:
     args = parse_args()
     with clear_errors():
         check_new(args.out, args.force)
-        found = find(args.data, args.task)
+        summary = detect(args.data, args.task)
         text, notes = config_for(
-            found,
+            summary,
             args.data,
             args.target,
             size=args.size,

@@ -17,7 +17,7 @@ import torch
 from command_line import checked, finish, start
 from kitti import compile_metric
 from mmengine.config import Config
-from starter import find
+from starter import detect
 
 ROOT = Path(__file__).parents[2]
 KINDS = dict(
@@ -105,7 +105,7 @@ def test_what_a_look_finds(tmp_path):
     own_data.label_maps(tmp_path)
     for kind in ('pictures', 'masks'):  # which is not to be looked at
         shutil.copytree(tmp_path / kind / 'val', tmp_path / kind / 'test')
-    found = find(str(tmp_path))
+    found = detect(str(tmp_path))
     assert found.task == 'label_maps' and found.images == 18
     assert found.facts['classes'] == ['class 0', 'class 1', 'class 2']
     assert found.facts['folders']['val'] == ('pictures/val', 'masks/val')
@@ -113,13 +113,13 @@ def test_what_a_look_finds(tmp_path):
     assert suffixes == ('photo.jpg', 'ids.png')
     assert 'No pixel has the label 1.' in found.notes
     (tmp_path / 'classes.txt').write_text('ground\nnothing\nsquare\n')
-    assert find(str(tmp_path)).facts['classes'][2] == 'square'
+    assert detect(str(tmp_path)).facts['classes'][2] == 'square'
 
 
 def test_what_a_look_finds_in_boxes(tmp_path):
     """Both splits have files of the same names; test is not val."""
     own_data.boxes(tmp_path)
-    found = find(str(tmp_path))
+    found = detect(str(tmp_path))
     assert found.task == 'boxes' and found.images == 20
     splits = ('train', 'val')
     assert found.facts == dict(
@@ -136,7 +136,7 @@ def test_images_are_those_of_their_split(tmp_path, suffix):
     own_data.boxes(tmp_path)
     for split in ('train', 'val'):
         (tmp_path / 'photos' / split).rename(tmp_path / f'{split}{suffix}')
-    folders = find(str(tmp_path)).facts['folders']
+    folders = detect(str(tmp_path)).facts['folders']
     assert folders == {s: f'{s}{suffix}' for s in ('train', 'val')}
 
 
@@ -147,7 +147,7 @@ def test_images_are_those_of_their_split(tmp_path, suffix):
 def test_words_for_labels(tmp_path, root, images, labels):
     """They count as words, and where the two folders differ."""
     own_data.label_maps(tmp_path / root, images, labels)
-    folders = find(str(tmp_path)).facts['folders']
+    folders = detect(str(tmp_path)).facts['folders']
     assert folders['train'] == (
         f'{root}/{images}/train',
         f'{root}/{labels}/train',
@@ -158,13 +158,13 @@ def test_grey_images_beside_masks(tmp_path):
     own_data.label_maps(tmp_path)
     for path in tmp_path.glob('pictures/*/*'):
         own_data.write(path, own_data.cv2.imread(str(path), 0))
-    folders = find(str(tmp_path)).facts['folders']
+    folders = detect(str(tmp_path)).facts['folders']
     assert folders['train'] == ('pictures/train', 'masks/train')
 
 
 def test_suffixes_of_every_image_are_in_the_config(tmp_path):
     own_data.class_folders(tmp_path)
-    assert '.webp' in find(str(tmp_path)).facts['extensions']
+    assert '.webp' in detect(str(tmp_path)).facts['extensions']
 
 
 def number_too_high(root):
@@ -281,7 +281,7 @@ def test_what_is_wrong_with_the_data(tmp_path, kind, change, message):
     getattr(own_data, kind, lambda root: None)(tmp_path)
     change(tmp_path)
     with pytest.raises(ValueError, match=message):
-        find(str(tmp_path))
+        detect(str(tmp_path))
 
 
 def write_infos(root, split, *labels):
@@ -311,18 +311,18 @@ def test_what_a_look_finds_in_lidar_frames(tmp_path):
     points = tmp_path / 'training/velodyne'
     points.mkdir(parents=True)
     with pytest.raises(ValueError, match='create_data.py kitti on it first'):
-        find(str(tmp_path))
+        detect(str(tmp_path))
     write_infos(tmp_path, 'train', 4)
     with pytest.raises(ValueError, match=r'a file \*_infos_val.pkl'):
-        find(str(tmp_path))
+        detect(str(tmp_path))
     write_infos(tmp_path, 'val', 2)
     with pytest.raises(ValueError, match="the points of '0.bin' in"):
-        find(str(tmp_path))
+        detect(str(tmp_path))
     (points / '0.bin').touch()
     with pytest.raises(ValueError, match="classes that KITTI's evaluation"):
-        find(str(tmp_path))
+        detect(str(tmp_path))
     write_infos(tmp_path, 'train', 2, 4, 2)
-    found = find(str(tmp_path))
+    found = detect(str(tmp_path))
     assert found.images == 1 and found.facts['points'] == 'training/velodyne'
     assert found.facts['classes'] == ['Car']
     assert found.facts['anchors'] == [[4.0, 2.0, 1.5]]  # length, width, height
@@ -363,7 +363,7 @@ def test_info_files_that_are_not_kittis(tmp_path, change, message):
     change(infos)
     save_infos(tmp_path, 'train', infos)
     with pytest.raises(ValueError, match=message):
-        find(str(tmp_path))
+        detect(str(tmp_path))
 
 
 def test_a_crop_has_the_size_of_the_input():

@@ -5,15 +5,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from .coco import Annotated, annotated_in, places
-from .found import Found
 from .images import Sizes
+from .summary import DataSummary
+
+LAYOUT = 'COCO-style boxes: JSON of train and val, and the images'
 
 
-def look(root: str) -> Found | None:
-    """Find COCO-style boxes: JSON of train and val, and the images.
+def detect(root: str) -> DataSummary | None:
+    """Summarise COCO-style boxes, if that is what the folder has.
 
     Args:
-        root: The folder.
+        root: Folder of the data.
 
     Raises:
         ValueError: If a split, an image or a class is missing.
@@ -42,7 +44,7 @@ def look(root: str) -> Found | None:
         *_oddities(train),
     ]
     facts = dict(**places(annotated), classes=classes)
-    return Found('boxes', facts, notes, images['train'], sizes)
+    return DataSummary('boxes', facts, notes, images['train'], sizes)
 
 
 def _classes(annotated: Annotated) -> list[str]:

@@ -3,15 +3,17 @@
 import os
 import os.path as osp
 
-from .found import Found
 from .images import SPLITS, SUFFIXES, image_files, sizes_of
+from .summary import DataSummary
+
+LAYOUT = 'class folders: train/<class>/*.jpg and val/<class>/*.jpg'
 
 
-def look(root: str) -> Found | None:
-    """Find class folders: train/<class>/*.jpg and val/<class>/*.jpg.
+def detect(root: str) -> DataSummary | None:
+    """Summarise class folders, if that is what the folder has.
 
     Args:
-        root: The folder.
+        root: Folder of the data.
 
     Raises:
         ValueError: If the two splits have other classes, or one has no images.
@@ -56,7 +58,9 @@ def look(root: str) -> Found | None:
         f'({val}), {sizes}.'
     ]
     facts = dict(folders=folders, classes=classes, extensions=SUFFIXES)
-    return Found('class_folders', facts, notes, len(files['train']), sizes)
+    return DataSummary(
+        'class_folders', facts, notes, len(files['train']), sizes
+    )
 
 
 def _classes(folder: str) -> list[str]:

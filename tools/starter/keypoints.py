@@ -3,17 +3,19 @@
 from typing import Any
 
 from .coco import annotated_in, places
-from .found import Found
 from .images import Sizes
+from .summary import DataSummary
 
 LEFT_RIGHT = (('left', 'right'), ('l_', 'r_'), ('_l', '_r'))
 
+LAYOUT = 'COCO-style keypoints: JSON of train and val, and the images'
 
-def look(root: str) -> Found | None:
-    """Find COCO-style keypoints: JSON of train and val, and the images.
+
+def detect(root: str) -> DataSummary | None:
+    """Summarise COCO-style keypoints, if that is what the folder has.
 
     Args:
-        root: The folder.
+        root: Folder of the data.
 
     Raises:
         ValueError: If a split, an image or a keypoint is missing.
@@ -66,7 +68,7 @@ def look(root: str) -> Found | None:
             for a, b in category.get('skeleton', [])
         ],
     )
-    return Found('keypoints', facts, notes, persons['train'], sizes)
+    return DataSummary('keypoints', facts, notes, persons['train'], sizes)
 
 
 def _check_counts(file: str, content: dict[str, Any], count: int) -> None:

@@ -7,20 +7,22 @@ import re
 import numpy as np
 from PIL import Image
 
-from .found import Found
 from .images import SPLITS, image_folders, sample, sizes_of
+from .summary import DataSummary
 
 IGNORED = 255
 LABEL_WORDS = ('ann', 'label', 'mask', 'gt', 'seg')
 
+LAYOUT = 'label maps: img_dir/{train,val} and ann_dir/{train,val}'
 
-def look(root: str) -> Found | None:
-    """Find label maps: img_dir/{train,val} and ann_dir/{train,val}.
+
+def detect(root: str) -> DataSummary | None:
+    """Summarise label maps, if that is what the folder has.
 
     Any names will do, if images and labels have a folder per split each.
 
     Args:
-        root: The folder.
+        root: Folder of the data.
 
     Raises:
         ValueError: If labels are missing or out of range; names the file.
@@ -60,7 +62,7 @@ def look(root: str) -> Found | None:
         img_suffix=suffixes[0],
         seg_map_suffix=suffixes[1],
     )
-    return Found('label_maps', facts, notes, len(names['train']), sizes)
+    return DataSummary('label_maps', facts, notes, len(names['train']), sizes)
 
 
 def _pair(root: str, folders: dict[str, list[str]]) -> tuple[str, str]:

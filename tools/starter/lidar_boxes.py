@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from mmengine.fileio import load
 
-from .found import Found
+from .summary import DataSummary
 from .images import SPLITS, Sizes
 
 # KITTI's classes, by the numbers that mmdet3d gives them.
@@ -32,13 +32,16 @@ class Boxes(NamedTuple):
     sizes: np.ndarray
 
 
-def look(root: str) -> Found | None:
-    """Find lidar frames as KITTI's: *_infos_train.pkl, *_infos_val.pkl.
+LAYOUT = "lidar frames as KITTI's: *_infos_train.pkl, *_infos_val.pkl"
+
+
+def detect(root: str) -> DataSummary | None:
+    """Summarise lidar frames as KITTI's, if that is what the folder has.
 
     The info files are pickles, which mmdet3d reads the same way.
 
     Args:
-        root: The folder.
+        root: Folder of the data.
 
     Raises:
         ValueError: If mmdet3d has not been here, or a split, the points or
@@ -89,7 +92,9 @@ def look(root: str) -> Found | None:
         overlaps=[_overlaps(b) for b in boxes.values()],
     )
     sizes = Sizes.over([(rows, columns)])
-    return Found('lidar_boxes', facts, notes, len(frames['train']), sizes)
+    return DataSummary(
+        'lidar_boxes', facts, notes, len(frames['train']), sizes
+    )
 
 
 def _info_files(root: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""From what was found to a config that trains as it is."""
+"""Write a config that trains as it is, from a summary of the data."""
 
 import textwrap
 from pathlib import Path
@@ -6,25 +6,25 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from .found import Found
-from .plan import plan_for
+from .recipe import recipe_for
+from .summary import DataSummary
 
 TEMPLATES = Path(__file__).with_name('templates')
 
 
 def config_for(
-    found: Found, root: str, target: float | str = 0.25, **wanted: Any
+    summary: DataSummary, root: str, target: float | str = 0.25, **wanted: Any
 ) -> tuple[str, list[str]]:
     """Return the text of a config, and what it assumes.
 
     Args:
-        found: See :func:`~starter.find`.
-        root: The folder of the data.
-        target: Of the search.
-        wanted: See :func:`plan_for`.
+        summary: Summary of the data.
+        root: Folder of the data.
+        target: Target of the search, as a config writes it.
+        wanted: See :func:`recipe_for`.
     """
-    plan = plan_for(found, target, **wanted)
-    notes = [*found.notes, *plan.notes]
+    recipe = recipe_for(summary, target, **wanted)
+    notes = [*summary.notes, *recipe.notes]
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
@@ -33,12 +33,12 @@ def config_for(
         keep_trailing_newline=True,
     )
     environment.filters.update(repr=repr, comment=_comment)
-    text = environment.get_template(f'{found.task}.py.j2').render(
+    text = environment.get_template(f'{summary.task}.py.j2').render(
         root=root.rstrip('/'),
         notes=notes,
-        plan=plan,
-        per_epoch=max(1, found.images // plan.batch_size),
-        **found.facts,
+        recipe=recipe,
+        per_epoch=max(1, summary.images // recipe.batch_size),
+        **summary.facts,
     )
     return text, notes
 

@@ -1,4 +1,4 @@
-"""The outcome of a look at a folder of data."""
+"""What is known of a folder of data."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,15 +7,15 @@ from .images import Sizes
 
 
 @dataclass(frozen=True)
-class Found:
+class DataSummary:
     """A folder's task, its size, and what its config has to say.
 
     Args:
-        task: The name of the look, and of the template: 'label_maps', ...
+        task: Name of the layout, and of the template: 'label_maps', ...
         facts: Values for the template.
-        notes: What was found and what was assumed, in sentences.
-        images: The number of images to train on.
-        sizes: The sizes of these images.
+        notes: What was read and what was assumed, in sentences.
+        images: Number of images to train on.
+        sizes: Sizes of these images.
     """
 
     task: str
