@@ -57,6 +57,13 @@ def test_each_compiled_network_has_code_of_its_own(model, monkeypatch):
         torch.testing.assert_close(calls[0](), model(IMAGE))
 
 
+def test_compile():
+    module = torch.nn.Conv2d(3, 2, 1)
+    with torch.no_grad():
+        found = RUN['compile'](module, IMAGE)()
+    torch.testing.assert_close(found, module(IMAGE))
+
+
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16', 'float16'])
 def test_openvino_computes_in_a_dtype(dtype, model):
     pytest.importorskip('openvino')
