@@ -10,10 +10,10 @@ import traceback
 from pathlib import Path
 from types import SimpleNamespace
 
+import hrnas_mm.report
 import numpy as np
 import torch
 
-import hrnas_mm.visualization
 from hrnas_mm.engine import results
 
 ROOT = Path(__file__).parents[1]
@@ -49,7 +49,7 @@ def _run(cwd, script, *args):
     os.chdir(cwd)
     sys.path.insert(0, str((Path(cwd) / script).parent))
     sys.argv = [script, *args]
-    results.write_report = hrnas_mm.visualization.write_report
+    results.write_report = hrnas_mm.report.write_report
     random.seed()
     np.random.seed()
     torch.seed()

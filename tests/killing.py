@@ -8,13 +8,13 @@ import traceback
 
 import pytest
 import torch
+from hrnas_mm.runners import bare_model
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from tiny import search_of
 
 from hrnas_mm.building import build_runner
 from hrnas_mm.engine.surgery import averaged_model
-from hrnas_mm.resume.state import bare_model
 
 
 @HOOKS.register_module(force=True)
@@ -75,7 +75,7 @@ def told(runner):
     if not any(hasattr(hook, 'search') for hook in runner.hooks):
         return None
     history = search_of(runner).history
-    return history.shrinks, history.rungs, history.evaluations
+    return history.shrinks, history.milestones, history.evaluations
 
 
 def train(cfg, result=None, kill_at=None, counts=False):

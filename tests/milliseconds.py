@@ -1,10 +1,11 @@
 """Tables of milliseconds that nobody has measured, for any supernet."""
 
-from hrnas_mm.measure.devices import processor
-from hrnas_mm.measure.latency_points import kinds_of, points_of
-from hrnas_mm.search import LatencyTable
+from hrnas_mm.latency import LatencyTable
+from hrnas_mm.latency.points import kinds_of, points_of
+from hrnas_mm.latency.table import Calibration, Conditions, Curve
+from hrnas_mm.runtimes.devices import processor
+
 from hrnas_mm.search.cost import REPORTED
-from hrnas_mm.search.latency_table import Calibration, Conditions, Curve
 
 FIXED, EACH, OFFSET = 0.1, 0.01, 0.5
 EXPONENT = 1.05

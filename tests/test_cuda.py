@@ -9,22 +9,21 @@ import tiny
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from hrnas_mm.latency.networks import (
+    conditions_of,
+    ready_networks,
+    time_networks,
+)
+from hrnas_mm.runners import bare_model, evaluated_model
+from hrnas_mm.runtimes import RUNTIMES, LocalTimer
+from hrnas_mm.runtimes.devices import device_named
 from killing import broken_off_and_resumed
 from mmengine.runner import Runner
 from ranks import free_port, set_rank
 
 from hrnas_mm.deploy import DeployableModel, check_onnx, export_onnx
-from hrnas_mm.engine.surgery import deployed_model
 from hrnas_mm.measure import RUN
-from hrnas_mm.measure.devices import device_named
-from hrnas_mm.measure.network_times import (
-    conditions_of,
-    ready_networks,
-    time_networks,
-)
-from hrnas_mm.measure.timers import TimerHere
 from hrnas_mm.modules import MixConv
-from hrnas_mm.resume.state import bare_model
 from hrnas_mm.search import architecture_of
 
 pytestmark = pytest.mark.skipif(
@@ -100,7 +99,7 @@ def test_resumed_run_goes_on_where_it_was(tmp_path):
     ]
     assert cost(resumed) == pytest.approx(cost(whole), rel=0.03)
     first, second, third = (
-        deployed_model(runner).head.weight.detach().cpu()
+        evaluated_model(runner).head.weight.detach().cpu()
         for runner in (whole, again, resumed)
     )
     spread = (first - second).abs().max().item()
@@ -123,7 +122,7 @@ def test_the_network_is_that_of_a_cpu(tmp_path, monkeypatch):
 
 def test_onnx_file_of_a_network_on_a_gpu(tmp_path):
     pytest.importorskip('onnxruntime')
-    model = deployed_model(train(config(tmp_path)))
+    model = evaluated_model(train(config(tmp_path)))
     path = str(tmp_path / 'model.onnx')
     export_onnx(model, (3, 32, 32), path)
     deployed = DeployableModel(model)
@@ -176,14 +175,14 @@ def outputs_and_gradients(block, x, amp):
 def test_lean_form_is_the_plain_one(channels, stride):
     """Compare whole paths and paths in parts, in float64 and in AMP."""
     plain = MixConv(channels, 24, stride).double().cuda()
-    plain.lean = False
+    plain.memory_efficient = False
     x = torch.randn(4, channels, 24, 32, dtype=torch.double, device='cuda')
     if stride == 1:
         x = x.contiguous(memory_format=torch.channels_last)
     lean = copy.deepcopy(plain)
-    lean.lean = True
+    lean.memory_efficient = True
     half = {form: copy.deepcopy(plain).float() for form in ('plain', 'lean')}
-    half['lean'].lean = True
+    half['lean'].memory_efficient = True
     exact = outputs_and_gradients(plain, x, False)
     found = outputs_and_gradients(lean, x, False)
     torch.testing.assert_close(found, exact, rtol=1e-9, atol=1e-9)
@@ -202,7 +201,7 @@ def test_lean_form_is_the_plain_one(channels, stride):
 @pytest.mark.parametrize('backend', ['channels_last', 'compile', 'cuda_graph'])
 @pytest.mark.parametrize('dtype', ['float32', 'float16'])
 def test_networks_are_timed_on_the_gpu(backend, dtype):
-    timer = TimerHere(backend, 'cuda', dtype)
+    timer = timer(backend, 'cuda', dtype)
     assert device_named(timer.device) == torch.device('cuda')
     conditions = conditions_of(timer, (3, 32, 48), 8)
     assert (conditions.device, conditions.dtype) == (timer.device, dtype)
@@ -232,7 +231,7 @@ def test_networks_are_exported_beside_the_gpu():
     """In processes forked from one that uses it."""
     pytest.importorskip('onnxscript')
     torch.zeros(1, device='cuda')
-    timer = TimerHere('onnxruntime')
+    timer = LocalTimer(RUNTIMES['onnxruntime'])
     conditions = conditions_of(timer, (3, 32, 48), 16)
     model = tiny.TinyModel(dict(type='HRNASSupernet', **tiny.SUPERNET)).eval()
     ready = ready_networks(dict(tiny=model), conditions, timer)

@@ -190,7 +190,7 @@ def test_tutorial(tutorial):
     work_dir = folder / 'work_dirs/my_search'
     for name in (
         'report.html', 'search.png', 'architecture.png', 'pareto.png',
-        'rungs/0.7/model.pth', 'searched/architecture.json',
+        'milestones/0.7/model.pth', 'searched/architecture.json',
     ):  # fmt: skip
         assert (work_dir / name).exists(), name
     assert 'ExactResumeHook' in (work_dir / 'searched/config.py').read_text()

@@ -17,9 +17,9 @@ from mmengine.registry import HOOKS
 
 from hrnas_mm.building import build_model
 from hrnas_mm.cli.config import prepare_config
+from hrnas_mm.deploy import cost_model_of
 from hrnas_mm.engine import ProgressiveShrinkHook
 from hrnas_mm.engine.searched_config import search_shape
-from hrnas_mm.measure import cost_model_of
 from hrnas_mm.search import parse_budget
 
 ROOT = Path(__file__).parents[1]

@@ -5,11 +5,11 @@ from importlib.util import find_spec
 from unittest.mock import Mock
 
 import pytest
+from hrnas_mm.check_files import check_data
 from mmengine.config import Config
 
 import hrnas_mm.cli.config
 from hrnas_mm.cli.config import move_data_, prepare_config, read_config
-from hrnas_mm.data import check_data
 from hrnas_mm.frameworks import FRAMEWORKS, data_site
 
 TEXT = """

@@ -1,11 +1,11 @@
 """One more kind of cost is one more class; a search meets a target in it."""
 
 import tiny
+from hrnas_mm.report.record import read_record
+from hrnas_mm.runners import bare_model
 from mmengine.runner import Runner
 
-from hrnas_mm.resume.state import bare_model
 from hrnas_mm.search import COSTS, Cost, architecture_of
-from hrnas_mm.search.record import read_record
 
 SECONDS = dict(k3=0.1, k5=0.2, tokens=1.0)
 
@@ -45,7 +45,7 @@ def test_a_search_in_seconds(tmp_path, monkeypatch):
     record = read_record(str(tmp_path))
     assert list(record['costs']) == ['seconds', 'macs', 'params']
     assert record['target'] == dict(cost='seconds', amount=0.6 * 70)
-    assert record['rungs'][0]['name'] == '55.0_seconds'
+    assert record['milestones'][0]['name'] == '55.0_seconds'
     assert round(record['history'][-1]['costs']['seconds'], 6) == round(
         seconds, 6
     )

@@ -7,6 +7,7 @@ import tiny
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from hrnas_mm.runners import bare_model
 from killing import Stop
 from mmengine.runner import Runner
 from ranks import free_port, set_rank
@@ -14,7 +15,6 @@ from ranks import free_port, set_rank
 from hrnas_mm.compat import use_gloo_
 from hrnas_mm.engine.surgery import averaged_model
 from hrnas_mm.resume.lock import unlock_
-from hrnas_mm.resume.state import bare_model
 
 WRAPPERS = dict(
     plain={},

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
+from hrnas_mm.runners import bare_model
 from killing import everything, train
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
@@ -19,7 +20,6 @@ from mmengine.runner import Runner
 from hrnas_mm.building import load_network
 from hrnas_mm.resume.files import telling_of_full_disk
 from hrnas_mm.resume.lock import lock_
-from hrnas_mm.resume.state import bare_model
 from hrnas_mm.search import architecture_of, named_search_units
 
 

@@ -6,12 +6,12 @@ from itertools import combinations, product
 import pytest
 import tiny
 import torch
+from hrnas_mm.runners import bare_model
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from test_progressive_shrink_hook import EMA
 
 from hrnas_mm.engine.surgery import averaged_model
-from hrnas_mm.resume.state import bare_model
 from hrnas_mm.search import named_search_units
 
 OPTIMIZERS = dict(

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from cutting import select_within
 from tiny import supernet
 
 from hrnas_mm.engine.milestones import parse_milestones, stop_at_milestone
-from hrnas_mm.search import CostModel, parse_budget, select_within
+from hrnas_mm.search import CostModel, parse_budget
 from hrnas_mm.search.descent import allowed
 
 

@@ -10,20 +10,20 @@ from dataclasses import replace
 import pytest
 import tiny
 import torch
+from hrnas_mm.latency import Latency
+from hrnas_mm.latency.table import write_latency_table
+from hrnas_mm.report import plot_pareto
+from hrnas_mm.runners import bare_model, evaluated_model
+from hrnas_mm.runtimes.devices import processor
 from killing import broken_off_and_resumed, everything, told
 from milliseconds import table_of_formula
 from mmengine.runner import Runner
 
 from hrnas_mm.building import build_model
+from hrnas_mm.deploy import cost_model_of
 from hrnas_mm.engine import milliseconds, results
-from hrnas_mm.engine.surgery import deployed_model
-from hrnas_mm.measure import cost_model_of
-from hrnas_mm.measure.devices import processor
-from hrnas_mm.resume.state import bare_model
-from hrnas_mm.search import Latency, architecture_of
+from hrnas_mm.search import architecture_of
 from hrnas_mm.search.importance import TaylorImportance
-from hrnas_mm.search.latency_table import write_latency_table
-from hrnas_mm.visualization import plot_pareto
 
 SHAPE = (3, 32, 32)
 
@@ -69,7 +69,7 @@ def stopwatch(monkeypatch):
         timed.append(model)
         return milliseconds.Measured(3.0, 1.25)
 
-    monkeypatch.setattr(results, 'measured', measured)
+    monkeypatch.setattr(results, 'measured_time', measured)
     return timed
 
 
@@ -80,7 +80,7 @@ def test_ends_at_the_target(path, table, tmp_path, stopwatch, target, capfd):
     )
     runner = run(cfg)
     search = tiny.search_of(runner)
-    architecture = architecture_of(deployed_model(runner))
+    architecture = architecture_of(evaluated_model(runner))
     whole = search.cost_model.counting(search.latency)
     aimed = target if isinstance(target, str) else ''
     amount = float(aimed[:-2]) if aimed else 0.2 * whole.total(whole.supernet)
@@ -94,10 +94,10 @@ def test_ends_at_the_target(path, table, tmp_path, stopwatch, target, capfd):
     assert record['latency']['measured'] == 3.0
     assert record['latency']['predicted'] == pytest.approx(predicted)
     assert record['target'] == dict(cost='latency', amount=amount)
-    (rung,) = record['rungs']
+    (rung,) = record['milestones']
     assert 0.97 * 4 <= rung['costs']['latency'] <= 4
     assert rung['latency']['measured'] == 3.0
-    assert (tmp_path / 'run/rungs/4ms/model.pth').is_file()
+    assert (tmp_path / 'run/milestones/4ms/model.pth').is_file()
     titles = {table['title']: table for table in record['tables']}
     assert 'ms measured as deployed' in titles['Milestones']['columns']
     rows = titles[f'At {SHAPE}']['rows']
@@ -160,9 +160,9 @@ def test_another_table_on_resume_is_a_new_plan(
     spent = search.budget.spent(architecture_of(bare_model(runner)))
     assert 0.97 * 3.5 <= spent <= 3.5
     history = search.history
-    assert history.rungs[0]['iter'] < 11 > history.evaluations[0]['iter']
+    assert history.milestones[0]['iter'] < 11 > history.evaluations[0]['iter']
     costs = []
-    for facts in (*history.shrinks, *history.rungs):
+    for facts in (*history.shrinks, *history.milestones):
         counts = dict(zip(search.cost_model.supernet, facts['counts']))
         costs.append(search.totals(counts))
         assert facts['costs'] == costs[-1]
@@ -211,7 +211,7 @@ def test_another_device_is_not_measured_on(table, tmp_path, monkeypatch):
     path = str(tmp_path / 'phone.json')
     elsewhere = replace(table.conditions, device='a phone')
     write_latency_table(replace(table, conditions=elsewhere), path)
-    monkeypatch.setattr(results, 'measured', None)
+    monkeypatch.setattr(results, 'measured_time', None)
     run(config(tmp_path / 'run', target='3.5ms', latency=path))
     record = json.loads((tmp_path / 'run/search.json').read_text())
     assert set(record['latency']) == {'predicted', 'conditions'}
@@ -226,7 +226,7 @@ def test_a_run_whose_network_cannot_be_timed_is_complete(
     def fail(model, latency):
         raise RuntimeError('no compiler')
 
-    monkeypatch.setattr(results, 'measured', fail)
+    monkeypatch.setattr(results, 'measured_time', fail)
     run(config(tmp_path / 'run', target='3.5ms', latency=path))
     said = ''.join(capfd.readouterr())
     assert 'not measured: RuntimeError: no compiler' in said

@@ -8,6 +8,8 @@ import pytest
 import tiny
 import torch
 from counting import counted
+from hrnas_mm.report.tables import _summary
+from hrnas_mm.runners import bare_model, evaluated_model
 from killing import broken_off_and_resumed, everything
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -15,9 +17,6 @@ from mmengine.runner import Runner
 from torch import nn
 
 from hrnas_mm.engine import ProgressiveShrinkHook
-from hrnas_mm.engine.surgery import deployed_model
-from hrnas_mm.engine.tables import _summary
-from hrnas_mm.resume.state import bare_model
 from hrnas_mm.search import CostModel, architecture_of
 
 EMA = dict(
@@ -125,7 +124,7 @@ def test_results(tmp_path):
     runner = run(tiny.config(tmp_path, ema=EMA['ema']))
     folder = tmp_path / 'searched'
     written = json.loads((folder / 'architecture.json').read_text())
-    model = deployed_model(runner)
+    model = evaluated_model(runner)
     assert written['units'] == architecture_of(model)
     params = sum(p.numel() for p in model.parameters())
     macs = counted(copy.deepcopy(model), (3, 32, 32))

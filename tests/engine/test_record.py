@@ -9,24 +9,23 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from hrnas_mm.engine.class_metrics import ClassMetricsRecorder
+from hrnas_mm.report import write_report
+from hrnas_mm.report.record import architecture_at, by_kind, read_record
+from hrnas_mm.report.tables import Table
+from hrnas_mm.runners import bare_model, evaluated_model
 from mmengine.registry import METRICS, MODELS
 from mmengine.runner import Runner
 
 import hrnas_mm.engine.progressive_shrink_hook as hook_module
 from hrnas_mm.building import build_runner
 from hrnas_mm.engine import progress, results
-from hrnas_mm.engine.class_wise import ClassWise
 from hrnas_mm.engine.progress import LiveLine
-from hrnas_mm.engine.surgery import deployed_model
-from hrnas_mm.engine.tables import Table
-from hrnas_mm.resume.state import bare_model
 from hrnas_mm.search import (
     apply_architecture_,
     architecture_of,
     read_description,
 )
-from hrnas_mm.search.record import architecture_at, by_kind, read_record
-from hrnas_mm.visualization import write_report
 
 
 @pytest.fixture(scope='module')
@@ -63,8 +62,8 @@ def test_record_is_that_of_the_whole_run(finished):
     costs = [entry['costs']['macs'] for entry in record['history']]
     assert costs == sorted(costs)[::-1]
     assert record['target']['amount'] >= costs[-1]
-    assert [rung['name'] for rung in record['rungs']] == ['0.7']
-    assert record['rungs'][0]['counts'] != record['history'][-1]['counts']
+    assert [rung['name'] for rung in record['milestones']] == ['0.7']
+    assert record['milestones'][0]['counts'] != record['history'][-1]['counts']
     assert record['evaluations'][-1]['iter'] == record['max_iters'] == 18
     assert 'accuracy' in record['evaluations'][-1]['metrics']
 
@@ -124,7 +123,7 @@ def test_checkpoints_say_their_architecture(finished):
     path = str(work_dir / 'searched/architecture.json')
     assert final['architecture'] == read_description(path)
     assert final['architecture']['units'] == architecture_of(
-        deployed_model(runner)
+        evaluated_model(runner)
     )
 
 
@@ -225,7 +224,7 @@ def test_live_line(tmp_path, monkeypatch, is_terminal):
         return LiveLine(runner, search, terminal)
 
     monkeypatch.setattr(hook_module, 'LiveLine', line)
-    monkeypatch.setattr(progress, 'SECONDS', 0)
+    monkeypatch.setattr(progress, 'MIN_SECONDS', 0)
     cfg = tiny.config(
         tmp_path, rho=None, interval=None, target=0.5, begin=2, end=8
     )
@@ -253,7 +252,7 @@ def test_classes_are_those_of_the_last_network():
         val_loop=object(),
         val_evaluator=SimpleNamespace(metrics=[metric]),
     )
-    found = ClassWise(runner)
+    found = ClassMetricsRecorder(runner)
     assert found.table() is None
     metric.total_area_to_metrics()
     assert found.table().rows == [('car', '50.0'), ('tree', '-')]

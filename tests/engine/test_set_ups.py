@@ -3,6 +3,8 @@
 import pytest
 import tiny
 import torch
+from hrnas_mm.engine.check_runner import check_runner
+from hrnas_mm.runners import bare_model
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper, OptimWrapperDict
@@ -13,9 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from hrnas_mm.building import build_runner
 from hrnas_mm.engine import ProgressiveShrinkHook
-from hrnas_mm.engine.checks import check_runner
 from hrnas_mm.engine.searched_config import search_shape, searched_config
-from hrnas_mm.resume.state import bare_model
 from hrnas_mm.search import architecture_of
 
 
@@ -93,7 +93,7 @@ def test_other_wrappers_are_refused(tmp_path, monkeypatch):
     runner = Runner.from_cfg(tiny.config(tmp_path))
     runner.model = Spread(runner.model)
     monkeypatch.setattr(
-        'hrnas_mm.engine.checks.is_model_wrapper',
+        'hrnas_mm.engine.check_runner.is_model_wrapper',
         lambda model: isinstance(model, (Spread, DistributedDataParallel)),
     )
     with pytest.raises(TypeError, match='model_wrapper_cfg.type.*got Spread'):

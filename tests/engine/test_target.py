@@ -5,6 +5,7 @@ import json
 import pytest
 import tiny
 import torch
+from hrnas_mm.runners import bare_model, evaluated_model
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -12,8 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hrnas_mm.building import build_model
 from hrnas_mm.engine import ProgressiveShrinkHook
-from hrnas_mm.engine.surgery import deployed_model
-from hrnas_mm.resume.state import bare_model
 from hrnas_mm.search import architecture_of
 
 WHOLE = dict(macs=403_200, params=23_540)
@@ -56,7 +55,9 @@ def test_target_is_met(tmp_path, target, resource, amount):
     history = tiny.history_of(runner)
     assert [facts['iter'] for facts in history] == [0, *range(4, 19)]
     assert len({facts['rho'] for facts in history}) > 3
-    assert 0.97 * amount <= cost_of(deployed_model(runner), resource) <= amount
+    assert (
+        0.97 * amount <= cost_of(evaluated_model(runner), resource) <= amount
+    )
     plan = tiny.search_of(runner).controller.descent
     assert plan.begin == 3 and plan.start == WHOLE[resource]
 
@@ -94,11 +95,11 @@ def test_milestones(tmp_path):
         '0.2M': ('macs', 200_000),
         '0.9_params': ('params', 0.9 * WHOLE['params']),
     }
-    rungs = tiny.search_of(runner).history.rungs
-    assert {rung['name'] for rung in rungs} == set(limits)
-    assert {p.name for p in (tmp_path / 'rungs').iterdir()} == set(limits)
-    for rung in rungs:
-        folder = tmp_path / 'rungs' / rung['name']
+    milestones = tiny.search_of(runner).history.milestones
+    assert {rung['name'] for rung in milestones} == set(limits)
+    assert {p.name for p in (tmp_path / 'milestones').iterdir()} == set(limits)
+    for rung in milestones:
+        folder = tmp_path / 'milestones' / rung['name']
         written = json.loads((folder / 'architecture.json').read_text())
         resource, limit = limits[rung['name']]
         assert 0.95 * limit <= written['costs'][resource] <= limit
@@ -127,7 +128,7 @@ def test_milestones_with_a_fixed_rho(tmp_path):
         bare_model(ladder).state_dict().values(),
     ):
         assert torch.equal(a, b), name
-    (rung,) = tiny.search_of(ladder).history.rungs
+    (rung,) = tiny.search_of(ladder).history.milestones
     assert (
         0.873 * WHOLE['macs'] <= rung['costs']['macs'] <= 0.9 * WHOLE['macs']
     )
@@ -140,7 +141,7 @@ def test_rungs_leave_no_checkpoints_of_their_own(tmp_path):
         save_best='accuracy', rule='greater', interval=100, save_last=False
     )
     runner = run(cfg)
-    (rung,) = tiny.search_of(runner).history.rungs
+    (rung,) = tiny.search_of(runner).history.milestones
     assert rung['iter'] not in (6, 12, 18, 24)
     assert not list(tmp_path.glob(f'*iter_{rung["iter"]}.pth'))
     assert list(tmp_path.glob('best*.pth'))

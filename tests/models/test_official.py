@@ -4,18 +4,17 @@ import json
 
 import pytest
 import torch
-from mmengine.config import Config
-
-from hrnas_mm.building import build_model
-from hrnas_mm.cli.config import prepare_config
-from hrnas_mm.deploy import DeployableModel
-from hrnas_mm.measure import cost_model_of
-from hrnas_mm.models.official import (
+from conversion.official import (
     blocks_in_order,
     convert_state_dict,
     official_architecture,
     unused_params,
 )
+from mmengine.config import Config
+
+from hrnas_mm.building import build_model
+from hrnas_mm.cli.config import prepare_config
+from hrnas_mm.deploy import DeployableModel, cost_model_of
 from hrnas_mm.search import (
     apply_architecture_,
     architecture_in,

@@ -74,8 +74,12 @@ def test_block_is_the_sum_of_its_three_parts():
 @pytest.mark.parametrize('lean', [True, False])
 def test_checkpointing_changes_nothing(lean):
     torch.manual_seed(1)
-    block = SearchingBlock(4, 4, num_tokens=3, lean=lean)
-    twin = SearchingBlock(4, 4, num_tokens=3, lean=lean, with_cp=True)
+    block = SearchingBlock(
+        4, 4, num_tokens=3, memory_efficient=memory_efficient
+    )
+    twin = SearchingBlock(
+        4, 4, num_tokens=3, memory_efficient=memory_efficient, with_cp=True
+    )
     twin.load_state_dict(block.state_dict())
     x = torch.randn(2, 4, 8, 8)
     grads = []

@@ -7,6 +7,7 @@ from functools import cache
 import pytest
 import torch
 from counting import counted
+from cutting import select_within
 from tiny import supernet
 
 from hrnas_mm.search import (
@@ -23,7 +24,6 @@ from hrnas_mm.search import (
     named_search_units,
     parse_budget,
     random_architecture,
-    select_within,
     shrink_,
     uniform_architecture,
 )

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 import torch
 from command_line import checked
+from hrnas_mm.report.record import read_record
 from kitti import compile_metric, copy_data
 from mmengine.registry import DefaultScope
 
 from hrnas_mm.engine import tables
-from hrnas_mm.search.record import read_record
 
 ROOT = Path(__file__).parents[2]
 

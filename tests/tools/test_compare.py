@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 import tiny
 from command_line import call, checked
+from comparison.runs import Run, metric_of, network_of, runs_of
+from comparison.trainings import Trainings
 from mmengine.config import Config
-
-from hrnas_mm.cli.runs import Run, metric_of, network_of, runs_of
-from hrnas_mm.cli.trainings import Trainings
 
 pytest.importorskip('mmpretrain')
 

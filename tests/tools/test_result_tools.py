@@ -11,18 +11,18 @@ import cv2
 import pytest
 import torch
 from counting import counted, random_keep
+from hrnas_mm.report.record import RECORD, write_record
 
 import hrnas_mm.deploy
 from hrnas_mm.building import build_model
 from hrnas_mm.cli.config import prepare_config
-from hrnas_mm.measure import cost_model_of
+from hrnas_mm.deploy import cost_model_of
 from hrnas_mm.search import (
     architecture_of,
     describe_architecture,
     read_description,
     shrink_,
 )
-from hrnas_mm.search.record import RECORD, write_record
 
 ROOT = Path(__file__).parents[2]
 CONFIG = 'configs/mmseg/hrnas_demo_1xb8-300_cityscapes-128x256.py'
@@ -76,7 +76,7 @@ def test_export_architecture(tool, network, tmp_path):
     out = tmp_path / 'a.json'
     result = tool('export_architecture', path, out)
     assert result.code == 0 and 'parameters at (3, 64, 96)' in result.out
-    assert read_description(str(out))['units'] == architecture_of(model)
+    assert read_description(str(out)).units == architecture_of(model)
     written = out.read_text()
     result = tool('export_architecture', path, out)
     assert result.code == 2 and '--force overwrites it' in result.err
@@ -91,7 +91,7 @@ def test_export_architecture(tool, network, tmp_path):
     result = tool('export_architecture', path, tmp_path / 'a.txt')
     assert_refused(result, 'OUT must end in .json', tmp_path / 'a.txt')
     tool('export_architecture', bare, out, '--config', CONFIG)
-    assert read_description(str(out))['units'] == architecture_of(model)
+    assert read_description(str(out)).units == architecture_of(model)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def work_dir(network, tmp_path):
         supernet=supernet, input_shape=[3, 64, 96], costs=costs[0],
         target=None, begin=0, end=10, max_iters=20, history=history,
         evaluations=[dict(iter=20, costs=costs[1], metrics=dict(mIoU=50.0))],
-        rungs=[],
+        milestones=[],
     )  # fmt: skip
     write_record(str(folder), record)
     return folder

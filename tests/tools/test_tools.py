@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 import torch
 from command_line import ROOT, call, checked, finish, metrics, start
+from hrnas_mm.latency import Latency
+from hrnas_mm.latency.table import write_latency_table
 from milliseconds import table_of_formula
 from ranks import free_port
 
 from hrnas_mm.building import build_model
 from hrnas_mm.cli.config import prepare_config
+from hrnas_mm.deploy import cost_model_of
 from hrnas_mm.engine.searched_config import search_shape
-from hrnas_mm.measure import cost_model_of
-from hrnas_mm.search import Latency, architecture_of
-from hrnas_mm.search.latency_table import write_latency_table
+from hrnas_mm.search import architecture_of
 
 CONFIG = 'configs/mmseg/hrnas_demo_1xb8-300_cityscapes-128x256.py'
 CAMVID = 'configs/mmseg/camvid/hrnas_1xb8-1200_camvid-192x256.py'
@@ -200,7 +201,7 @@ def test_a_baseline_of_milliseconds(tmp_path):
 
 def test_benchmark_of_the_search():
     command = ('tools/benchmark_search.py', CONFIG, '--rounds', 1)
-    # Of smaller images the lean form's copies of weights outweigh the maps.
+    # Of smaller images the memory-efficient form's copies of weights outweigh the maps.
     out = checked(*command, '--shape', 64, 128, '--batch', 2)
     rows = [
         [cell.strip() for cell in line.split('│')[1:-1]]

@@ -1,4 +1,4 @@
-"""The lean training form of MixConv against the readable one."""
+"""The memory-efficient training form of MixConv against the readable one."""
 
 import copy
 import math
@@ -7,13 +7,13 @@ from functools import partial
 import pytest
 import torch
 import torch.distributed as dist
+from hrnas_mm.modules.memory_efficient import memory_efficient_sum
+from hrnas_mm.modules.primitives.pointwise import convolved
 from pairwise import pairwise
 from ranks import free_port, set_rank
 from torch import nn
 
 from hrnas_mm.modules import MixConv, SearchingBlock, lean
-from hrnas_mm.modules.lean import lean_sum
-from hrnas_mm.modules.pointwise import convolved
 from hrnas_mm.search import architecture_of, select_alive, shrink_
 
 
@@ -95,7 +95,7 @@ def test_is_the_same_function(case, change, form, monkeypatch):
     monkeypatch.setattr(lean, 'WORTH_A_PATH', worth)
     block = block_of(change, **CASES[case])
     plain = copy.deepcopy(block)
-    plain.lean = False
+    plain.memory_efficient = False
     x = torch.randn(3, block.in_channels, 9, 7, dtype=torch.double) * 3 + 2
     if case in ('stride', 'wide', 'deep'):
         x = x.contiguous(memory_format=torch.channels_last)
@@ -110,7 +110,7 @@ def test_is_the_same_function(case, change, form, monkeypatch):
 def test_kernels_that_reach_beyond_the_map(width):
     block = block_of(kernel_sizes=(3, 9, 11))
     plain = copy.deepcopy(block)
-    plain.lean = False
+    plain.memory_efficient = False
     x = torch.randn(3, 4, 5, width, dtype=torch.double)
     grad = torch.randn_like(plain(x))
     plain.load_state_dict(block.state_dict())
@@ -125,10 +125,10 @@ def test_is_as_precise_under_autocast(dtype):
     On average: single gradients differ where a ReLU is at its corner.
     """
     exact = block_of()
-    exact.lean = False
+    exact.memory_efficient = False
     plain = copy.deepcopy(exact).float()
     lean = copy.deepcopy(plain)
-    lean.lean = True
+    lean.memory_efficient = True
     x = torch.randn(4, 4, 16, 12)
     grad = torch.randn(4, 6, 16, 12)
     expected = everything(exact, x.double(), grad.double())
@@ -152,7 +152,7 @@ def rank_main(rank, port, inputs, grads, block, queue):
     dist.init_process_group('gloo')
     synced = nn.SyncBatchNorm.convert_sync_batchnorm(block)
     x = inputs[rank].requires_grad_()
-    out = lean_sum(synced.paths.values(), x)
+    out = memory_efficient_sum(synced.paths.values(), x)
     out.backward(grads[rank])
     queue.put(
         (
@@ -225,7 +225,7 @@ def test_keeps_an_expanded_map_of_the_larger_kernels():
     others = 1.5 * 8  # the input of the last norm, and parameters
     assert kept(block, x) < pixels * (2 * expanded + others)
     assert kept(frugal, x) < pixels * others
-    block.mixconv.lean = False
+    block.mixconv.memory_efficient = False
     assert kept(block, x) > 3.5 * pixels * 3 * expanded
 
 
@@ -247,9 +247,9 @@ def test_projections_of_small_maps_and_with_groups_are_products(groups, size):
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.double])
 def test_goes_without_where_weights_have_16_bits(dtype):
-    block = MixConv(4, 4, lean=True).to(dtype).train()
+    block = MixConv(4, 4, memory_efficient=True).to(dtype).train()
     x = torch.randn(2, 4, 8, 8, dtype=dtype)
-    assert block.fits_lean(x) == (dtype is torch.double)
+    assert block.saves_memory(x) == (dtype is torch.double)
     block(x).sum().backward()
 
 

@@ -3,6 +3,7 @@
 import pytest
 import tiny
 import torch
+from hrnas_mm.runtimes.registry import in_openvino, onnx_bytes
 from tiny import with_statistics
 
 from hrnas_mm.deploy import DeployableModel
@@ -14,7 +15,6 @@ from hrnas_mm.measure import (
     devices_of,
     profiled,
 )
-from hrnas_mm.measure.runtimes import in_openvino, onnx_bytes
 
 IMAGE = torch.randn(1, 3, 32, 48)
 

@@ -4,17 +4,16 @@ import math
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
-from records import make_record
-
-from hrnas_mm.search.record import architecture_at
-from hrnas_mm.visualization import (
+from comparison.picture import mean_and_deviation
+from hrnas_mm.report import (
     plot_comparison,
     plot_pareto,
     plot_search,
 )
-from hrnas_mm.visualization.comparison import mean_and_deviation
-from hrnas_mm.visualization.curves import main_metric, run_panels
+from hrnas_mm.report.curves import main_metric, run_panels
+from hrnas_mm.report.record import architecture_at
+from matplotlib.figure import Figure
+from records import make_record
 
 
 def lines(axes):
@@ -66,7 +65,7 @@ def test_networks_are_compared_by_mean_and_deviation():
 
 
 def test_search_without_target_and_evaluation():
-    record = dict(make_record(target=False), evaluations=[], rungs=[])
+    record = dict(make_record(target=False), evaluations=[], milestones=[])
     record['history'] = record['history'][:1]
     cost, quality, *_ = plot_search(record).axes
     assert not any(name.startswith('target') for name in lines(cost))
@@ -75,9 +74,14 @@ def test_search_without_target_and_evaluation():
 
 def test_pareto():
     record = make_record()
-    figure = plot_pareto(dict(a=record, b=make_record(rungs=False)), 'aAcc')
+    figure = plot_pareto(
+        dict(a=record, b=make_record(milestones=False)), 'aAcc'
+    )
     first, second = figure.axes[0].lines
-    last, rung = record['history'][-1]['costs'], record['rungs'][0]['costs']
+    last, rung = (
+        record['history'][-1]['costs'],
+        record['milestones'][0]['costs'],
+    )
     expected = sorted([(last['macs'], 87.0), (rung['macs'], 89.0)])
     np.testing.assert_allclose(first.get_xydata(), expected)
     np.testing.assert_allclose(second.get_xydata(), [(last['macs'], 87.0)])
@@ -88,7 +92,7 @@ def test_pareto():
 
 
 def test_a_network_that_was_not_evaluated_is_not_in_the_pareto_plot():
-    record = make_record(rungs=False)
+    record = make_record(milestones=False)
     record['evaluations'] = record['evaluations'][:-1]
     figure = plot_pareto(dict(a=record, b=make_record()))
     assert not len(figure.axes[0].lines[0].get_xdata())

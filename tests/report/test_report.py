@@ -12,10 +12,9 @@ from html.parser import HTMLParser
 
 import command_line
 import pytest
+from hrnas_mm.report import write_report
+from hrnas_mm.report.record import write_record
 from records import write_work_dir
-
-from hrnas_mm.search.record import write_record
-from hrnas_mm.visualization import write_report
 
 CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
 
@@ -93,7 +92,7 @@ def test_same_search_same_page(reported):
 
 
 @pytest.mark.parametrize(
-    'change', [dict(history=5), dict(supernet=5), dict(rungs=[1])]
+    'change', [dict(history=5), dict(supernet=5), dict(milestones=[1])]
 )
 def test_damaged_record(work_dir, tmp_path, change):
     record = json.loads((work_dir / 'search.json').read_text())
@@ -111,7 +110,9 @@ def test_names_and_metrics_that_nobody_expects(tmp_path):
         facts['costs']['cost$\\frac{$'] = 1.0
     for facts, value in zip(record['evaluations'], (1e308, math.nan, -1e308)):
         facts['metrics'] = {'mIoU$\\frac{$': value}
-    record['rungs'][0].update(name='$\\frac{$', metrics={'mIoU$\\frac{$': 1})
+    record['milestones'][0].update(
+        name='$\\frac{$', metrics={'mIoU$\\frac{$': 1}
+    )
     for facts in record['supernet'].values():
         facts['kind'] = facts['kind'].replace('tokens', '$\\frac{$')
     write_record(str(folder), record)

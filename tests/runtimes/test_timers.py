@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from hrnas_mm.runtimes import RUNTIMES, LocalTimer
+from hrnas_mm.runtimes.command import CommandTimer
+from hrnas_mm.runtimes.devices import processor
 from torch import nn
 
 from hrnas_mm.measure import check_device, stopwatch
-from hrnas_mm.measure.devices import processor
-from hrnas_mm.measure.timer_of_files import TimerOfFiles
-from hrnas_mm.measure.timers import TimerHere, version_of
 
 IMAGE = torch.zeros(1, 3, 4, 4)
 # Prints the length of the file, in ms, after other numbers.
@@ -26,7 +26,7 @@ def test_here(monkeypatch):
     """By a clock on which a second passes between any two looks."""
     clock = count()
     monkeypatch.setattr(stopwatch.time, 'perf_counter', lambda: next(clock))
-    timer = TimerHere('channels_last')
+    timer = LocalTimer(RUNTIMES['channels_last'])
     assert (timer.form, timer.version) == ('torch', torch.__version__)
     ready = {
         name: timer.ready(name, lambda: nn.Conv2d(3, 3, 1), IMAGE)
@@ -42,7 +42,7 @@ def test_what_has_two_names_is_loaded_once():
         loaded.append(nn.Conv2d(3, 3, 1))
         return loaded[-1]
 
-    timer = TimerHere('channels_last')
+    timer = LocalTimer(RUNTIMES['channels_last'])
     ready = timer.ready('network', network, IMAGE)
     assert list(timer.times(dict(a=ready, b=ready), 0.0)) == ['a', 'b']
     assert len(loaded) == 1
@@ -57,7 +57,7 @@ def test_networks_compute_in_the_dtype(dtype):
             seen.add((self.weight.dtype, x.dtype))
             return super().forward(x)
 
-    timer = TimerHere('channels_last', 'cpu', dtype)
+    timer = LocalTimer(RUNTIMES['channels_last'], 'cpu', dtype)
     assert (timer.device, timer.dtype) == (processor(), dtype)
     network = timer.ready('network', lambda: Network(3, 3, 1), IMAGE)
     timer.times(dict(network=network), 0.0)
@@ -87,7 +87,7 @@ def test_what_a_runtime_cannot_do(options, words):
 
 
 def test_a_program_is_run_once_for_each_file(tmp_path):
-    timer = TimerOfFiles(
+    timer = CommandTimer(
         str(tmp_path), 'abacus', PROGRAM, r'median = (\d+)', 'float16'
     )
     assert (timer.device, timer.dtype) == ('abacus', 'float16')
@@ -106,14 +106,14 @@ def test_a_program_is_run_once_for_each_file(tmp_path):
     assert list(timer.times(ready, 0.0).values()) == [3.0, 5.0]
     table = (tmp_path / 'times.csv').read_text()
     assert table == '1-4-4-at-2x2-k3.onnx,3.0\n1-4-4-at-2x2-k5.onnx,5.0\n'
-    stopped = TimerOfFiles(str(tmp_path), 'abacus', 'false {onnx}')
+    stopped = CommandTimer(str(tmp_path), 'abacus', 'false {onnx}')
     assert list(stopped.times(ready, 0.0).values()) == [3.0, 5.0]
 
 
 def test_a_program_goes_on_from_rows_of_any_kind(tmp_path):
     """A last line without an end, and output that is no text."""
     program = 'import sys; sys.stdout.buffer.write(bytes([255, 32, 53]))'
-    timer = TimerOfFiles(
+    timer = CommandTimer(
         str(tmp_path), 'abacus', f'{sys.executable} -c "{program}" {{onnx}}'
     )
     ready = {name: timer.ready(name, lambda: b'abc', IMAGE) for name in 'ab'}
@@ -131,7 +131,7 @@ def test_a_runtime_may_be_installed_by_another_name(monkeypatch):
 
 
 def test_times_from_elsewhere(tmp_path):
-    timer = TimerOfFiles(str(tmp_path), 'abacus', None)
+    timer = CommandTimer(str(tmp_path), 'abacus', None)
     ready = {name: timer.ready(name, lambda: b'abc', IMAGE) for name in 'ab'}
     with pytest.raises(ValueError, match='2 of 2 are missing, such as a.onnx'):
         timer.times(ready, 0.0)
@@ -159,7 +159,7 @@ def test_times_from_elsewhere(tmp_path):
     ],
 )  # fmt: skip
 def test_the_last_number_counts(text, ms, tmp_path):
-    timer = TimerOfFiles(str(tmp_path), 'abacus', 'echo {onnx}')
+    timer = CommandTimer(str(tmp_path), 'abacus', 'echo {onnx}')
     assert float(timer.pattern.search(text)[1]) == ms
 
 
@@ -174,7 +174,7 @@ def test_the_last_number_counts(text, ms, tmp_path):
 )
 def test_wrong_options(options, words, tmp_path):
     with pytest.raises(ValueError, match=words):
-        TimerOfFiles(str(tmp_path), 'abacus', *options)
+        CommandTimer(str(tmp_path), 'abacus', *options)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_wrong_options(options, words, tmp_path):
     ],
 )
 def test_a_program_that_fails(command, words, tmp_path):
-    timer = TimerOfFiles(str(tmp_path), 'abacus', command)
+    timer = CommandTimer(str(tmp_path), 'abacus', command)
     ready = {'a': timer.ready('a', lambda: b'abc', IMAGE)}
     with pytest.raises(RuntimeError, match=words):
         timer.times(ready, 0.0)
@@ -211,22 +211,22 @@ def test_warnings_are_no_results(tmp_path):
     warned = 'import sys; print(2, file=sys.stderr)'
     for said, ms in ((f'{warned}; print(1.5)', 1.5), (warned, 2.0)):
         command = f'{sys.executable} -c "{said}" {{onnx}}'
-        timer = TimerOfFiles(str(tmp_path / f'{ms}'), 'abacus', command)
+        timer = CommandTimer(str(tmp_path / f'{ms}'), 'abacus', command)
         ready = {'a': timer.ready('a', lambda: b'abc', IMAGE)}
         assert timer.times(ready, 0.0) == dict(a=ms)
 
 
 def test_a_pattern_that_finds_no_number(tmp_path):
     command = f'{sys.executable} -c "print(\'fast\')" {{onnx}}'
-    timer = TimerOfFiles(str(tmp_path), 'abacus', command, '(f.*)')
+    timer = CommandTimer(str(tmp_path), 'abacus', command, '(f.*)')
     ready = {'a': timer.ready('a', lambda: b'abc', IMAGE)}
     with pytest.raises(RuntimeError, match="positive .* got 'fast'"):
         timer.times(ready, 0.0)
 
 
 def test_a_folder_is_of_one_table(tmp_path):
-    TimerOfFiles(str(tmp_path), 'abacus', None).keep_to_(dict(batch=1))
-    TimerOfFiles(str(tmp_path), 'abacus', None).keep_to_(dict(batch=1))
-    other = TimerOfFiles(str(tmp_path), 'slide rule', 'run {onnx}')
+    CommandTimer(str(tmp_path), 'abacus', None).keep_to_(dict(batch=1))
+    CommandTimer(str(tmp_path), 'abacus', None).keep_to_(dict(batch=1))
+    other = CommandTimer(str(tmp_path), 'slide rule', 'run {onnx}')
     with pytest.raises(ValueError, match='another batch, command, device: '):
         other.keep_to_(dict(batch=2))

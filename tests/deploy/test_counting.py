@@ -5,8 +5,8 @@ from counting import counted
 
 from hrnas_mm.building import build_model
 from hrnas_mm.cli.config import prepare_config
+from hrnas_mm.deploy import cost_model_of
 from hrnas_mm.deploy.dense import DensePart, dense_part
-from hrnas_mm.measure import cost_model_of
 from hrnas_mm.search import Params
 
 CONFIGS = 'configs/'

@@ -11,20 +11,9 @@ import pytest
 import tiny
 import torch
 from command_line import call, checked
-from milliseconds import ms_of, table_of_formula
-from tiny import SUPERNET, supernet, with_statistics
-from torch import nn
-
-from hrnas_mm.building import build_model
-from hrnas_mm.deploy.onnx import INPUT
-from hrnas_mm.deploy.parts import (
-    Repeated,
-    onnx_of_each,
-    part_alone,
-    repeated_onnx,
-)
-from hrnas_mm.measure import bench, cost_model_of, network_times, stopwatch
-from hrnas_mm.measure.calibration import (
+from hrnas_mm.latency import Latency, read_latency_table
+from hrnas_mm.latency.builder import TableBuilder
+from hrnas_mm.latency.calibration import (
     adds_up,
     calibrated,
     nearly_empty,
@@ -33,18 +22,25 @@ from hrnas_mm.measure.calibration import (
     unknown,
     worst,
 )
-from hrnas_mm.measure.latency_points import best_step, kinds_of, points_of
-from hrnas_mm.measure.latency_table import TableBuilder
-from hrnas_mm.measure.on_all_cores import on_all_cores
-from hrnas_mm.modules.deployed import form_of
-from hrnas_mm.modules.resizing import resize
-from hrnas_mm.search import (
-    CostModel,
-    Latency,
-    apply_architecture_,
-    read_latency_table,
+from hrnas_mm.latency.on_all_cores import on_all_cores
+from hrnas_mm.latency.points import best_step, kinds_of, points_of
+from hrnas_mm.latency.repeated import (
+    Repeated,
+    onnx_of_each,
+    part_alone,
+    repeated_onnx,
 )
-from hrnas_mm.search.latency_table import Curve
+from hrnas_mm.latency.table import Curve
+from hrnas_mm.modules.primitives.resizing import resize
+from milliseconds import ms_of, table_of_formula
+from tiny import SUPERNET, supernet, with_statistics
+from torch import nn
+
+from hrnas_mm.building import build_model
+from hrnas_mm.deploy.onnx import INPUT
+from hrnas_mm.measure import bench, cost_model_of, network_times, stopwatch
+from hrnas_mm.modules.deployed import form_of
+from hrnas_mm.search import CostModel, apply_architecture_
 
 SHAPE = (3, 32, 48)
 

@@ -1,8 +1,7 @@
 """Finding the largest batch of a training step."""
 
 import pytest
-
-from hrnas_mm.measure.training import largest_batch
+from benchmarks.training_step import largest_batch
 
 
 @pytest.mark.parametrize('most', [0, 1, 2, 3, 13, 57, 185])

@@ -8,6 +8,9 @@ from itertools import product
 
 import pytest
 import torch
+from cutting import select_within
+from hrnas_mm.latency import Latency, read_latency_table
+from hrnas_mm.latency.table import Curve, table_of
 from milliseconds import (
     EACH,
     EXPONENT,
@@ -20,18 +23,14 @@ from tiny import supernet
 from torch import nn
 
 from hrnas_mm.modules import MixConv
-from hrnas_mm.modules.deployed import Stream, form_of
+from hrnas_mm.modules.deployed import ChannelLayout, form_of
 from hrnas_mm.search import (
     CostModel,
-    Latency,
     importances,
     parse_budget,
-    read_latency_table,
-    select_within,
     shrink_,
     uniform_architecture,
 )
-from hrnas_mm.search.latency_table import Curve, table_of
 
 SHAPE = (3, 32, 32)
 
@@ -100,8 +99,8 @@ def test_merged_paths_are_those_of_the_deployed_form(cost_model):
     units = [f'k{size}' for size in (3, 5, 7)]
     for runtime, size in product(('onnxruntime', 'torch'), ((4, 4), (64, 64))):
         form = form_of(runtime, 'auto', 'auto', {mixconv: size})
-        stream = Stream.of(16, form.step)
-        modules = mixconv.deployed_parts(form, stream, stream).modules
+        stream = ChannelLayout.of(16, form.step)
+        modules = mixconv.terms(form, stream, stream).modules
         found = mixconv.deployed_counts(
             dict.fromkeys(units, 32), size, runtime, 'auto'
         )

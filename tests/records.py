@@ -3,13 +3,18 @@
 import tiny
 import torch
 from counting import random_keep
+from hrnas_mm.report.record import write_record
 
-from hrnas_mm.search import REPORTED, CostModel, architecture_of, shrink_
-from hrnas_mm.search.description import describe_supernet
-from hrnas_mm.search.record import write_record
+from hrnas_mm.search import (
+    REPORTED,
+    CostModel,
+    architecture_of,
+    shrink_,
+)
+from hrnas_mm.search.description import described_supernet
 
 
-def make_record(shrinks=3, target=True, rungs=True, **more):
+def make_record(shrinks=3, target=True, milestones=True, **more):
     """Three shrinks of the tiny supernet, with evaluations and a rung."""
     torch.manual_seed(0)
     model = tiny.supernet()
@@ -32,7 +37,7 @@ def make_record(shrinks=3, target=True, rungs=True, **more):
         )
     rung = dict(history[1], name='0.5', metrics=evaluations[1]['metrics'])
     return dict(
-        supernet=describe_supernet(cost_model),
+        supernet=described_supernet(cost_model),
         input_shape=[3, 32, 32],
         costs=history[0]['costs'],
         target=dict(amount=history[-1]['costs']['macs'], cost='macs')
@@ -43,7 +48,7 @@ def make_record(shrinks=3, target=True, rungs=True, **more):
         max_iters=40,
         history=history,
         evaluations=evaluations,
-        rungs=[rung] if rungs else [],
+        milestones=[rung] if milestones else [],
         **more,
     )
 

@@ -5,14 +5,14 @@ from types import SimpleNamespace
 import pytest
 import tiny
 import torch
+from hrnas_mm.check_files import check_data
+from hrnas_mm.engine.check_samples import check_fit
 from mmengine.structures import BaseDataElement, PixelData
 from torch import nn
+from training.check_config import check_config
 
-from hrnas_mm.cli.checks import check_config
 from hrnas_mm.cli.config import prepare_config
-from hrnas_mm.data import check_data
-from hrnas_mm.engine.data_checks import check_fit
-from hrnas_mm.measure import input_shape_of
+from hrnas_mm.deploy import input_shape_of
 
 HOOK = 'custom_hooks.0'
 

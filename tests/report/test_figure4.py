@@ -5,6 +5,14 @@ from pathlib import Path
 
 import pytest
 import tiny
+from hrnas_mm.report import (
+    Network,
+    animate_search,
+    draw_architectures,
+)
+from hrnas_mm.report.layout import lay_out
+from hrnas_mm.report.pies import block_text, network_at
+from hrnas_mm.report.style import COLOURS, EMPTY, REMOVED
 from matplotlib.colors import to_hex
 from matplotlib.patches import Circle, Wedge
 from PIL import Image
@@ -12,15 +20,7 @@ from records import make_record
 
 from hrnas_mm.models import HRNASSupernet
 from hrnas_mm.search import CostModel, architecture_of, named_parts
-from hrnas_mm.search.description import describe_supernet
-from hrnas_mm.visualization import (
-    Network,
-    animate_search,
-    draw_architectures,
-)
-from hrnas_mm.visualization.architecture import block_text, network_at
-from hrnas_mm.visualization.layout import lay_out
-from hrnas_mm.visualization.style import COLOURS, EMPTY, REMOVED
+from hrnas_mm.search.description import described_supernet
 
 WHOLE = {'a.mixconv.k3': 6, 'a.mixconv.k5': 6, 'a.transformer.tokens': 4}
 SUPERNET = {
@@ -124,7 +124,7 @@ def test_animation_has_a_picture_per_shrink(tmp_path):
 def test_units_of_the_model_itself():
     """Of a backbone alone, whose names have no prefix."""
     model = tiny.supernet()
-    units = describe_supernet(CostModel(model, (3, 32, 32)))
+    units = described_supernet(CostModel(model, (3, 32, 32)))
     network = Network('net', units, architecture_of(model), {})
     figure = draw_architectures([network])
     circles = [p for p in figure.axes[0].patches if p.get_gid()]
