@@ -1,5 +1,6 @@
 """The command lines, each in a process of its own, without its imports."""
 
+import json
 import os
 import random
 import runpy
@@ -80,3 +81,12 @@ def checked(*args, cwd=ROOT):
     result = call(*args, cwd=cwd)
     assert result.code == 0, result.out[-1500:] + result.err[-3000:]
     return result.out
+
+
+def metrics(work_dir):
+    """The metrics of the last evaluation, as mmseg wrote them."""
+    tested = work_dir.glob('*/[0-9]*.json')
+    trained = work_dir.glob('*/vis_data/scalars.json')
+    path = max([*tested, *trained], key=lambda p: p.stat().st_mtime)
+    last = json.loads(path.read_text().splitlines()[-1])
+    return {k: last[k] for k in ('aAcc', 'mIoU', 'mAcc')}

@@ -78,7 +78,7 @@ def told(runner):
     return history.shrinks, history.milestones, history.evaluations
 
 
-def train(cfg, result=None, kill_at=None):
+def train(cfg, result=None, kill_at=None, counts=False):
     """Train in a forked process.
 
     Args:
@@ -86,6 +86,7 @@ def train(cfg, result=None, kill_at=None):
         result: File for all that training leaves and tells, and the number
             of calls that it took.
         kill_at: SIGKILL comes with this call of a function.
+        counts: Whether to count the calls, which takes as long as training.
 
     Returns:
         The exit code; -9 if the process was killed.
@@ -95,7 +96,7 @@ def train(cfg, result=None, kill_at=None):
         return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     code = 1
     try:
-        calls = _count_calls(kill_at)
+        calls = _count_calls(kill_at) if kill_at or counts else int
         runner = build_runner(cfg)
         runner.train()
         sys.setprofile(None)

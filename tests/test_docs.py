@@ -2,12 +2,15 @@
 
 import ast
 import inspect
+import json
 import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
-from command_line import checked
+import torch
+from command_line import checked, metrics
 
 from hrnas_mm.engine import ProgressiveShrinkHook
 from hrnas_mm.models import HRNASSupernet
@@ -164,27 +167,108 @@ def write_files(text, folder):
         (folder / name).write_text(code)
 
 
-@pytest.mark.xdist_group('tutorial')
-def test_tutorial(tmp_path):
-    pytest.importorskip('mmseg')
+@pytest.fixture(scope='module')
+def tutorial(tmp_path_factory):
+    """A folder in which it was followed, and what each tool printed last."""
+    pytest.importorskip('mmseg.apis')
     pytest.importorskip('onnxruntime')
+    folder = tmp_path_factory.mktemp('tutorial')
     text = (ROOT / 'docs/tutorial.md').read_text()
-    write_files(text, tmp_path)
-    (tmp_path / 'tools').symlink_to(ROOT / 'tools')
+    write_files(text, folder)
+    (folder / 'tools').symlink_to(ROOT / 'tools')
     printed = {}
     for block in re.findall(r'```bash\n(.*?)```', text, re.S):
         for line in block.replace('\\\n', ' ').splitlines():
             python, tool, *args = shlex.split(line)
             assert python == 'python'
-            printed[tool] = checked(tool, *args, cwd=tmp_path)
-    work_dir = tmp_path / 'work_dirs/my_search'
+            printed[tool] = checked(tool, *args, cwd=folder)
+    return folder, printed
+
+
+def test_tutorial(tutorial):
+    folder, printed = tutorial
+    work_dir = folder / 'work_dirs/my_search'
     for name in (
         'report.html', 'search.png', 'architecture.png', 'pareto.png',
         'milestones/0.7/model.pth', 'searched/architecture.json',
     ):  # fmt: skip
         assert (work_dir / name).exists(), name
+    assert 'ExactResumeHook' in (work_dir / 'searched/config.py').read_text()
     assert 'real input: largest diff' in printed['tools/export_onnx.py']
     assert printed['tools/benchmark.py'].count('│ onnxruntime') == 3
+
+
+def test_report_of_the_tutorial(tutorial):
+    folder, _ = tutorial
+    page = (folder / 'work_dirs/my_search/report.html').read_text()
+    assert 'mIoU' in page and 'work_dirs/my_search/searched/config.py' in page
+    assert 'python -m hrnas_mm train' in page
+    classes = page[page.index('By class') :]
+    assert 'sidewalk' in classes and '<td>-</td>' in classes
+    assert page.count('data:image/jpeg') == 4
+
+
+def test_searched_network_gives_the_logged_metric(tutorial):
+    folder, _ = tutorial
+    work_dir = folder / 'work_dirs/my_search'
+    assert metrics(work_dir / 'searched/retrained') == metrics(work_dir)
+
+
+def test_searched_network_works_in_mmseg_without_an_extra_step(tutorial):
+    from mmseg.apis import inference_model, init_model
+
+    folder, _ = tutorial
+    model = init_model(
+        str(folder / 'my_search.py'),
+        str(folder / 'work_dirs/my_search/searched/model.pth'),
+        device='cpu',
+    )
+    result = inference_model(model, np.zeros((64, 128, 3), np.uint8))
+    assert result.pred_sem_seg.data.shape == (1, 64, 128)
+    assert model.dataset_meta['classes'][0] == 'road'
+
+
+def test_get_flops_of_the_searched_network(tutorial):
+    folder, _ = tutorial
+    searched = folder / 'work_dirs/my_search/searched'
+    written = json.loads((searched / 'architecture.json').read_text())
+    command = ('tools/get_flops.py', 'my_search.py', searched / 'model.pth')
+    counts = json.loads(checked(*command, '--json', cwd=folder))
+    total, parts = counts['total'], counts['parts'].values()
+    costs = written['costs']
+    assert {name: total[name] for name in costs} == costs
+    assert sum(part['macs'] for part in parts) == costs['macs']
+    last = checked(*command, cwd=folder).splitlines()[-2]
+    assert f'{costs["macs"] / 1e9:.4f} G' in last
+    assert f'{costs["params"] / 1e6:.4f} M' in last
+
+
+def test_fine_tuning_with_other_classes(tutorial):
+    """As with any mmseg checkpoint: the head starts anew, the rest does not.
+
+    Adam moves a weight by about the learning rate in a step.
+    """
+    folder, printed = tutorial
+    searched, tuned, anew = (
+        torch.load(folder / 'work_dirs' / path, weights_only=True)
+        for path in (
+            'my_search/searched/model.pth',
+            'fine_tuned/iter_20.pth',
+            'from_scratch/iter_40.pth',
+        )
+    )
+    assert tuned['state_dict']['decode_head.conv_seg.weight'].shape[0] == 21
+    mismatch = 'size mismatch for decode_head.conv_seg.weight'
+    assert mismatch in printed['tools/train.py']
+
+    def moved(checkpoint):
+        return max(
+            (checkpoint['state_dict'][name] - weight).abs().max()
+            for name, weight in searched['state_dict'].items()
+            if name.startswith('backbone') and name.endswith('weight')
+        )
+
+    assert moved(tuned) < 20 * 4e-3 < moved(anew)
 
 
 def test_extending(tmp_path):

@@ -167,31 +167,11 @@ def test_mim_search(mim):
     assert found.count('config id') == 1 and 'generated' in found
 
 
-def test_mim_runs_a_tool_trains_and_tests(mim, tmp_path):
-    """By their names, in a folder that has nothing of the project."""
-    pytest.importorskip('mmseg')
-    size = ('--train', 8, '--val', 4, '--size', 64, 32)
+def test_mim_runs_a_tool(mim, tmp_path):
+    """By its name, in a folder that has nothing of the project."""
+    few = ('--train', 10, '--val', 10)
     mim(
-        'run', 'hrnas_mm', 'make_demo_data', 'cityscapes', 'data',
-        *size, cwd=tmp_path,
+        'run', 'hrnas_mm', 'make_demo_data', 'imagenet', 'data', *few,
+        cwd=tmp_path,
     )  # fmt: skip
-    options = (
-        '--cfg-options', 'data_root=data', 'train_cfg.max_iters=8',
-        'train_cfg.val_interval=8', 'train_dataloader.batch_size=4',
-        'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0',
-        'train_dataloader.persistent_workers=False',
-        'val_dataloader.persistent_workers=False',
-        'test_dataloader.num_workers=0',
-        'test_dataloader.persistent_workers=False',
-        'model.data_preprocessor.size=(32,64)', 'custom_hooks.1.begin=0',
-        'custom_hooks.1.interval=2', 'custom_hooks.1.end=6',
-    )  # fmt: skip
-    mim(
-        'train', 'hrnas_mm', f'{DEMO}.py', '--gpus', 0,
-        '--work-dir', 'search', *options, cwd=tmp_path,
-    )  # fmt: skip
-    out = mim(
-        'test', 'hrnas_mm', f'{DEMO}.py', '--gpus', 0,
-        '--checkpoint', 'search/searched/model.pth', *options, cwd=tmp_path,
-    )  # fmt: skip
-    assert 'mIoU' in out
+    assert len(list(tmp_path.rglob('data/**/*.JPEG'))) == 20

@@ -7,6 +7,7 @@ import tiny
 import torch
 from counting import random_keep
 from mmcv.cnn import ConvModule
+from pairwise import pairwise
 from tiny import with_statistics
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -71,26 +72,28 @@ def check(model, channels=3, sizes=SIZES, forms=FORMS, left=0):
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
 
 
+OPTIONS = (
+    dict(),
+    dict(fuse_channels=None),
+    dict(fuse_channels=None, out_indices=(0,)),
+    dict(fuse_channels=None, out_indices=(1, 2)),
+    dict(fuse_channels=None, multi_branch=False),
+    dict(fuse_channels=22),  # as many as are joined: the identity
+    dict(act_cfg=dict(type='Swish'), num_tokens=0),
+    dict(act_cfg=dict(type='PReLU')),
+    dict(kernel_sizes=(7,), stem_channels=(4,), stem_strides=(2,)),
+    dict(kernel_sizes=(9, 3, 5), expand_ratio=1.5),
+)
+
+
 @pytest.mark.parametrize(
-    'options',
-    [
-        dict(),
-        dict(fuse_channels=None),
-        dict(fuse_channels=None, out_indices=(0,)),
-        dict(fuse_channels=None, out_indices=(1, 2)),
-        dict(fuse_channels=None, multi_branch=False),
-        dict(fuse_channels=22),  # as many as are joined: the identity
-        dict(act_cfg=dict(type='Swish'), num_tokens=0),
-        dict(act_cfg=dict(type='PReLU')),
-        dict(kernel_sizes=(7,), stem_channels=(4,), stem_strides=(2,)),
-        dict(kernel_sizes=(9, 3, 5), expand_ratio=1.5),
-    ],
+    'options, share_empty, form, size',
+    pairwise(OPTIONS, (0, 0.5, 0.9), FORMS, SIZES),
     ids=str,
 )
-@pytest.mark.parametrize('share_empty', [0, 0.5, 0.9])
-def test_supernet(options, share_empty):
+def test_supernet(options, share_empty, form, size):
     model = tiny.supernet(**{'stages': STAGES, **options})
-    check(searched(model, share_empty))
+    check(searched(model, share_empty), sizes=[size], forms=[form])
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,12 @@ def config(
         )
     if compiled:
         cfg.compile = dict(backend='eager')
-        cfg.model.backbone.stages = tiny.SUPERNET['stages'][:1]
+        cfg.model.backbone.update(
+            stages=tiny.SUPERNET['stages'][:1],
+            kernel_sizes=(3,),
+            num_tokens=0,
+            fuse_channels=None,
+        )
         cfg.custom_hooks[0].update(interval=2, end=4)
     cfg.experiment_name += str(resume)
     return cfg

@@ -43,7 +43,8 @@ def whole(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         # Its number of calls depends on how fast the machine is.
         patch.setattr(tables, 'latency', lambda models, shape: [0.0] * 2)
-        assert train(config(folder / 'run'), folder / 'end.pth') == 0
+        cfg = config(folder / 'run')
+        assert train(cfg, folder / 'end.pth', counts=True) == 0
         model = torch.load(folder / 'run/searched/model.pth')
         end = torch.load(folder / 'end.pth')
         yield *end, dict(model['state_dict'])

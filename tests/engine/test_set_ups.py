@@ -49,8 +49,12 @@ def test_compile(tmp_path):
             interval=1, begin=0, end=1,
         )  # fmt: skip
         cfg = tiny.config(tmp_path / name, max_iters=2, **hook)
-        # Tracing takes long: one stage is enough.
-        cfg.model.backbone.stages = tiny.SUPERNET['stages'][:1]
+        # Tracing takes long: one stage of small blocks is enough.
+        cfg.model.backbone.update(
+            stages=tiny.SUPERNET['stages'][:1],
+            kernel_sizes=(3,),
+            fuse_channels=None,
+        )
         return cfg
 
     plain = run(config('plain'))

@@ -42,7 +42,6 @@ def cost_of(model, resource):
     return counter.get_total_flops() // 2
 
 
-@pytest.mark.parametrize('penalty', ['l1', 'proximal'])
 @pytest.mark.parametrize(
     'target, resource, amount',
     [
@@ -51,8 +50,8 @@ def cost_of(model, resource):
         (dict(params=0.8), 'params', 18_832),
     ],
 )
-def test_target_is_met(tmp_path, penalty, target, resource, amount):
-    runner = run(config(tmp_path, target=target, penalty=penalty))
+def test_target_is_met(tmp_path, target, resource, amount):
+    runner = run(config(tmp_path, target=target))
     history = tiny.history_of(runner)
     assert [facts['iter'] for facts in history] == [0, *range(4, 19)]
     assert len({facts['rho'] for facts in history}) > 3
@@ -61,16 +60,6 @@ def test_target_is_met(tmp_path, penalty, target, resource, amount):
     )
     plan = tiny.search_of(runner).controller.descent
     assert plan.begin == 3 and plan.start == WHOLE[resource]
-
-
-def test_proximal_rho_starts_from_the_largest_learning_rate(tmp_path):
-    cfg = config(tmp_path, target=0.5, penalty='proximal', begin=4, end=14)
-    cfg.param_scheduler = dict(
-        type='OneCycleLR', eta_max=0.05, total_steps=24, by_epoch=False
-    )
-    runner = run(cfg)
-    history = tiny.history_of(runner)
-    assert history[0]['rho'] == pytest.approx(1 / (0.05 * 10))
 
 
 def test_target_in_epochs(tmp_path):
@@ -86,19 +75,15 @@ def test_target_in_epochs(tmp_path):
     assert 0.485 * WHOLE['macs'] <= history[-1]['macs'] <= 0.5 * WHOLE['macs']
 
 
-@pytest.mark.parametrize('penalty', ['l1', 'proximal'])
-def test_a_penalty_that_is_far_too_strong(tmp_path, penalty):
+def test_a_penalty_that_is_far_too_strong(tmp_path):
     """The released code removes everything then, and crashes."""
-    hook = dict(target=0.4, rho=1e3, threshold=0.5, penalty=penalty)
-    runner = run(config(tmp_path, **hook))
+    runner = run(config(tmp_path, target=0.4, rho=1e3, threshold=0.5))
     history = tiny.history_of(runner)
     macs = [facts['macs'] for facts in history]
     assert 0.388 * WHOLE['macs'] <= macs[-1] <= 0.4 * WHOLE['macs']
     # No shrink takes more than the plan for two intervals, up to an element.
     share = 0.4 ** (2 / 15)
     assert all(b >= 0.9 * share * a for a, b in zip(macs, macs[1:]))
-    if penalty == 'proximal':  # to Adam, all large losses are the same
-        assert history[-1]['rho'] < 1e3
 
 
 def test_milestones(tmp_path):
@@ -207,7 +192,6 @@ def test_run_that_ends_too_early_says_so(tmp_path):
         (dict(), 'target must be given, or rho and interval'),
         (dict(rho=0.1), 'target must be given, or rho and interval'),
         (dict(target=0.5, rho=0), 'rho must be positive with a target'),
-        (dict(target=0.5, penalty='l2'), "penalty must be 'l1' or 'proximal'"),
         (dict(target=0.5, begin=-1), 'begin must be finite and not negative'),
         (dict(target=0.5, threshold='x'), "threshold must be a number, .*'x'"),
         (dict(target=0.5, rho=float('inf')), 'rho must be finite .* got inf'),
@@ -222,13 +206,6 @@ def test_run_that_ends_too_early_says_so(tmp_path):
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         ProgressiveShrinkHook(**options)
-
-
-def test_proximal_penalty_without_a_learning_rate(tmp_path):
-    cfg = config(tmp_path, target=0.5, penalty='proximal')
-    cfg.optim_wrapper.optimizer.lr = 0
-    with pytest.raises(ValueError, match='needs a learning rate, .* is 0'):
-        run(cfg)
 
 
 @pytest.mark.parametrize(

@@ -78,8 +78,11 @@ def test_released_segmentation_nets(shared_data, name):
         output = model(stored['input'])
         forms = [
             DeployableModel(model, runtime, fuse)(stored['input'])
-            for runtime in ('torch', 'onnxruntime')
-            for fuse in ('auto', 'always', 'never')
+            for runtime, fuse in (
+                ('torch', 'auto'),
+                ('onnxruntime', 'always'),
+                ('onnxruntime', 'never'),
+            )
         ]
     # Values of up to 1600 in single precision: their own rounding errors are
     # a millionth, which is more than 1e-4.

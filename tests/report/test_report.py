@@ -52,12 +52,17 @@ def work_dir(tmp_path):
     write_work_dir(folder, classes=classes)
     (folder / 'searched').mkdir()
     (folder / 'searched' / 'config.py').write_text("a = '</script><b>'\n")
-    write_report(str(folder / 'report.html'), str(folder))
     return folder
 
 
-def test_page_is_whole_and_loads_nothing(work_dir):
-    text = (work_dir / 'report.html').read_text()
+@pytest.fixture
+def reported(work_dir):
+    write_report(str(work_dir / 'report.html'), str(work_dir))
+    return work_dir
+
+
+def test_page_is_whole_and_loads_nothing(reported):
+    text = (reported / 'report.html').read_text()
     page = Page(text)
     assert page.open == []
     assert all(link.startswith('#') for link in page.loads)
@@ -71,11 +76,11 @@ def test_page_is_whole_and_loads_nothing(work_dir):
     assert any(' of ' in line for line in blocks.values())
 
 
-def test_same_search_same_page(work_dir):
+def test_same_search_same_page(reported):
     """So that a page under version control changes with the search only."""
-    text = (work_dir / 'report.html').read_text()
-    again = work_dir / 'again.html'
-    write_report(str(again), str(work_dir))
+    text = (reported / 'report.html').read_text()
+    again = reported / 'again.html'
+    write_report(str(again), str(reported))
     svgs = [
         re.findall(r'<svg.*?</svg>', page, re.S)
         for page in (text, again.read_text())
@@ -175,9 +180,9 @@ addEventListener('load', () => {
 
 
 @pytest.mark.skipif(not CHROMIUM, reason='needs chromium')
-def test_in_a_browser_as_narrow_as_a_phone(work_dir, tmp_path):
+def test_in_a_browser_as_narrow_as_a_phone(reported, tmp_path):
     page = tmp_path / 'page.html'
-    page.write_text((work_dir / 'report.html').read_text() + SCRIPT)
+    page.write_text((reported / 'report.html').read_text() + SCRIPT)
     # Narrower than a window may be: a frame inside a page.
     frame = tmp_path / 'frame.html'
     frame.write_text(

@@ -63,7 +63,7 @@ def test_killed_run_without_a_search(tmp_path, monkeypatch, by_epoch, workers):
         return code, torch.load(path) if path.exists() else None
 
     draw(3)
-    code, (whole, _, calls) = end('whole')
+    code, (whole, _, calls) = end('whole', counts=True)
     assert code == 0
     code, _ = end('broken', kill_at=calls * 3 // 4)
     assert code == -9

@@ -24,7 +24,12 @@ def model():
     ).eval()
 
 
-ON_CPU = [name for name, each in RUNTIMES.items() if 'cpu' in each.devices]
+# What runs a whole network at once; test_compile has a smaller one.
+ON_CPU = [
+    name
+    for name, each in RUNTIMES.items()
+    if 'cpu' in each.devices and not each.slow
+]
 
 
 def installed(name):
@@ -35,7 +40,6 @@ def installed(name):
 
 @pytest.mark.parametrize('name', ON_CPU)
 def test_output(name, model):
-    """Compiled for real, too."""
     timer = LocalTimer(installed(name))
     network = DeployableModel(model, timer.form)
 
@@ -62,6 +66,13 @@ def test_each_compiled_network_has_code_of_its_own(model, monkeypatch):
     assert first is not second and first != second
     with torch.no_grad():
         torch.testing.assert_close(calls[0](), model(IMAGE))
+
+
+def test_compile():
+    module = torch.nn.Conv2d(3, 2, 1)
+    with torch.no_grad():
+        found = RUNTIMES['compile'].load(module, IMAGE, 'float32')()
+    torch.testing.assert_close(found, module(IMAGE))
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16', 'float16'])

@@ -2,6 +2,7 @@
 
 import math
 import re
+from functools import cache
 
 import pytest
 import torch
@@ -36,6 +37,11 @@ def params_of(model):
     return sum(param.numel() for param in model.parameters())
 
 
+@cache
+def tiny_costs():
+    return CostModel(supernet(), SHAPE)
+
+
 def budget_of(model, cost, share):
     cost_model = CostModel(model, SHAPE, cost)
     whole = cost_model.total(cost_model.supernet)
@@ -67,7 +73,7 @@ def random_importance(model, share_dead=0.3):
     ],
 )
 def test_budget_as_users_write_it(target, cost, amount):
-    budget = parse_budget(target, CostModel(supernet(), SHAPE))
+    budget = parse_budget(target, tiny_costs())
     assert (budget.amount, budget.cost.name) == (amount, cost)
 
 
@@ -88,11 +94,11 @@ def test_budget_as_users_write_it(target, cost, amount):
 )
 def test_bad_budgets(target, message):
     with pytest.raises(ValueError, match=message):
-        parse_budget(target, CostModel(supernet(), SHAPE))
+        parse_budget(target, tiny_costs())
 
 
 def test_the_least_that_an_error_names_is_enough():
-    cost_model = CostModel(supernet(), SHAPE)
+    cost_model = tiny_costs()
     with pytest.raises(ValueError) as error:
         parse_budget(1, cost_model)
     least = re.search(r'at least (\S+) (\S+)', str(error.value))
@@ -359,7 +365,7 @@ def test_uniform_baseline(cost, share):
 
 def test_uniform_baseline_of_too_little():
     with pytest.raises(ValueError, match='one element per unit costs'):
-        uniform_architecture(Budget(10, CostModel(supernet(), SHAPE)))
+        uniform_architecture(Budget(10, tiny_costs()))
 
 
 @pytest.mark.parametrize('cost', REPORTED, ids=['macs', 'params'])

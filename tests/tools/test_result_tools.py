@@ -3,13 +3,14 @@
 import json
 import runpy
 import sys
+from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
 import pytest
 import torch
-from counting import random_keep
+from counting import counted, random_keep
 
 import hrnas_mm.deploy
 from hrnas_mm.building import build_model
@@ -172,7 +173,7 @@ def test_export_onnx(tool, network, tmp_path, monkeypatch):
 
 
 def test_benchmark(tool, network):
-    _, path = network
+    model, path = network
     ddrnet = (
         'mmseg::ddrnet/'
         'ddrnet_23-slim_in1k-pre_2xb6-120k_cityscapes-1024x1024.py'
@@ -186,10 +187,16 @@ def test_benchmark(tool, network):
     rows = [x.split('│') for x in result.out.splitlines() if 'x64x64' in x]
     assert [row[2].strip() for row in rows] == ['eager', 'channels_last'] * 2
     for row in rows:
-        macs, params, median, _, images, peak = (c.strip() for c in row[4:10])
-        assert float(macs.rstrip(' G')) > 0 and float(params.rstrip(' M')) > 0
+        median, _, images, peak = (cell.strip() for cell in row[6:10])
         assert float(images) == pytest.approx(2000 / float(median), rel=0.02)
-        assert float(peak) > 0
+        # The images alone are 0.05 MB in 16 bits.
+        assert 0.05 < float(peak) < 2
+    models = (model, build_model(prepare_config(ddrnet)))
+    for row, each in zip(rows[::2], models):
+        macs = counted(deepcopy(each), (3, 64, 64)) / 1e9
+        assert float(row[4].rstrip(' G')) == pytest.approx(macs, abs=1e-4)
+        params = sum(param.numel() for param in each.parameters()) / 1e6
+        assert float(row[5].rstrip(' M')) == pytest.approx(params, abs=1e-3)
 
 
 def test_benchmark_of_an_unknown_model(tool):
