@@ -242,8 +242,8 @@ def table_of(args: argparse.Namespace, results: list[Result]) -> Table:
         '', 'input', 'multiply-adds', 'parameters', 'ms, median', '10-90 %',
         'images/s', 'peak MB',
     ):  # fmt: skip
-        justify = 'right' if column not in ('', 'input') else 'left'
-        table.add_column(column, justify=justify)
+        text = column in ('', 'input')
+        table.add_column(column, justify='left' if text else 'right')
     for (name, model, shape, macs), backend, times, peak in results:
         taken = [1000 * t for t in times]
         median = statistics.median(taken)
@@ -281,8 +281,7 @@ def shares_of(
         title=f'Shares of the time: {found.name}, {runtime.name}, float32, cpu'
     )
     for column in ('stage', '%', 'operator', '%'):
-        justify = 'right' if column == '%' else 'left'
-        table.add_column(column, justify=justify)
+        table.add_column(column, justify='right' if column == '%' else 'left')
     for left, right in zip_longest(by_stage, by_operator, fillvalue=('', '')):
         table.add_row(*left, *right)
     return table
