@@ -1,4 +1,4 @@
-"""Measure a training step of a search: its time, its memory, what is added.
+"""Measure time and memory of a training step, and what a search adds to it.
 
     python benchmarks/training_cost.py CONFIG --shape 512 1024 --batch 2
 

@@ -111,8 +111,8 @@ def convert(args: argparse.Namespace) -> Description:
     if kept:
         params = description.costs['params'] + kept
         print(
-            f'{params} parameters there: of empty blocks it keeps {kept} that '
-            'it does not use'
+            f'the released network has {params} parameters, {kept} of them '
+            'unused, in empty blocks'
         )
     return description
 

@@ -100,7 +100,10 @@ def main() -> None:
         shape = input_shape_of(model, args.shape or search_shape(cfg))
         batch_size = 2 if args.dynamic_batch else 1
         with replacing(args.out) as new:
-            print('Exporting: seconds to minutes, with --dynamic-batch most.')
+            print(
+                'Exporting takes seconds to minutes, longest with '
+                '--dynamic-batch.'
+            )
             with Progress(
                 SpinnerColumn(), TimeElapsedColumn(), transient=True
             ) as progress:

@@ -48,7 +48,7 @@ def count(model: nn.Module, shape: Sequence[int]) -> dict[str, Any]:
     units = named_search_units(model)
     parts = {
         name: dict(
-            macs=macs.get(name, 0),  # 0 for what makes a pseudo-image
+            macs=macs.get(name, 0),  # 0 for the encoder of a pseudo-image
             params=count_params(model.get_submodule(name)),
             **elements(units, name + '.'),
         )

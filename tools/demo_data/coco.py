@@ -128,9 +128,10 @@ def _detections(
     size: tuple[int, int],
     rng: np.random.Generator,
 ) -> list[dict[str, Any]]:
-    """Return what a good detector finds: jittered boxes, and some wrong ones.
+    """Return the boxes of a good detector.
 
-    Each image has one wrong box, with a low score.
+    These are the true ones, jittered, and in each image a wrong one with a
+    low score.
     """
     found = []
     for annotation in content['annotations']:

@@ -165,7 +165,7 @@ def points(boxes: list[Box], rng: np.random.Generator) -> np.ndarray:
 
 
 def _surface(box: Box, rng: np.random.Generator) -> np.ndarray:
-    """Return points on sides that face the lidar, fewer with the distance."""
+    """Return points on sides that face the lidar, fewer on distant boxes."""
     length, width, height = box.size
     found = []
     for axis, sign in ((0, 1), (0, -1), (1, 1), (1, -1)):
