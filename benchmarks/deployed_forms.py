@@ -27,9 +27,9 @@ from hrnas_mm.modules.deployed import Path, ChannelLayout, Sum, path_module
 from hrnas_mm.runtimes import RUNTIMES, LocalTimer, interleaved
 
 ON_CPU = [name for name, each in RUNTIMES.items() if 'cpu' in each.devices]
-LENGTHS = (2, 8)  # blocks of a short and of a long chain
-MAPS = ((48, 64), (12, 16), (6, 8))
-STREAMS = (16, 48)
+CHAIN_LENGTHS = (2, 8)  # in blocks
+MAP_SIZES = ((48, 64), (12, 16), (6, 8))
+MAP_CHANNELS = (16, 48)
 
 
 class Case(NamedTuple):
@@ -48,7 +48,7 @@ class Case(NamedTuple):
     size: tuple[int, int]
 
     def features(self) -> list[float]:
-        """Return what the time is a linear function of."""
+        """Return the regressors of the time, one per fitted constant."""
         pixels = self.size[0] * self.size[1]
         paths = len(self.kernel_sizes)
         taps = sum(size**2 for size in self.kernel_sizes)
@@ -113,12 +113,12 @@ def nanoseconds(
     timer = LocalTimer(RUNTIMES[args.runtime])
     for case in track(cases, 'Building', transient=True):
         image = torch.randn(1, case.stream, *case.size)
-        for length in LENGTHS:
+        for length in CHAIN_LENGTHS:
             make = partial(network, timer, chain(case, length), image)
             calls[case, length] = timer.ready('', make, image)()
     times = interleaved(calls, torch.device('cpu'), args.rounds)
     median = {key: statistics.median(taken) for key, taken in times.items()}
-    short, long = LENGTHS
+    short, long = CHAIN_LENGTHS
     return {
         case: 1e9 * (median[case, long] - median[case, short]) / (long - short)
         for case in cases
@@ -128,14 +128,14 @@ def nanoseconds(
 def network(
     timer: LocalTimer, module: nn.Module, image: Tensor
 ) -> nn.Module | bytes:
-    """Return what the timer runs of a module."""
+    """Return the module, or its ONNX file if the timer runs files."""
     return onnx_bytes(module, image) if timer.onnx else module
 
 
 def cases_to_fit() -> Iterator[Case]:
     """Yield blocks of one to three paths, at widths that are fast."""
     paths = ((3,), (5,), (7,), (3, 5), (3, 5, 7))
-    for size, stream, mid in product(MAPS, STREAMS, (16, 64)):
+    for size, stream, mid in product(MAP_SIZES, MAP_CHANNELS, (16, 64)):
         for kernel_sizes in paths:
             yield Case(stream, mid, kernel_sizes, size)
 
@@ -143,7 +143,7 @@ def cases_to_fit() -> Iterator[Case]:
 def fit(times: dict[Case, float]) -> tuple[np.ndarray, float]:
     """Return the constants, and the median of the relative errors.
 
-    Relative errors are what is minimised, as maps are of all sizes.
+    Relative errors are minimised, as times differ widely between map sizes.
     """
     from scipy.optimize import nnls
 
@@ -159,13 +159,13 @@ def widths(args: argparse.Namespace) -> Table:
     table = Table(title='us per block of one 5x5 path, 48x64 pixels')
     mids = (12, 13, 14, 15, 16, 17, 20, 24, 28, 32, 40, 48)
     streams = (16, 18, 20, 24, 32)
-    cases = [Case(s, m, (5,), MAPS[0]) for s in streams for m in mids]
+    cases = [Case(s, m, (5,), MAP_SIZES[0]) for s in streams for m in mids]
     times = nanoseconds(args, cases)
     table.add_column('stream \\ mid')
     for mid in mids:
         table.add_column(str(mid), justify='right')
     for stream in streams:
-        row = (times[Case(stream, m, (5,), MAPS[0])] / 1e3 for m in mids)
+        row = (times[Case(stream, m, (5,), MAP_SIZES[0])] / 1e3 for m in mids)
         table.add_row(str(stream), *(f'{value:.0f}' for value in row))
     return table
 

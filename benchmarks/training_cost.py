@@ -1,4 +1,4 @@
-"""Measure a training step of a search: its time, its memory, what is added.
+"""Measure time and memory of a training step, and what a search adds to it.
 
     python benchmarks/training_cost.py CONFIG --shape 512 1024 --batch 2
 
@@ -19,11 +19,14 @@ import os
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
+from functools import partial
+from typing import Any, cast
 
 # Otherwise torch's profiler, which measures the memory, announces itself.
 os.environ.setdefault('KINETO_LOG_LEVEL', '99')
 
 import torch  # noqa: E402
+from mmengine.config import ConfigDict
 from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor, nn
@@ -92,12 +95,13 @@ def parse_args() -> argparse.Namespace:
 
 
 def training_steps(
-    model: nn.Module, optim_wrapper: dict, args: argparse.Namespace
+    model: nn.Module, optim_wrapper: ConfigDict, args: argparse.Namespace
 ) -> dict[str, TrainingStep]:
     """Return the steps of the model in both forms of training."""
     model = model.to(args.device).train()
     if args.channels_last:
-        model = model.to(memory_format=torch.channels_last)
+        # torch's types leave memory_format out.
+        cast(Any, model).to(memory_format=torch.channels_last)
     amp = getattr(torch, args.amp) if args.amp else None
     plain = deepcopy(model)
     for network, saves_memory in ((model, True), (plain, False)):
@@ -215,6 +219,16 @@ def table_of_the_search(
     return Table('Added by the search', columns, rows)
 
 
+def fits(
+    step: TrainingStep,
+    shape: Sequence[int],
+    args: argparse.Namespace,
+    batch: int,
+) -> bool:
+    """Return whether a step of a batch of random images fits into memory."""
+    return step.fits(random_images(batch, shape, args))
+
+
 def table_of_batches(
     steps: Mapping[str, TrainingStep],
     shape: Sequence[int],
@@ -227,9 +241,7 @@ def table_of_batches(
     """
     rows: list[tuple[str, ...]] = []
     for form, step in steps.items():
-        batch = largest_batch(
-            lambda n, step=step: step.fits(random_images(n, shape, args))
-        )
+        batch = largest_batch(partial(fits, step, shape, args))
         if not batch:
             raise SystemExit('not even a batch of one image fits into memory')
         step.images = random_images(batch, shape, args)

@@ -14,7 +14,7 @@ import os
 import statistics
 from contextlib import suppress
 from functools import partial
-from itertools import chain, product, zip_longest
+from itertools import chain, islice, product, zip_longest
 from typing import NamedTuple
 
 # Otherwise torch's profiler, which measures the memory, announces itself.
@@ -47,7 +47,7 @@ from hrnas_mm.search import count_params
 EAGER = Eager()
 # What can be timed: the network as trained, and its deployed form.
 BACKENDS: dict[str, Runtime] = {EAGER.name: EAGER, **RUNTIMES}
-ROWS = 12  # of the table of shares
+SHARES_SHOWN = 12  # rows of the table of shares
 Form = tuple[str, int | str]  # --fuse and --round
 
 
@@ -56,7 +56,7 @@ class Result(NamedTuple):
 
     Attributes:
         candidate: The model.
-        backend: What was timed: the backend, and the form.
+        backend: Name of the backend, with the form if there are several.
         times: Seconds per batch, one for each turn.
         peak: Peak memory in bytes; None if it was not measured.
     """
@@ -136,11 +136,11 @@ def form(text: str) -> Form:
 
 
 def timers_of(args: argparse.Namespace) -> dict[str, LocalTimer]:
-    """Return what runs deployed networks, by backend.
+    """Return the timers of deployed networks, by backend.
 
     Raises:
         ModuleNotFoundError: If a backend is not installed.
-        ValueError: If it cannot run on the device, or in the dtype.
+        ValueError: If one cannot run on the device, or in the dtype.
     """
     timers = {}
     for name in args.backends:
@@ -183,7 +183,7 @@ def deployed(
 @torch.no_grad()
 def measure(
     args: argparse.Namespace,
-    found: list[Candidate],
+    candidates: list[Candidate],
     timers: dict[str, LocalTimer],
 ) -> list[Result]:
     """Time all candidates in all forms, in turns, on one backend at a time.
@@ -191,12 +191,12 @@ def measure(
     Threads that one backend leaves spinning would slow down another.
     """
     device = torch.device(args.device)
-    results: list[list[Result]] = [[] for _ in found]
+    results: list[list[Result]] = [[] for _ in candidates]
     for backend in args.backends:
         timer = timers.get(backend)
         forms = args.forms if timer else args.forms[:1]
         calls, memory = {}, {}
-        for (i, each), form in product(enumerate(found), forms):
+        for (i, each), form in product(enumerate(candidates), forms):
             image = torch.randn(args.batch, *each.shape)
             call = (
                 call_of(timer, form, each.model, image)
@@ -216,7 +216,7 @@ def measure(
         for i, form in calls:
             label = label_of(args, backend, form)
             key = i, form
-            result = Result(found[i], label, times[key], memory[key])
+            result = Result(candidates[i], label, times[key], memory[key])
             results[i].append(result)
     return list(chain.from_iterable(results))
 
@@ -242,8 +242,8 @@ def table_of(args: argparse.Namespace, results: list[Result]) -> Table:
         '', 'input', 'multiply-adds', 'parameters', 'ms, median', '10-90 %',
         'images/s', 'peak MB',
     ):  # fmt: skip
-        justify = 'right' if column not in ('', 'input') else 'left'
-        table.add_column(column, justify=justify)
+        text = column in ('', 'input')
+        table.add_column(column, justify='left' if text else 'right')
     for (name, model, shape, macs), backend, times, peak in results:
         taken = [1000 * t for t in times]
         median = statistics.median(taken)
@@ -265,7 +265,7 @@ def table_of(args: argparse.Namespace, results: list[Result]) -> Table:
 def shares_of(
     args: argparse.Namespace, runtime: Runtime, found: Candidate
 ) -> Table:
-    """Return a table of what takes which share of the time, in one form.
+    """Return a table of the shares that stages and operators take.
 
     Raises:
         NotImplementedError: If the runtime has no profiler.
@@ -274,15 +274,17 @@ def shares_of(
     assert runtime.form is not None
     network = deployed(runtime.form, args.forms[0], found.model, image)
     by_stage, by_operator = (
-        [(name, f'{100 * share:.1f}') for name, share in shares.items()][:ROWS]
+        [
+            (name, f'{100 * share:.1f}')
+            for name, share in islice(shares.items(), SHARES_SHOWN)
+        ]
         for shares in profiled(runtime, network, image)
     )
     table = Table(
         title=f'Shares of the time: {found.name}, {runtime.name}, float32, cpu'
     )
     for column in ('stage', '%', 'operator', '%'):
-        justify = 'right' if column == '%' else 'left'
-        table.add_column(column, justify=justify)
+        table.add_column(column, justify='right' if column == '%' else 'left')
     for left, right in zip_longest(by_stage, by_operator, fillvalue=('', '')):
         table.add_row(*left, *right)
     return table
@@ -296,12 +298,12 @@ def main() -> None:
     with clear_errors():
         timers = timers_of(args)
         for fuse, round in args.forms:
-            form_of('torch', fuse, round, {})  # an error, if there is one
-        found = [candidate(text, args.shape) for text in args.models]
+            form_of('torch', fuse, round, {})  # refuses a wrong form
+        candidates = [candidate(text, args.shape) for text in args.models]
     console = Console(width=140, markup=False, emoji=False)
-    console.print(table_of(args, measure(args, found, timers)))
+    console.print(table_of(args, measure(args, candidates, timers)))
     if args.profile:
-        for network, name in product(found, timers):
+        for network, name in product(candidates, timers):
             with suppress(NotImplementedError):
                 console.print(shares_of(args, RUNTIMES[name], network))
 

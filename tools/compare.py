@@ -84,7 +84,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def add_timing(parser: argparse.ArgumentParser) -> None:
-    """Add the options of how the trained networks are timed."""
+    """Add the options for timing the trained networks."""
     parser.add_argument(
         '--backend',
         choices=list(RUNTIMES),
@@ -109,7 +109,7 @@ def add_timing(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=30,
         metavar='S',
-        help='for how long eight networks take turns at most, if their times '
+        help='time limit of eight networks that take turns and whose times '
         'do not settle; default: %(default)s',
     )
     add_shape_argument(parser)
@@ -125,9 +125,9 @@ def measured(
 
     Args:
         args: The command line.
-        timer: What times them.
+        timer: Timer of the networks.
         runs: Finished runs.
-        step: Number to whose multiples channels are rounded up.
+        step: Step of channels, which are rounded up to its multiples.
 
     Raises:
         ValueError: If they have inputs of several shapes.
@@ -181,10 +181,10 @@ def cells(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Return a row of the table: seeds, metric and costs."""
     macs = [row['macs'] for row in rows]
     metrics = [row['metric'] for row in rows]
-    of_one = all(abs(value) <= 1 for value in metrics)  # not in percent
+    fractions = all(abs(value) <= 1 for value in metrics)  # not percent
     return [
         str(len(rows)),
-        spread(metrics, 4 if of_one else 2),
+        spread(metrics, 4 if fractions else 2),
         '-' if None in macs else spread([m / 1e6 for m in macs], 1),
         spread([row['params'] / 1e6 for row in rows], 2),
         spread([row['ms'] for row in rows], 2),

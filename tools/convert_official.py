@@ -30,13 +30,13 @@ from hrnas_mm.cli.config import (
 from hrnas_mm.cli.errors import add_force, check_new, clear_errors
 from hrnas_mm.deploy import cost_model_of
 from hrnas_mm.engine.searched_config import search_shape
-from hrnas_mm.files import read_checkpoint, read_json, replacing
+from hrnas_mm.files import naming, read_checkpoint, read_json, replacing
 from hrnas_mm.report.amounts import in_words
 from hrnas_mm.search import (
     Description,
     apply_architecture_,
-    architecture_in,
     describe_architecture,
+    fitting_architecture,
     write_architecture,
 )
 from hrnas_mm.search.architecture import Architecture
@@ -94,7 +94,8 @@ def convert(args: argparse.Namespace) -> Description:
         return description
     theirs = weights_in(args.source)
     state_dict = convert_state_dict(theirs, model)
-    architecture = architecture_in(state_dict, model)
+    with naming(args.source):
+        architecture = fitting_architecture(state_dict, model)
     description = shrunk(model, architecture, cfg, args.shape)
     load_weights_(model, state_dict, args.source)
     with replacing(args.out) as new:
@@ -110,8 +111,8 @@ def convert(args: argparse.Namespace) -> Description:
     if kept:
         params = description.costs['params'] + kept
         print(
-            f'{params} parameters there: of empty blocks it keeps {kept} that '
-            'it does not use'
+            f'the released network has {params} parameters, {kept} of them '
+            'unused, in empty blocks'
         )
     return description
 

@@ -74,7 +74,7 @@ def main() -> None:
     """Read the architecture, write it, and print what it costs."""
     args = parse_args()
     with clear_errors():
-        if not args.out.endswith('.json'):  # by which it is known as one
+        if not args.out.endswith('.json'):  # readers go by the suffix
             raise ValueError(f'OUT must end in .json, got {args.out}')
         check_new(args.out, args.force)
         description = description_in(args.checkpoint, args.config)

@@ -13,9 +13,11 @@ outputs are the maps or scores of the heads, before any post-processing.
 
 import argparse
 import os
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from mmengine.config import Config
 from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 from torch import Tensor, nn
 
@@ -74,7 +76,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def inputs_to_check(
-    cfg, model: nn.Module, shape, batch_size: int
+    cfg: Config, model: nn.Module, shape: Sequence[int], batch_size: int
 ) -> dict[str, Tensor]:
     """Return a random input and, if the test data are there, a real one."""
     inputs = dict(random=torch.randn(batch_size, *shape))
@@ -98,7 +100,10 @@ def main() -> None:
         shape = input_shape_of(model, args.shape or search_shape(cfg))
         batch_size = 2 if args.dynamic_batch else 1
         with replacing(args.out) as new:
-            print('Exporting: seconds to minutes, with --dynamic-batch most.')
+            print(
+                'Exporting takes seconds to minutes, longest with '
+                '--dynamic-batch.'
+            )
             with Progress(
                 SpinnerColumn(), TimeElapsedColumn(), transient=True
             ) as progress:

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -40,13 +42,13 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def count(model: nn.Module, shape) -> dict:
-    """Return multiply-adds, parameters, alive elements: in all and by part."""
+def count(model: nn.Module, shape: Sequence[int]) -> dict[str, Any]:
+    """Return multiply-adds, parameters and alive elements, by part too."""
     macs = trace(dense_part(model), shape).macs
     units = named_search_units(model)
     parts = {
         name: dict(
-            macs=macs.get(name, 0),  # 0 for what makes a pseudo-image
+            macs=macs.get(name, 0),  # 0 for the encoder of a pseudo-image
             params=count_params(model.get_submodule(name)),
             **elements(units, name + '.'),
         )
@@ -70,7 +72,7 @@ def elements(units: dict[str, SearchUnit], prefix: str) -> dict[str, int]:
     return alive
 
 
-def print_table(counts: dict) -> None:
+def print_table(counts: Mapping[str, Any]) -> None:
     """Print a table with a row per part, and the total."""
     table = Table(
         title=f'One image of {tuple(counts["input_shape"])}', show_footer=True
@@ -83,8 +85,9 @@ def print_table(counts: dict) -> None:
         ('channels', str(total['channels'])),
         ('tokens', str(total['tokens'])),
     ]:
-        justify = 'left' if name == 'part' else 'right'
-        table.add_column(name, text, justify=justify)
+        table.add_column(
+            name, text, justify='left' if name == 'part' else 'right'
+        )
     for name, part in counts['parts'].items():
         table.add_row(
             name,

@@ -15,7 +15,7 @@ from demo_data import LAYOUTS
 
 from hrnas_mm.cli.config import count_of
 
-# It stands in a folder whose data are generated, and may be replaced.
+# File that marks a folder of generated data, which may be replaced.
 MARK = '.generated'
 
 

@@ -3,8 +3,8 @@ r"""Measure a table of milliseconds on this device, for searches in ms.
     python tools/measure_latency.py CONFIG OUT.json --backend onnxruntime
 
 Times the deployed form of every part of the supernet, alone, with several
-numbers of channels and tokens, then whole networks, and fits how the sum of
-the parts leads to the networks. Leave the machine alone meanwhile.
+numbers of channels and tokens, then whole networks, and fits the times of the
+networks to the sums of their parts. Leave the machine alone meanwhile.
 
 For another device, or another runtime, give a program that times a file:
 
@@ -16,7 +16,7 @@ times.csv beside them, and run the same line again. To check the table,
 
     --check 30
 
-also times 30 random networks that were not fitted, and compares.
+also times 30 other random networks, and compares them with the predictions.
 """
 
 from collections.abc import Mapping
@@ -60,7 +60,8 @@ def measure(
             task, description=text, advance=1
         )
         builder.settle_round_()
-        # Before anything is timed, so that all files are there to be timed.
+        # Before the first timing: without --command, the user times all files
+        # at once.
         ready = builder.ready(others) if others else None
         table = builder.build()
         return table, builder.time(ready) if ready else None
@@ -124,8 +125,8 @@ def main() -> None:
         )
         console.print(networks_table('Other networks', found))
         console.print(
-            f'{verdict(found)}; times divided by {slowdown:.3f}, as the '
-            'device took so many times as long by then'
+            f'{verdict(found)}; times divided by {slowdown:.3f}, the '
+            'slowdown of the device since the table was measured'
         )
 
 

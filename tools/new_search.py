@@ -48,7 +48,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def target(text: str) -> float | str:
-    """Return the number that a text is, or the text with its suffix."""
+    """Read a ratio, or an amount with a suffix, which stays text."""
     try:
         return float(text)
     except ValueError:
@@ -56,7 +56,7 @@ def target(text: str) -> float | str:
 
 
 def main() -> None:
-    """Look, write, say what comes next."""
+    """Look at the data, write the config, and print the next commands."""
     args = parse_args()
     with clear_errors():
         check_new(args.out, args.force)

@@ -145,7 +145,9 @@ def picture_of(args: argparse.Namespace, out: str) -> Write:
         return lambda path: write_report(path, sources[0])
     suffixes = FigureCanvasBase.get_supported_filetypes()
     if osp.splitext(out)[1][1:] not in suffixes:
-        raise ValueError(f'--out must end in one of .{", .".join(suffixes)}')
+        raise ValueError(
+            f'--out must end in one of .{", .".join(suffixes)}, got {out}'
+        )
     return lambda path: figure.savefig(path, dpi=150)
 
 

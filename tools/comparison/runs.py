@@ -98,13 +98,13 @@ def is_finished(run: Run) -> bool:
 
 
 def has_begun(run: Run) -> bool:
-    """Return whether a run has something to go on from."""
+    """Return whether a run is finished, or has a checkpoint to resume."""
     last = osp.join(run.folder, 'last_checkpoint')
     return is_finished(run) or osp.isfile(last)
 
 
 def metric_of(run: Run, metric: str) -> float:
-    """Return a metric of a finished run: that which it noted, or another."""
+    """Return a metric of a finished run, from its notes or else its log."""
     values = noted(run)
     if metric in values:
         return float(values[metric])
@@ -138,7 +138,7 @@ def last_value(folder: str, metric: str) -> float:
 
 
 def _values_in(line: str) -> dict[str, Any]:
-    """Return what a line of a log has; a killed run leaves half a line."""
+    """Return the values in a log's line; a killed run leaves half a line."""
     try:
         values = json.loads(line)
     except ValueError:

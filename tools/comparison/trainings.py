@@ -1,4 +1,4 @@
-"""Trainings of several runs, as many at a time as are wanted."""
+"""Trainings of several runs, some of them at the same time."""
 
 import os
 import os.path as osp
@@ -46,7 +46,7 @@ class Trainings:
     def run(self, runs: Sequence[Run], jobs: int = 1) -> None:
         """Train what is not finished.
 
-        After one that fails none is started; those that run are not ended.
+        After a failure no training is started; those that run go on.
 
         Args:
             runs: What is trained.
@@ -64,7 +64,7 @@ class Trainings:
             list(pool.map(self._train, runs))
 
     def end(self, signum: int, frame: FrameType | None = None) -> None:
-        """End the trainings that run, then this process: for a signal."""
+        """Handle a signal: end the trainings that run, then this process."""
         self._over = True
         for process in list(self._running):
             process.terminate()

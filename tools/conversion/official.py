@@ -1,4 +1,4 @@
-"""Converting networks of the authors' code to the names used here.
+"""Convert networks of the authors' code to the names used here.
 
 Source: HR-NAS' released code. A block there has its paths under ``ops``, in
 the order of their kernel sizes, the norm of their sum as ``pw_bn`` and the

@@ -1,7 +1,7 @@
 """Small, learnable, generated data sets in the layouts of five benchmarks."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from .coco import make_coco
 from .imagenet import make_imagenet
@@ -18,7 +18,7 @@ class Layout(NamedTuple):
         size: Default width and height in pixels; None where they are fixed.
     """
 
-    make: Callable[..., None]
+    make: Callable[[str, Mapping[str, int], Any, int], None]
     train: int
     val: int
     size: tuple[int, int] | None

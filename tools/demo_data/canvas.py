@@ -2,6 +2,9 @@
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
+
+Colour = tuple[int, int, int]  # blue, green, red
 
 
 class Canvas:
@@ -19,36 +22,47 @@ class Canvas:
         self.image = np.zeros((height, width, 3), np.uint8)
         self.label = np.zeros((height, width), np.uint8)
 
-    def colour(self, base: tuple[int, int, int], spread: int = 25):
-        """Return a random BGR colour around ``base``."""
+    def colour(self, base: Colour, spread: int = 25) -> Colour:
+        """Return a random colour around ``base``."""
         drawn = np.array(base) + self.rng.integers(-spread, spread + 1, 3)
-        return tuple(int(v) for v in drawn.clip(0, 255))
+        blue, green, red = drawn.clip(0, 255).tolist()
+        return blue, green, red
 
-    def polygon(self, points, colour, label: int) -> None:
+    def polygon(self, points: ArrayLike, colour: Colour, label: int) -> None:
         """Fill a polygon of (x, y) points."""
-        points = np.array(points, np.int32)
-        cv2.fillPoly(self.image, [points], colour)
-        cv2.fillPoly(self.label, [points], label)
+        corners = np.array(points, np.int32)
+        cv2.fillPoly(self.image, [corners], colour)
+        cv2.fillPoly(self.label, [corners], (label,))
 
-    def box(self, x0, y0, x1, y1, colour, label: int) -> None:
+    def box(
+        self,
+        x0: float,
+        y0: float,
+        x1: float,
+        y1: float,
+        colour: Colour,
+        label: int,
+    ) -> None:
         """Fill an upright rectangle."""
         self.polygon([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], colour, label)
 
-    def disc(self, x, y, radius, colour, label: int) -> None:
+    def disc(
+        self, x: float, y: float, radius: float, colour: Colour, label: int
+    ) -> None:
         """Fill a circle."""
-        centre, radius = (int(x), int(y)), max(1, int(radius))
-        cv2.circle(self.image, centre, radius, colour, -1)
-        cv2.circle(self.label, centre, radius, label, -1)
+        centre, pixels = (int(x), int(y)), max(1, int(radius))
+        cv2.circle(self.image, centre, pixels, colour, -1)
+        cv2.circle(self.label, centre, pixels, (label,), -1)
 
     def photograph(self) -> np.ndarray:
         """Return the image with random light, blur and noise.
 
-        So colour alone does not tell a class.
+        With them, colour alone does not tell a class.
         """
         rng = self.rng
         image = self.image.astype(np.float32)
         image *= rng.uniform(0.6, 1.2)
         image *= rng.uniform(0.9, 1.1, 3)
-        image = cv2.GaussianBlur(image, (3, 3), 0)
+        cv2.GaussianBlur(image, (3, 3), 0, dst=image)
         image += rng.normal(0, 8, image.shape)
         return image.clip(0, 255).astype(np.uint8)

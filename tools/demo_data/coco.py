@@ -3,10 +3,12 @@
 import json
 import os
 import os.path as osp
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .canvas import Canvas
 
@@ -44,7 +46,7 @@ DETECTIONS = 'COCO_val2017_detections_AP_H_56_person.json'
 
 
 def make_coco(
-    out: str, counts: dict, size: tuple[int, int], seed: int
+    out: str, counts: Mapping[str, int], size: tuple[int, int], seed: int
 ) -> None:
     """Write images, keypoints, instances and detector boxes for val."""
     rng = np.random.default_rng(seed)
@@ -69,9 +71,11 @@ def _dump(path: str, content: Any) -> None:
         json.dump(content, file)
 
 
-def _split(folder: str, count: int, size, rng) -> dict[str, Any]:
-    images: list[dict] = []
-    annotations: list[dict] = []
+def _split(
+    folder: str, count: int, size: tuple[int, int], rng: np.random.Generator
+) -> dict[str, Any]:
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for image_id in range(1, count + 1):
         image, people = people_scene(*size, rng)
         name = f'{image_id:012d}.jpg'
@@ -98,7 +102,7 @@ def _split(folder: str, count: int, size, rng) -> dict[str, Any]:
     )
 
 
-def _annotation(person: np.ndarray, size) -> dict[str, Any]:
+def _annotation(person: np.ndarray, size: tuple[int, int]) -> dict[str, Any]:
     """Return COCO's entry of a person; joints outside are not labelled."""
     inside = (person >= 0).all(1) & (person < size).all(1)
     keypoints = np.zeros((len(person), 3))
@@ -119,10 +123,15 @@ def _annotation(person: np.ndarray, size) -> dict[str, Any]:
     )
 
 
-def _detections(content: dict, size, rng) -> list[dict]:
-    """Return what a good detector finds: jittered boxes, and some wrong ones.
+def _detections(
+    content: Mapping[str, Any],
+    size: tuple[int, int],
+    rng: np.random.Generator,
+) -> list[dict[str, Any]]:
+    """Return the boxes of a good detector.
 
-    Each image has one wrong box, with a low score.
+    These are the true ones, jittered, and in each image a wrong one with a
+    low score.
     """
     found = []
     for annotation in content['annotations']:
@@ -141,7 +150,9 @@ def _detections(content: dict, size, rng) -> list[dict]:
     ]
 
 
-def people_scene(width: int, height: int, rng: np.random.Generator):
+def people_scene(
+    width: int, height: int, rng: np.random.Generator
+) -> tuple[np.ndarray, list[np.ndarray]]:
     """Return a BGR image and the 17 joints (x, y) of each person in it."""
     canvas = Canvas(height, width, rng)
     canvas.image[:] = canvas.colour((140, 150, 140), 60)
@@ -168,7 +179,7 @@ def pose(x: float, height: int, rng: np.random.Generator) -> np.ndarray:
     joints[INDEX['nose']] = 0, 0.1
     for side, (_, sign) in SIDES.items():
 
-        def put(part, at, side=side):
+        def put(part: str, at: ArrayLike, side: str = side) -> None:
             joints[INDEX[f'{side}_{part}']] = at
 
         put('eye', (sign * 0.02, 0.08))
@@ -207,13 +218,15 @@ def _paint(canvas: Canvas, joints: np.ndarray) -> None:
     for side, (hue, _) in SIDES.items():
         for i, ends in enumerate(LIMBS):
             shade = tuple(int(v * (0.6 + 0.13 * i)) for v in hue)
-            a, b = (joints[INDEX[f'{side}_{end}']] for end in ends)
-            points = [tuple(int(v) for v in p) for p in (a, b)]
-            cv2.line(canvas.image, *points, shade, thick)
-    nose = joints[INDEX['nose']]
-    canvas.disc(*nose, tall * 0.06, canvas.colour((150, 180, 220), 20), 0)
-    canvas.disc(*nose, tall * 0.012, (60, 60, 160), 0)
+            start, stop = (
+                joints[INDEX[f'{side}_{end}']].astype(int).tolist()
+                for end in ends
+            )
+            cv2.line(canvas.image, start, stop, shade, thick)
+    x, y = joints[INDEX['nose']]
+    canvas.disc(x, y, tall * 0.06, canvas.colour((150, 180, 220), 20), 0)
+    canvas.disc(x, y, tall * 0.012, (60, 60, 160), 0)
     for side, (hue, _) in SIDES.items():
         for part in ('eye', 'ear'):
-            spot = joints[INDEX[f'{side}_{part}']]
-            canvas.disc(*spot, tall * 0.014, hue, 0)
+            x, y = joints[INDEX[f'{side}_{part}']]
+            canvas.disc(x, y, tall * 0.014, hue, 0)

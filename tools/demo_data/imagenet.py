@@ -2,6 +2,7 @@
 
 import os
 import os.path as osp
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
@@ -25,7 +26,7 @@ SHAPES = ('triangle', 'square', 'star', 'bar', 'disc')
 
 
 def make_imagenet(
-    out: str, counts: dict, size: tuple[int, int], seed: int
+    out: str, counts: Mapping[str, int], size: tuple[int, int], seed: int
 ) -> None:
     """Write {train,val}/<class>/*.JPEG and meta/{train,val}.txt.
 
@@ -59,9 +60,10 @@ def shape_scene(
     canvas = Canvas(height, width, rng)
     canvas.image[:] = canvas.colour((128, 128, 128), 60)
     for _ in range(6):
-        a, b = rng.uniform(0, 1, (2, 2)) * (width, height)
-        ends = [tuple(int(v) for v in p) for p in (a, b)]
-        cv2.line(canvas.image, *ends, canvas.colour((128,) * 3, 60), 1)
+        ends = rng.uniform(0, 1, (2, 2)) * (width, height)
+        start, end = ends.astype(int).tolist()
+        colour = canvas.colour((128, 128, 128), 60)
+        cv2.line(canvas.image, start, end, colour, 1)
     radius = min(width, height) * rng.uniform(0.25, 0.4)
     centre = np.array((width, height)) * rng.uniform(0.4, 0.6, 2)
     points = outline(SHAPES[label % len(SHAPES)], rng.uniform(-0.3, 0.3))

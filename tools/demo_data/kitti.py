@@ -4,6 +4,7 @@ import os
 import os.path as osp
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ COLOURS = dict(
     Car=(200, 120, 60), Pedestrian=(60, 60, 220), Cyclist=(60, 200, 60)
 )
 GROUND = -1.73  # height relative to the lidar, in metres
-IMAGE = (1242, 375)
+IMAGE_SIZE = (1242, 375)  # width, height in pixels
 CAMERA = np.array(
     [
         [721.5377, 0, 609.5593, 44.85728],
@@ -57,9 +58,12 @@ class Box(NamedTuple):
         return self.to_world(signs.T * self.size / 2)
 
 
-def make_kitti(out: str, counts: dict, size: None, seed: int) -> None:
+def make_kitti(
+    out: str, counts: Mapping[str, int], size: None, seed: int
+) -> None:
     """Write the raw frames, and run mmdet3d's create_data on them."""
-    if find_spec('mmdet3d') is None:
+    spec = find_spec('mmdet3d')
+    if spec is None or spec.origin is None:
         sys.exit(
             "kitti needs mmdet3d: pip install 'hrnas_mm[det3d]' && "
             'pip install --no-deps mmdet3d==1.4.0'
@@ -77,12 +81,16 @@ def make_kitti(out: str, counts: dict, size: None, seed: int) -> None:
     for split, names in splits.items():
         with open(osp.join(out, 'ImageSets', f'{split}.txt'), 'w') as file:
             file.writelines(f'{name}\n' for name in names)
-    create_data(out)
+    create_data(out, osp.join(osp.dirname(spec.origin), '.mim'))
 
 
-def create_data(root: str) -> None:
-    """Run mmdet3d's own tools/create_data.py on KITTI's raw files."""
-    mim = osp.join(osp.dirname(find_spec('mmdet3d').origin), '.mim')
+def create_data(root: str, mim: str) -> None:
+    """Run mmdet3d's own tools/create_data.py on KITTI's raw files.
+
+    Args:
+        root: Folder of the raw files.
+        mim: Folder of the installed mmdet3d that has its tools.
+    """
     code = (
         'import runpy, sys\n'
         f'sys.path.insert(0, {mim!r})\n'
@@ -157,7 +165,7 @@ def points(boxes: list[Box], rng: np.random.Generator) -> np.ndarray:
 
 
 def _surface(box: Box, rng: np.random.Generator) -> np.ndarray:
-    """Return points on sides that face the lidar, fewer with the distance."""
+    """Return points on sides that face the lidar, fewer on distant boxes."""
     length, width, height = box.size
     found = []
     for axis, sign in ((0, 1), (0, -1), (1, 1), (1, -1)):
@@ -188,14 +196,14 @@ def _project(box: Box) -> np.ndarray:
 
 
 def _label(box: Box) -> str:
-    pixels = _project(box).clip(0, np.array(IMAGE) - 1)
+    pixels = _project(box).clip(0, np.array(IMAGE_SIZE) - 1)
     (left, top), (right, bottom) = pixels.min(0), pixels.max(0)
     length, width, height = box.size
     x, y, z = TO_CAMERA @ (box.x, box.y, GROUND, 1)
     turn = _wrapped(-box.yaw - np.pi / 2)
     alpha = _wrapped(turn - np.arctan2(x, z))
-    numbers = (alpha, left, top, right, bottom, height, width, length)
-    numbers = (*numbers, x, y, z, turn)
+    numbers = [alpha, left, top, right, bottom, height, width, length]
+    numbers += [x, y, z, turn]
     return f'{box.name} 0.00 0 ' + ' '.join(f'{v:.2f}' for v in numbers) + '\n'
 
 
@@ -204,7 +212,8 @@ def _wrapped(angle: float) -> float:
 
 
 def _picture(boxes: list[Box]) -> np.ndarray:
-    image = np.full((IMAGE[1], IMAGE[0], 3), 170, np.uint8)
+    width, height = IMAGE_SIZE
+    image = np.full((height, width, 3), 170, np.uint8)
     image[180:] = 110
     for box in sorted(boxes, key=lambda box: -box.x):
         hull = cv2.convexHull(_project(box).astype(np.int32))

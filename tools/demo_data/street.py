@@ -2,6 +2,7 @@
 
 import os
 import os.path as osp
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
@@ -24,7 +25,9 @@ ADE20K = {
 }
 
 
-def street_scene(height: int, width: int, rng: np.random.Generator):
+def street_scene(
+    height: int, width: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Return one street scene: BGR image (H, W, 3), train ids (H, W)."""
     canvas = Canvas(height, width, rng)
     canvas.label[:] = SKY
@@ -202,7 +205,7 @@ def _cars(canvas: Canvas, horizon: int, vanish: float) -> None:
 
 
 def make_cityscapes(
-    out: str, counts: dict, size: tuple[int, int], seed: int
+    out: str, counts: Mapping[str, int], size: tuple[int, int], seed: int
 ) -> None:
     """Write leftImg8bit and gtFine (labelTrainIds) for each split."""
     width, height = size
@@ -223,7 +226,7 @@ def make_cityscapes(
 
 
 def make_ade20k(
-    out: str, counts: dict, size: tuple[int, int], seed: int
+    out: str, counts: Mapping[str, int], size: tuple[int, int], seed: int
 ) -> None:
     """Write images and annotations (1 to 150) for each split."""
     width, height = size

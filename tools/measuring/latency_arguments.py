@@ -1,4 +1,4 @@
-"""Measuring a table of milliseconds: its options, and what they stand for."""
+"""Options for measuring a table of milliseconds, and what they choose."""
 
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from typing import Any
@@ -27,7 +27,7 @@ from hrnas_mm.search import REPORTED, CostModel
 
 
 def measuring_parser(description: str | None) -> ArgumentParser:
-    """Return a parser of what is measured, by what, and for how long."""
+    """Return the parser of the options for measuring a table."""
     parser = ArgumentParser(
         description=description, formatter_class=RawDescriptionHelpFormatter
     )
@@ -112,8 +112,8 @@ def _add_measuring(parser: ArgumentParser) -> None:
         type=float,
         default=3.0,
         metavar='S',
-        help='for how long a part is timed at most, if its times do not '
-        'settle; whole networks twice as long; default: %(default)s',
+        help='time limit of a part whose times do not settle; twice that for '
+        'whole networks; default: %(default)s',
     )
     parser.add_argument(
         '--check',
@@ -125,7 +125,7 @@ def _add_measuring(parser: ArgumentParser) -> None:
 
 
 def timer_of(args: Namespace) -> Timer:
-    """Return what times networks.
+    """Return the timer that the options choose.
 
     Raises:
         ValueError: If options are missing, or do not go together.
@@ -152,7 +152,7 @@ def timer_of(args: Namespace) -> Timer:
 
 
 def builder_of(args: Namespace, timer: Timer) -> TableBuilder:
-    """Build the supernet of the config, and what measures its table."""
+    """Build the supernet of the config, and the builder of its table."""
     cfg = read_config(args)
     model = build_model(cfg).cpu().eval()
     cost_model = cost_model_of(model, args.shape or search_shape(cfg))
