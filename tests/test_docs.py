@@ -165,6 +165,6 @@ def test_extending(tmp_path):
     text = (ROOT / 'docs/extend.md').read_text()
     write_files(text, tmp_path)
     shown = re.findall(r'# (use\w*\.py)\n.*?```text\n(.*?)```', text, re.S)
-    assert len(shown) == 2
+    assert len(shown) == 4
     for name, expected in shown:
         assert checked(name, cwd=tmp_path) == expected
