@@ -64,28 +64,14 @@ def test_options_and_their_defaults(owner, left_out):
             assert found is inspect.Parameter.empty, name
 
 
-def sources():
+def texts():
+    """All texts in the code, '...' for what varies."""
     for folder in ('hrnas_mm', 'tools'):
         for path in (ROOT / folder).rglob('*.py'):
-            yield ast.parse(path.read_text())
-
-
-def raised():
-    """The messages of all errors, '...' for what varies."""
-    for tree in sources():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
-                text = ''.join(map(template, node.exc.args[:1]))
-                if len(text.replace('...', '').strip()) > 8:
-                    yield re.sub(r'\s+', ' ', text)
-
-
-def texts():
-    """All texts in the code: messages are sometimes made elsewhere."""
-    for tree in sources():
-        for node in ast.walk(tree):
-            if isinstance(node, (ast.Constant, ast.JoinedStr, ast.BinOp)):
-                yield re.sub(r'\s+', ' ', template(node)).replace('{}', '...')
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, (ast.Constant, ast.JoinedStr, ast.BinOp)):
+                    text = re.sub(r'\s+', ' ', template(node))
+                    yield text.replace('{}', '...')
 
 
 def template(node):
@@ -102,14 +88,8 @@ def parts(text):
     return [part.strip() for part in text.split('...') if part.strip()]
 
 
-# Of an option that is out of range; a row for it alone would be too much.
-ANY_OPTION = '... must be ..., got ...'
-
-
 def is_about(row, message):
     """Whether all parts of a row stand in a message, in their order."""
-    if row == ANY_OPTION:
-        return message == row
     start = 0
     for part in parts(row):
         found = message.find(part, start)
@@ -122,12 +102,6 @@ def is_about(row, message):
 def messages():
     text = (ROOT / 'docs/troubleshooting.md').read_text()
     return re.findall(r'^\| `(.*?)` \|', text, re.M)
-
-
-def test_every_error_is_in_the_troubleshooting():
-    rows = messages()
-    missing = [m for m in raised() if not any(is_about(r, m) for r in rows)]
-    assert not missing
 
 
 def test_the_troubleshooting_is_about_errors_that_exist():
@@ -275,6 +249,6 @@ def test_extending(tmp_path):
     text = (ROOT / 'docs/extend.md').read_text()
     write_files(text, tmp_path)
     shown = re.findall(r'# (use\w*\.py)\n.*?```text\n(.*?)```', text, re.S)
-    assert len(shown) == 2
+    assert len(shown) == 4
     for name, expected in shown:
         assert checked(name, cwd=tmp_path) == expected

@@ -33,7 +33,7 @@ model = dict(
         out_channels=32,
         num_outs=3,
     ),
-    # A light head: of the cost, it is the part that stays.
+    # A light head, as the search does not shrink it.
     bbox_head=dict(
         type='FCOSHead',
         num_classes=1,
