@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from hrnas_mm.cli.errors import clear_errors
 from hrnas_mm.deploy import onnx_bytes
-from hrnas_mm.modules.deployed import Path, ChannelLayout, Sum, path_module
+from hrnas_mm.modules.deployed import ChannelLayout, Path, Sum, path_module
 from hrnas_mm.runtimes import RUNTIMES, LocalTimer, interleaved
 
 ON_CPU = [name for name, each in RUNTIMES.items() if 'cpu' in each.devices]

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from mmengine.fileio import load
 
-from .summary import DataSummary
 from .images import SPLITS, Sizes
+from .summary import DataSummary
 
 # KITTI's classes, by the numbers that mmdet3d gives them.
 NUMBERED = (
