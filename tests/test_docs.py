@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from command_line import checked
+from records import write_work_dir
 
 from hrnas_mm.engine import ProgressiveShrinkHook
 from hrnas_mm.models import HRNASSupernet
@@ -159,6 +160,20 @@ def test_tutorial(tmp_path):
         assert (work_dir / name).exists(), name
     assert 'real input: largest diff' in printed['tools/export_onnx.py']
     assert printed['tools/benchmark.py'].count('│ onnxruntime') == 3
+
+
+def test_the_numbers_of_a_search(tmp_path, monkeypatch, capsys):
+    pytest.importorskip('pandas')
+    text = (ROOT / 'docs/tutorial.md').read_text()
+    (code,) = re.findall(r'```python\n(import json.*?)```', text, re.S)
+    record = write_work_dir(tmp_path / 'work_dirs/my_search')
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    columns, *rows = capsys.readouterr().out.splitlines()
+    assert columns.split() == ['iter', 'rho', 'costs.macs', 'costs.params']
+    assert [int(row.split()[3]) for row in rows] == [
+        shrink.costs['macs'] for shrink in record.history
+    ]
 
 
 def test_extending(tmp_path):
