@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from command_line import checked, metrics
+from records import write_work_dir
 
 from hrnas_mm.engine import ProgressiveShrinkHook
 from hrnas_mm.models import HRNASSupernet
@@ -243,6 +244,20 @@ def test_fine_tuning_with_other_classes(tutorial):
         )
 
     assert moved(tuned) < 20 * 4e-3 < moved(anew)
+
+
+def test_the_numbers_of_a_search(tmp_path, monkeypatch, capsys):
+    pytest.importorskip('pandas')
+    text = (ROOT / 'docs/tutorial.md').read_text()
+    (code,) = re.findall(r'```python\n(import json.*?)```', text, re.S)
+    record = write_work_dir(tmp_path / 'work_dirs/my_search')
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    columns, *rows = capsys.readouterr().out.splitlines()
+    assert columns.split() == ['iter', 'rho', 'costs.macs', 'costs.params']
+    assert [int(row.split()[3]) for row in rows] == [
+        shrink.costs['macs'] for shrink in record.history
+    ]
 
 
 def test_extending(tmp_path):

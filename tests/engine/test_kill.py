@@ -7,8 +7,6 @@ import tiny
 import torch
 from killing import train
 
-from hrnas_mm.engine import tables
-
 
 def config(work_dir):
     """All that has a state: averages, accumulation, a plan, milestones.
@@ -40,14 +38,11 @@ def config(work_dir):
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp('whole')
     torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        # Its number of calls depends on how fast the machine is.
-        patch.setattr(tables, 'latency', lambda models, shape: [0.0] * 2)
-        cfg = config(folder / 'run')
-        assert train(cfg, folder / 'end.pth', counts=True) == 0
-        model = torch.load(folder / 'run/searched/model.pth')
-        end = torch.load(folder / 'end.pth')
-        yield *end, dict(model['state_dict'])
+    cfg = config(folder / 'run')
+    assert train(cfg, folder / 'end.pth', counts=True) == 0
+    model = torch.load(folder / 'run/searched/model.pth')
+    end = torch.load(folder / 'end.pth')
+    yield *end, dict(model['state_dict'])
 
 
 # Of all calls in a run; the last are in the writing of the results.

@@ -22,6 +22,7 @@ EMA = dict(momentum=0.3)
 def config(work_dir, max_iters=24, **hook):
     hook = dict(dict(rho=None, interval=None, threshold=0.01), **hook)
     cfg = tiny.config(work_dir, max_iters, ema=EMA, **hook)
+    cfg.default_hooks.checkpoint = None
     cfg.log_level = 'INFO'
     return cfg
 
@@ -96,20 +97,20 @@ def test_milestones(tmp_path):
         '0.9_params': ('params', 0.9 * WHOLE['params']),
     }
     milestones = tiny.search_of(runner).history.milestones
-    assert {rung['name'] for rung in milestones} == set(limits)
+    assert {milestone.name for milestone in milestones} == set(limits)
     assert {p.name for p in (tmp_path / 'milestones').iterdir()} == set(limits)
-    for rung in milestones:
-        folder = tmp_path / 'milestones' / rung['name']
+    for milestone in milestones:
+        folder = tmp_path / 'milestones' / milestone.name
         written = json.loads((folder / 'architecture.json').read_text())
-        resource, limit = limits[rung['name']]
+        resource, limit = limits[milestone.name]
         assert 0.95 * limit <= written['costs'][resource] <= limit
-        assert rung['costs'] == written['costs']
+        assert milestone.costs == written['costs']
         # What was evaluated is what was saved.
         cfg = tiny.config(tmp_path / 'test', ema=None)
         cfg.custom_hooks = []
         cfg.load_from = str(folder / 'model.pth')
-        cfg.experiment_name += rung['name']
-        assert Runner.from_cfg(cfg).test() == rung['metrics']
+        cfg.experiment_name += milestone.name
+        assert Runner.from_cfg(cfg).test() == milestone.metrics
         again = build_model(Config.fromfile(str(folder / 'config.py')))
         assert architecture_of(again) == written['units']
     table = log[log.index('Milestones') :]
@@ -128,22 +129,23 @@ def test_milestones_with_a_fixed_rho(tmp_path):
         bare_model(ladder).state_dict().values(),
     ):
         assert torch.equal(a, b), name
-    (rung,) = tiny.search_of(ladder).history.milestones
+    (milestone,) = tiny.search_of(ladder).history.milestones
     assert (
-        0.873 * WHOLE['macs'] <= rung['costs']['macs'] <= 0.9 * WHOLE['macs']
+        0.873 * WHOLE['macs'] <= milestone.costs['macs'] <= 0.9 * WHOLE['macs']
     )
 
 
-def test_rungs_leave_no_checkpoints_of_their_own(tmp_path):
+def test_milestones_leave_no_checkpoints_of_their_own(tmp_path):
     """One in the middle of a shrink could not be resumed from."""
     cfg = config(tmp_path, target=0.4, milestones=[0.8])
-    cfg.default_hooks.checkpoint.update(
-        save_best='accuracy', rule='greater', interval=100, save_last=False
-    )
+    cfg.default_hooks.checkpoint = dict(
+        type='CheckpointHook', by_epoch=False, save_best='accuracy',
+        rule='greater', interval=100, save_last=False,
+    )  # fmt: skip
     runner = run(cfg)
-    (rung,) = tiny.search_of(runner).history.milestones
-    assert rung['iter'] not in (6, 12, 18, 24)
-    assert not list(tmp_path.glob(f'*iter_{rung["iter"]}.pth'))
+    (milestone,) = tiny.search_of(runner).history.milestones
+    assert milestone.iter not in (6, 12, 18, 24)
+    assert not list(tmp_path.glob(f'*iter_{milestone.iter}.pth'))
     assert list(tmp_path.glob('best*.pth'))
 
 
@@ -152,7 +154,7 @@ def test_training_then_testing(tmp_path):
     cfg.custom_hooks.pop()  # mmengine's EMAHook would start anew
     runner = run(cfg)
     logged = tiny.search_of(runner).history.evaluations[-1]
-    assert runner.test() == logged['metrics']
+    assert runner.test() == logged.metrics
 
 
 def test_the_log_tells_the_penalty_while_there_is_one(tmp_path):
@@ -167,8 +169,8 @@ def test_the_log_tells_the_penalty_while_there_is_one(tmp_path):
     assert told == {i: 2 < i <= 10 for i in range(2, 17, 2)}
     # Evaluated on the way down: the table says with what.
     (evaluation, *_) = tiny.search_of(runner).history.evaluations
-    macs = evaluation['costs']['macs'] / 1e9
-    assert evaluation['iter'] == 6 and macs < WHOLE['macs'] / 1e9
+    macs = evaluation.costs['macs'] / 1e9
+    assert evaluation.iter == 6 and macs < WHOLE['macs'] / 1e9
     assert f'iteration 6, {macs:.4g} G' in ' '.join(log.split())
 
 

@@ -8,6 +8,7 @@ from torch import nn
 from hrnas_mm.models import HRNASSupernet
 from hrnas_mm.modules import SearchingBlock
 from hrnas_mm.search import (
+    Description,
     architecture_of,
     named_search_units,
     shrink_,
@@ -69,7 +70,7 @@ def test_single_branch_is_a_chain():
         x = branch(x if fusion.grow is None else fusion.grow(x))
     (out,) = model(image)
     assert out.shape == (2, 6, 4, 3)
-    torch.testing.assert_close(out, model.fuse(x), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(out, model.fuse([x]), rtol=1e-3, atol=1e-3)
     blocks = [m for m in model.modules() if isinstance(m, SearchingBlock)]
     assert len(blocks) == (1 + 1) + (2 + 1) + (2 + 2) + 1
 
@@ -99,7 +100,7 @@ def test_arch(form, tmp_path):
     if form == 'json':
         arch = str(tmp_path / 'a.json')
         units = {f'backbone.{k}': v for k, v in architecture_of(model).items()}
-        write_architecture(arch, dict(schema=2, units=units))
+        write_architecture(arch, Description(schema=2, units=units))
     elif form == 'checkpoint':
         arch = str(tmp_path / 'a.pth')
         torch.save(model.state_dict(), arch)

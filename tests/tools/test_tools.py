@@ -127,7 +127,7 @@ def test_killed_run_goes_on_and_is_tested(data, tmp_path):
     out = tmp_path / 'architecture.json'
     command = ('tools/export_architecture.py', broken / last, out, '--config')
     result = call(*command, config)
-    assert result.code == 2 and 'no search units' in result.err
+    assert result.code == 2 and 'must have search units' in result.err
 
 
 # Single tools
