@@ -32,7 +32,7 @@ def table_of_formula(cost_model, round=4):
         }
     conditions = Conditions(
         backend='onnxruntime',
-        form='onnxruntime',
+        runtime='onnxruntime',
         round=round,
         device=processor(),
         version='0',

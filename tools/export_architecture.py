@@ -57,7 +57,12 @@ def description_in(path: str, config: str | None) -> Description:
             does not fit the config.
     """
     if config is None:
-        return read_description(path)
+        try:
+            return read_description(path)
+        except ValueError as error:
+            raise ValueError(
+                f'{error}; --config CONFIG reads it off the weights'
+            ) from error
     cfg = prepare_config(config)
     model = build_model(cfg)
     cost_model = cost_model_of(model, search_shape(cfg))

@@ -58,6 +58,7 @@ class DeployableModel(nn.Module):
         dense._modules.pop('auxiliary_head', None)
         sizes = {} if input_shape is None else _sizes(dense, input_shape)
         self.model = deployed_(dense, form_of(runtime, fuse, round, sizes))
+        self.eval()
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         return tuple(tensors_in(self.model(image)))

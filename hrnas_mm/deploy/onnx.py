@@ -6,6 +6,7 @@ import os.path as osp
 import tempfile
 import warnings
 from collections.abc import Sequence
+from copy import deepcopy
 from importlib.util import find_spec
 from typing import Any
 
@@ -198,7 +199,7 @@ def check_onnx(path: str, model: nn.Module, images: Tensor) -> float:
         torch.from_numpy(each)
         for each in session.run(None, {INPUT: images.numpy()})
     ]
-    dense = dense_part(model).cpu()
+    dense = deepcopy(dense_part(model)).cpu()
     with torch.no_grad(), evaluating(dense):
         expected = tensors_in(dense(images))
     theirs, ours = (

@@ -12,8 +12,8 @@ from ..resume.rng import forked_rng
 from ..search import trace
 from ..search.trace import image_channels
 
-LOOKED_AT = 4  # number of samples
-MOST_LABELS = 1000  # of images, without loading these
+CHECKED_SAMPLES = 4
+MAX_LABELS = 1000  # of images, read without loading these
 HEADS = ('decode_head', 'head', 'bbox_head')
 
 
@@ -37,7 +37,9 @@ def check_fit(runner: Runner, model: nn.Module) -> None:
             'ann_file name no sample'
         )
     with forked_rng(0):
-        samples = [dataset[i] for i in range(min(LOOKED_AT, len(dataset)))]
+        samples = [
+            dataset[i] for i in range(min(CHECKED_SAMPLES, len(dataset)))
+        ]
     samples = [sample for sample in samples if isinstance(sample, dict)]
     for sample in samples[:1]:
         image = sample.get('inputs')
@@ -91,7 +93,7 @@ def _class_count(dataset: Any) -> int:
     if not hasattr(dataset, 'get_gt_labels'):
         return len(getattr(dataset, 'metainfo', {}).get('classes') or ())
     last = len(dataset) - 1
-    some = {*range(0, last, max(1, last // MOST_LABELS)), last}
+    some = {*range(0, last, max(1, last // MAX_LABELS)), last}
     labels = (dataset.get_data_info(i).get('gt_label', -1) for i in some)
     return 1 + max(int(torch.as_tensor(label).max()) for label in labels)
 

@@ -63,7 +63,7 @@ class Latency(Milliseconds):
         self.table = table
         conditions = table.conditions
         self.cut = BestRemovals(conditions.round)
-        self.form = form_of(conditions.form, 'auto', conditions.round, {})
+        self.form = form_of(conditions.runtime, 'auto', conditions.round, {})
 
     def part(self, part: Part, counts: Mapping[str, int]) -> float:
         """Return the milliseconds of a part in a network."""

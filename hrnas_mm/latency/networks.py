@@ -66,7 +66,7 @@ def conditions_of(
     """
     return Conditions(
         backend=timer.backend,
-        form=timer.form,
+        runtime=timer.form,
         round=step,
         device=timer.device,
         version=timer.version,
@@ -121,7 +121,7 @@ def ready_networks(
 def _deployed(model: nn.Module, conditions: Conditions) -> nn.Module:
     return DeployableModel(
         model,
-        conditions.form,
+        conditions.runtime,
         round=conditions.round,
         input_shape=conditions.input_shape,
     ).eval()

@@ -2,12 +2,13 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
 
 from ..files import read_json, write_json
+from ..typed import read_as
 
 SCHEMA = 2
 
@@ -18,7 +19,7 @@ class Conditions:
 
     Attributes:
         backend: How networks were run, such as 'onnxruntime'.
-        form: Runtime for which they were deployed.
+        runtime: Runtime for which they were deployed.
         round: Number to whose multiples their channels were rounded up.
         device: Name of the processor.
         version: Version of what ran them.
@@ -30,7 +31,7 @@ class Conditions:
     """
 
     backend: str
-    form: str
+    runtime: str
     round: int
     device: str
     version: str
@@ -115,7 +116,7 @@ class Calibration:
     offset: float
     factors: Mapping[str, float]
     exponent: float
-    networks: Sequence[Prediction]
+    networks: tuple[Prediction, ...]
     median_error: float
     worst_error: float
     kendall_tau: float
@@ -142,7 +143,7 @@ class LatencyTable:
     conditions: Conditions
     supernet: Mapping[str, int]
     costs: Mapping[str, float]
-    kinds: Mapping[str, Sequence[str]]
+    kinds: Mapping[str, tuple[str, ...]]
     curves: Mapping[str, Mapping[str, Curve]]
     calibration: Calibration
     reference: float
@@ -150,7 +151,9 @@ class LatencyTable:
 
     def as_json(self) -> dict[str, Any]:
         """Return the content of a file."""
-        return dict(schema=SCHEMA, unit='ms', **asdict(self))
+        content = asdict(self)
+        content['conditions']['form'] = content['conditions'].pop('runtime')
+        return dict(schema=SCHEMA, unit='ms', **content)
 
 
 def write_latency_table(table: LatencyTable, path: str) -> None:
@@ -178,40 +181,25 @@ def table_of(content: Any) -> LatencyTable:
         ValueError: See :func:`read_latency_table`; the message lacks its
             subject, the file.
     """
-    try:
-        if content['schema'] != SCHEMA or content['unit'] != 'ms':
-            raise ValueError(
-                f'must be a table of schema {SCHEMA} in ms, got schema '
-                f'{content["schema"]!r} in {content["unit"]!r}'
-            )
-        calibration = content['calibration']
-        networks = tuple(
-            Prediction(**each) for each in calibration['networks']
-        )
-        conditions = dict(content['conditions'])
-        conditions['input_shape'] = tuple(conditions['input_shape'])
-        table = LatencyTable(
-            Conditions(**conditions),
-            dict(content['supernet']),
-            dict(content['costs']),
-            {name: tuple(keys) for name, keys in content['kinds'].items()},
-            {
-                key: {
-                    unit: Curve(tuple(c['elements']), tuple(c['ms']))
-                    for unit, c in curves.items()
-                }
-                for key, curves in content['curves'].items()
-            },
-            Calibration(**{**calibration, 'networks': networks}),
-            float(content['reference']),
-            dict(content.get('layers', {})),
-        )
-        _check_numbers(table)
-    except (AttributeError, KeyError, TypeError) as error:
+    if not isinstance(content, Mapping) or 'schema' not in content:
+        raise ValueError('is no table of tools/measure_latency.py')
+    schema, unit = content['schema'], content.get('unit')
+    if schema != SCHEMA or unit != 'ms':
         raise ValueError(
-            'is no table of tools/measure_latency.py: '
-            f'{type(error).__name__}: {error}'
+            f'must be a table of schema {SCHEMA} in ms, got schema '
+            f'{schema!r} in {unit!r}'
+        )
+    fields = {k: v for k, v in content.items() if k not in ('schema', 'unit')}
+    conditions = dict(fields.get('conditions') or {})
+    if 'form' in conditions:  # the file's name for it
+        conditions['runtime'] = conditions.pop('form')
+    try:
+        table = read_as(LatencyTable, {**fields, 'conditions': conditions})
+    except ValueError as error:
+        raise ValueError(
+            f'is no table of tools/measure_latency.py: {error}'
         ) from error
+    _check_numbers(table)
     return table
 
 
@@ -239,7 +227,7 @@ def _check_numbers(table: LatencyTable) -> None:
         )
     for name in ('round', 'threads', 'batch'):
         value = getattr(table.conditions, name)
-        if type(value) is not int or value < 1:
+        if value < 1:
             raise ValueError(
                 'must have conditions with round, threads and batch that are '
                 f'whole numbers of at least 1, got {name}={value!r}'

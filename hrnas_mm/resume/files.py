@@ -42,7 +42,7 @@ def guard_loading_(runner: Runner) -> None:
 
     runner._init_model_weights = init_model_weights
     runner.load_or_resume = load_or_resume
-    _mend_note_for_all(runner)
+    _mend_pointer_for_all(runner)
 
 
 def checkpoint_to_resume(runner: Runner) -> Mapping[str, Any] | None:
@@ -56,7 +56,7 @@ def checkpoint_to_resume(runner: Runner) -> Mapping[str, Any] | None:
     """
     if not runner._resume:
         return None
-    _mend_note_for_all(runner)
+    _mend_pointer_for_all(runner)
     path = _path_to_load(runner)
     if path is None:
         return None
@@ -96,16 +96,16 @@ def _path_to_load(runner: Runner) -> str | None:
     return runner._load_from or find_latest_checkpoint(runner.work_dir)
 
 
-def _mend_note_for_all(runner: Runner) -> None:
+def _mend_pointer_for_all(runner: Runner) -> None:
     if runner._resume and runner._load_from is None:
         if is_main_process():
-            _mend_note(runner)
+            _mend_pointer(runner)
         barrier()
 
 
-def _mend_note(runner: Runner) -> None:
+def _mend_pointer(runner: Runner) -> None:
     """Rewrite ``last_checkpoint`` if a killed process left it incomplete."""
-    note = osp.join(runner.work_dir, 'last_checkpoint')
+    pointer = osp.join(runner.work_dir, 'last_checkpoint')
     latest = find_latest_checkpoint(runner.work_dir)
     if latest is None or latest.endswith('.pth'):
         return
@@ -117,12 +117,14 @@ def _mend_note(runner: Runner) -> None:
     ]
     if not found:
         raise FileNotFoundError(
-            f'{note} does not name a checkpoint, and there is none in '
+            f'{pointer} does not name a checkpoint, and there is none in '
             f'{runner.work_dir}: give its path after --resume'
         )
     newest = max(found, key=osp.getmtime)
-    runner.logger.warning(f'{note} was cut off: {newest} is the newest there')
-    with replacing(note) as new, open(new, 'w') as file:
+    runner.logger.warning(
+        f'{pointer} was cut off: {newest} is the newest there'
+    )
+    with replacing(pointer) as new, open(new, 'w') as file:
         file.write(newest)
 
 

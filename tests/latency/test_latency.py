@@ -324,7 +324,10 @@ BROKEN = {
     'condition': (lambda c: c['conditions'].pop('threads'), 'is no table'),
     'text': (lambda c: first_curve(c).update(ms=['1']), 'is no table'),
     'round': (lambda c: c['conditions'].update(round=0), 'at least 1'),
-    'batch': (lambda c: c['conditions'].update(batch=1.5), 'got batch=1.5'),
+    'batch': (
+        lambda c: c['conditions'].update(batch=1.5),
+        'batch must be a whole number, got 1.5',
+    ),
     'exponent': (lambda c: c['calibration'].update(exponent=0), 'exponent'),
 }
 

@@ -4,12 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from comparison.picture import mean_and_deviation
+from comparison.picture import mean_and_deviation, plot_comparison
 from matplotlib.figure import Figure
 from records import make_record
 
 from hrnas_mm.report import (
-    plot_comparison,
     plot_pareto,
     plot_search,
 )

@@ -68,7 +68,7 @@ def test_a_runtime_is_one_class(monkeypatch):
     timer = LocalTimer(RUNTIMES['reversed'])
     model = tiny.TinyModel(dict(type='HRNASSupernet', **tiny.SUPERNET)).eval()
     conditions = conditions_of(timer, (3, 32, 48), 8)
-    assert (conditions.backend, conditions.form) == ('reversed', 'torch')
+    assert (conditions.backend, conditions.runtime) == ('reversed', 'torch')
     ready = ready_networks(dict(tiny=model), conditions, timer)
     clock = iter(range(10**6))  # each call takes a second
     monkeypatch.setattr(stopwatch.time, 'perf_counter', lambda: next(clock))

@@ -200,8 +200,8 @@ def test_a_baseline_of_milliseconds(tmp_path):
 
 
 def test_benchmark_of_the_search():
-    command = ('tools/benchmark_search.py', CONFIG, '--rounds', 1)
-    # Of smaller images the memory-efficient form's copies of weights outweigh the maps.
+    command = ('benchmarks/training_cost.py', CONFIG, '--rounds', 1)
+    # Of smaller images that form's copies of weights outweigh the maps.
     out = checked(*command, '--shape', 64, 128, '--batch', 2)
     rows = [
         [cell.strip() for cell in line.split('│')[1:-1]]
@@ -210,13 +210,13 @@ def test_benchmark_of_the_search():
     ]
     cells = {name: values for name, *values in rows}
     parts = ('forward', 'backward', 'optimize')
-    added = {'penalty as a loss', 'Taylor importance', 'checks'}
+    added = {'penalty', 'Taylor importance', 'checks'}
     assert cells.keys() >= {*parts, 'backbone.stem', *added}
     for form in (0, 1):
         ms = sum(float(cells[part][form]) for part in parts)
         assert float(cells['together'][form]) == pytest.approx(ms, abs=0.25)
-    lean, plain = map(float, cells['peak memory, MB'][:2])
-    assert lean < plain
+    efficient, plain = map(float, cells['peak memory, MB'][:2])
+    assert efficient < plain
 
 
 def test_labels_of_the_demo_data(data):

@@ -91,8 +91,10 @@ def create_data(root: str, mim: str) -> None:
         root: Folder of the raw files.
         mim: Folder of the installed mmdet3d that has its tools.
     """
+    # It waits four times five seconds before it overwrites its own files.
     code = (
-        'import runpy, sys\n'
+        'import runpy, sys, time\n'
+        'time.sleep = lambda seconds: None\n'
         f'sys.path.insert(0, {mim!r})\n'
         'import hrnas_mm\n'
         'from hrnas_mm.compat_mmdet3d import mend_mmdet3d_\n'

@@ -68,7 +68,8 @@ def recipe_for(
         f'Input size {size[0]}x{size[1]} (height x width), at most '
         f'{MAX_PIXELS[not gpu]} pixels on a {"GPU" if gpu else "CPU"}.',
         f'{iterations} iterations of {batch_size}: '
-        f'{iterations * batch_size / summary.images:.0f} passes over the data.',
+        f'{iterations * batch_size / summary.images:.0f} passes over the '
+        'data.',
         f'Target {target}: choose it by what you can spend.',
     ]
     return Recipe(tuple(size), batch_size, iterations, target, notes)

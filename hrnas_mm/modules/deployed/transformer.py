@@ -13,7 +13,8 @@ from ..primitives.resizing import resize
 from .attention import FoldedAttention, folded
 from .convs import constant, conv_of
 
-MOST = 4  # multiply-adds per pixel and channel, to resize in a convolution
+# Multiply-adds per pixel and channel, up to which a convolution resizes.
+MAX_RESIZING_MACS = 4
 
 
 class Projector(NamedTuple):
@@ -116,7 +117,7 @@ class DeployedTransformer(nn.Module):
         return self.project_out(maps) if self.fewer_tokens else maps
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        """Load weights, of which nothing that is kept would be true."""
+        """Load weights, and drop the cached projectors."""
         self._projectors = {}
         super()._load_from_state_dict(*args, **kwargs)
 
@@ -148,7 +149,9 @@ class DeployedTransformer(nn.Module):
         if rows is not None and columns is not None:
             taken = torch.outer(rows.to(x), columns.to(x))
             # Not if it were more than a few multiply-adds per pixel.
-            if len(self.queries) * taken.numel() <= MOST * height * width:
+            if len(self.queries) * taken.numel() <= (
+                MAX_RESIZING_MACS * height * width
+            ):
                 kernel = self.project_in.weight * taken
         return Projector(kernel, (height, width), shift, position.flatten(1))
 
