@@ -106,16 +106,38 @@ def test_no_arrow_points_up():
 @pytest.mark.parametrize('room', ALLOWED)
 def test_no_circle_inside_a_room(room):
     """Between files, also of different folders."""
-    arrows = {
+    assert_no_circle(arrows_of(room))
+
+
+@pytest.mark.parametrize('room', ALLOWED)
+def test_no_circle_between_the_folders_of_a_room(room):
+    """A folder of files, and each of its subfolders."""
+    folders = {}
+    for file, to in arrows_of(room).items():
+        if FILES[file].name != '__init__.py':
+            found = folders.setdefault(FILES[file].parent, set())
+            found |= {FILES[other].parent for other in to}
+    for folder, to in folders.items():
+        to.discard(folder)
+    assert_no_circle(folders)
+
+
+def arrows_of(room):
+    """Which files of the package each file of a room imports."""
+    return {
         file: {defining(*n) for n in imports(path) if n[0] in FILES} - {file}
         for file, path in FILES.items()
         if path != PACKAGE / '__init__.py' and room_of(path) == room
     }
+
+
+def assert_no_circle(arrows):
+    arrows = dict(arrows)
     while arrows:
         free = [f for f, to in arrows.items() if not to & arrows.keys()]
         assert free, arrows
-        for file in free:
-            del arrows[file]
+        for name in free:
+            del arrows[name]
 
 
 IMPORT = """

@@ -20,6 +20,8 @@ from .record import Record, last_network
 from .style import drawn
 
 MARKERS = 'osD^vPX*'
+# Of networks: cost, metric, name, and what was measured if it can be.
+Points = list[tuple[float, float, str, float | None]]
 RUNS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9')
 
 
@@ -66,25 +68,23 @@ def plot_pareto(
         style: dict[str, Any] = dict(
             marker=MARKERS[i % len(MARKERS)], color=RUNS[i % len(RUNS)]
         )
-        axes.plot(
-            [x for x, *_ in points],
-            [y for _, y, *_ in points],
-            label=drawn(name),
-            **style,
-        )
-        for x, y, label, measured in points:
-            annotate(axes, label, (x, y), (5, -9))
-            if measured is not None:
-                hollow = {
-                    **style,
-                    'markevery': [1],
-                    'markerfacecolor': 'white',
-                }
-                axes.plot([x, measured], [y, y], ls=':', **hollow)
+        _plot_run(axes, drawn(name), points, style)
     log_axis(axes, lambda x: amount_of(cost, x))
     axes.set(xlabel=drawn(noun_of(cost)), ylabel=drawn(short_name(metric)))
     axes.legend(fontsize=8, frameon=False)
     return figure
+
+
+def _plot_run(
+    axes: Axes, label: str, points: Points, style: Mapping[str, Any]
+) -> None:
+    xs, ys = [x for x, *_ in points], [y for _, y, *_ in points]
+    axes.plot(xs, ys, label=label, **style)
+    for x, y, text, measured in points:
+        annotate(axes, text, (x, y), (5, -9))
+        if measured is not None:
+            hollow = {**style, 'markevery': [1], 'markerfacecolor': 'white'}
+            axes.plot([x, measured], [y, y], ls=':', **hollow)
 
 
 def log_axis(axes: Axes, form: Callable[[float], str]) -> None:
@@ -98,9 +98,7 @@ def log_axis(axes: Axes, form: Callable[[float], str]) -> None:
     axes.spines[['top', 'right']].set_visible(False)
 
 
-def pareto_points(
-    record: Record, metric: str, cost: str
-) -> list[tuple[float, float, str, float | None]]:
+def pareto_points(record: Record, metric: str, cost: str) -> Points:
     """Return the networks of a run, cheapest first.
 
     Each is cost, metric, name, and what was measured if it can be.
