@@ -42,12 +42,12 @@ from hrnas_mm.cli.errors import clear_errors
 from hrnas_mm.compat_torch import keep_freed_memory
 from hrnas_mm.deploy import cost_model_of, dense_part
 from hrnas_mm.engine.check_runner import check_losses
-from hrnas_mm.engine.searched_config import search_shape
 from hrnas_mm.modules import MixConv
 from hrnas_mm.report.tables import Table
 from hrnas_mm.runtimes import interleaved, peak_memory
 from hrnas_mm.search import CostModel, ResourcePenalty
 from hrnas_mm.search.importance import TaylorImportance
+from hrnas_mm.search_in_config import search_shape
 
 FORMS = ('memory-efficient', 'plain')
 

@@ -5,7 +5,7 @@ import runpy
 import sys
 from pathlib import Path
 
-from .search.architecture import like
+from .spelling import like
 
 PACKAGE = Path(__file__).parent
 NAME = 'python -m hrnas_mm'

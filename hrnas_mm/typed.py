@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
-from difflib import get_close_matches
 from types import NoneType, UnionType
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from .files import read_json
+from .spelling import like
 
 Value = TypeVar('Value')
 # Words for what a value must be, and the types that are it.
@@ -83,10 +83,9 @@ def _read_fields(kind: Any, content: Any, where: str) -> Any:
     known = {field.name: field for field in fields(kind)}
     for name in content:
         if name not in known:
-            like = get_close_matches(str(name)[:999], known, 1)
-            hint = f'; did you mean {like[0]!r}?' if like else ''
             raise ValueError(
-                f'{where or "it"} has an unknown field {name!r}{hint}'
+                f'{where or "it"} has an unknown field {name!r}'
+                f'{like(name, known)}'
             )
     for name, field in known.items():
         needed = field.default is field.default_factory is MISSING

@@ -11,8 +11,8 @@ import hrnas_mm  # noqa: F401  (before mmpose, see compat.py)
 from hrnas_mm.building import build_model
 from hrnas_mm.deploy import cost_model_of
 from hrnas_mm.engine import ProgressiveShrinkHook
-from hrnas_mm.engine.searched_config import search_shape
 from hrnas_mm.search import parse_budget
+from hrnas_mm.search_in_config import search_shape
 
 ROOT = Path(__file__).parents[1] / 'configs'
 CONFIGS = sorted(

@@ -29,7 +29,6 @@ from hrnas_mm.cli.config import (
 )
 from hrnas_mm.cli.errors import add_force, check_new, clear_errors
 from hrnas_mm.deploy import cost_model_of
-from hrnas_mm.engine.searched_config import search_shape
 from hrnas_mm.files import naming, read_checkpoint, read_json, replacing
 from hrnas_mm.report.amounts import in_words
 from hrnas_mm.search import (
@@ -40,6 +39,7 @@ from hrnas_mm.search import (
     write_architecture,
 )
 from hrnas_mm.search.architecture import Architecture
+from hrnas_mm.search_in_config import search_shape
 
 
 def parse_args() -> argparse.Namespace:

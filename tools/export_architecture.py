@@ -14,7 +14,6 @@ from hrnas_mm.building import build_model
 from hrnas_mm.cli.config import prepare_config
 from hrnas_mm.cli.errors import add_force, check_new, clear_errors
 from hrnas_mm.deploy import cost_model_of
-from hrnas_mm.engine.searched_config import search_shape
 from hrnas_mm.files import read_checkpoint, weights_in
 from hrnas_mm.report.amounts import in_words
 from hrnas_mm.search import (
@@ -25,6 +24,7 @@ from hrnas_mm.search import (
     read_description,
     write_architecture,
 )
+from hrnas_mm.search_in_config import search_shape
 
 
 def parse_args() -> argparse.Namespace:

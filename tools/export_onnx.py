@@ -35,9 +35,9 @@ from hrnas_mm.deploy import (
     export_onnx,
     input_shape_of,
 )
-from hrnas_mm.engine.searched_config import search_shape
 from hrnas_mm.files import replacing
 from hrnas_mm.modules.deployed import CONSTANTS
+from hrnas_mm.search_in_config import search_shape
 
 
 def parse_args() -> argparse.Namespace:

@@ -17,13 +17,13 @@ from hrnas_mm.cli.config import (
 )
 from hrnas_mm.cli.errors import clear_errors
 from hrnas_mm.deploy import dense_part, input_shape_of, stage_names
-from hrnas_mm.engine.searched_config import search_shape
 from hrnas_mm.search import (
     SearchUnit,
     count_params,
     named_search_units,
     trace,
 )
+from hrnas_mm.search_in_config import search_shape
 
 
 def parse_args() -> argparse.Namespace:

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from ..building import build_model
 from ..deploy import cost_model_of
 from ..engine.latency import given_latency, parse_target
-from ..engine.searched_config import search_shape, searched_config
+from ..engine.searched_config import searched_config
 from ..search import COSTS, Budget
 from ..search.architecture import Architecture
 from ..search.budget import LATENCY
 from ..search.cost import MACS
+from ..search_in_config import search_shape
 from .config import add_config_arguments, read_config
 from .errors import add_force, check_new, clear_errors
 

@@ -9,8 +9,8 @@ from torch import nn
 
 from ..building import build_model, load_network
 from ..deploy import dense_part, input_shape_of
-from ..engine.searched_config import search_shape
 from ..search import trace
+from ..search_in_config import search_shape
 from .config import prepare_config
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..compat_torch import quick_matching
 from ..files import replacing
 from ..frameworks import DETECTION_HEADS
-from ..search.trace import evaluating
+from ..search.modes import evaluating
 from .dense import dense_part
 from .deployable import DeployableModel, tensors_in
 

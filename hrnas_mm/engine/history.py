@@ -6,7 +6,6 @@ from typing import Any
 
 from mmengine.dist import master_only
 
-from ..nested import plain
 from ..report.record import (
     SCHEMA,
     Evaluation,
@@ -22,6 +21,7 @@ from ..report.style import label_of
 from ..resume.files import failing_clearly
 from ..search.description import described_supernet
 from .search import Search
+from .state import numbers
 
 
 def announce(search: Search) -> None:
@@ -176,12 +176,3 @@ def record_of(search: Search, **more: Any) -> Record:
         ),
         **more,
     )
-
-
-def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Return the metrics that are numbers; some are tensors or strings."""
-    return {
-        name: value
-        for name, value in plain(dict(metrics)).items()
-        if isinstance(value, (int, float)) and not isinstance(value, bool)
-    }

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from ..compat_mmdet3d import own_samplers
 from ..resume.rng import forked_rng
 from ..runners import averaged_model, bare_model, evaluated_model
-from ..search.trace import evaluating, in_mode
+from ..search.modes import evaluating, in_mode
 
 SEED = 0
 BatchNorm = nn.modules.batchnorm._BatchNorm

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..nested import plain
 from ..report.record import Evaluation, Milestone, Shrink
 from ..search.controller import CONTROLLER_STATES
 from ..typed import read_as
@@ -71,10 +72,24 @@ def read_state(content: Any) -> SearchState | None:
 
 
 def _renamed(history: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a history with the names that it has since 0.1.0."""
+    """Return a history of before 0.1.0 with the names that it has since.
+
+    Milestones were called rungs, and metrics might be no numbers.
+    """
     history = dict(history)
     rungs = history.pop('rungs', [])
     for rung in rungs:
-        if rung.get('latency'):
-            rung['latency'].pop('conditions', None)
-    return {'milestones': rungs, **history}
+        (rung.get('latency') or {}).pop('conditions', None)
+    history = {'milestones': rungs, **history}
+    for entry in (*history['milestones'], *history['evaluations']):
+        entry['metrics'] = numbers(entry['metrics'])
+    return history
+
+
+def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return the metrics that are numbers; some are tensors or strings."""
+    return {
+        name: value
+        for name, value in plain(dict(metrics)).items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    }

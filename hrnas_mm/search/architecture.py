@@ -1,12 +1,12 @@
 """Reading, checking and applying an architecture, {unit name: count}."""
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ..spelling import like
 from .shrink import shrink_
 from .units import join, named_search_units, named_searchables
 
@@ -166,9 +166,3 @@ def is_count(value: object) -> bool:
     return (
         isinstance(value, int) and not isinstance(value, bool) and (value >= 0)
     )
-
-
-def like(name: str, known: Iterable[str]) -> str:
-    """Return a suggestion for a misspelt name, to end an error message."""
-    found = get_close_matches(str(name)[:999], list(known), 1)
-    return f'; did you mean {found[0]!r}?' if found else ''

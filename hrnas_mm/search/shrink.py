@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from .modes import in_mode
 from .optimizer import check_optimizer, forget_, slice_state_
 from .ranking import Keep, Ranking
-from .trace import in_mode
 from .units import Axis, SearchUnit, named_search_units, named_searchables
 
 

@@ -1,7 +1,6 @@
 """Tracing one image through a model on the meta device, without computing."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 from .formulas import count_params
+from .modes import evaluating
 from .units import Size, join, named_searchables
 
 
@@ -120,25 +120,3 @@ def _size_recorder(
         sizes.setdefault(name, []).append((height, width))
 
     return record
-
-
-def evaluating(model: nn.Module) -> AbstractContextManager[None]:
-    """Put the model in eval mode; restore every module's mode afterwards."""
-    return in_mode(model, False)
-
-
-@contextmanager
-def in_mode(model: nn.Module, training: bool) -> Iterator[None]:
-    """Put the model in a mode; restore every module's mode afterwards.
-
-    Args:
-        model: Model; its ``train()`` decides which modules change their mode.
-        training: Whether to put it in train mode rather than eval mode.
-    """
-    modes = [(module, module.training) for module in model.modules()]
-    model.train(training)
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode

@@ -16,7 +16,7 @@ from records import make_record
 from torch import nn
 
 from hrnas_mm.engine import ProgressiveShrinkHook
-from hrnas_mm.engine.history import numbers
+from hrnas_mm.engine.state import numbers
 from hrnas_mm.report.record import Evaluation
 from hrnas_mm.report.tables import evaluations_table
 from hrnas_mm.runners import bare_model, evaluated_model

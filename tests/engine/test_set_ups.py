@@ -14,9 +14,10 @@ from torch.nn.parallel import DistributedDataParallel
 from hrnas_mm.building import build_runner
 from hrnas_mm.engine import ProgressiveShrinkHook
 from hrnas_mm.engine.check_runner import check_runner
-from hrnas_mm.engine.searched_config import search_shape, searched_config
+from hrnas_mm.engine.searched_config import searched_config
 from hrnas_mm.runners import bare_model
 from hrnas_mm.search import architecture_of
+from hrnas_mm.search_in_config import search_shape
 
 
 def run(cfg):

@@ -20,10 +20,10 @@ from ranks import free_port
 from hrnas_mm.building import build_model
 from hrnas_mm.cli.config import prepare_config
 from hrnas_mm.deploy import cost_model_of
-from hrnas_mm.engine.searched_config import search_shape
 from hrnas_mm.latency import Latency
 from hrnas_mm.latency.table import write_latency_table
 from hrnas_mm.search import architecture_of
+from hrnas_mm.search_in_config import search_shape
 
 CONFIG = 'configs/mmseg/hrnas_demo_1xb8-300_cityscapes-128x256.py'
 CAMVID = 'configs/mmseg/camvid/hrnas_1xb8-1200_camvid-192x256.py'

@@ -11,8 +11,8 @@ from mmengine.config import Config
 
 from hrnas_mm.cli.candidate import Candidate, load_candidate
 from hrnas_mm.cli.config import prepare_config
-from hrnas_mm.engine.searched_config import is_of_type, search_hooks
 from hrnas_mm.files import read_json
+from hrnas_mm.search_in_config import is_of_type, search_hooks
 
 RESULT = 'result.json'
 

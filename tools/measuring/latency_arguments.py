@@ -13,7 +13,6 @@ from hrnas_mm.cli.config import (
 )
 from hrnas_mm.cli.errors import add_force
 from hrnas_mm.deploy import cost_model_of
-from hrnas_mm.engine.searched_config import search_shape
 from hrnas_mm.latency.builder import TableBuilder
 from hrnas_mm.runtimes import (
     DTYPES,
@@ -24,6 +23,7 @@ from hrnas_mm.runtimes import (
 )
 from hrnas_mm.runtimes.command import COMMAND, PATTERN
 from hrnas_mm.search import REPORTED, CostModel
+from hrnas_mm.search_in_config import search_shape
 
 
 def measuring_parser(description: str | None) -> ArgumentParser:

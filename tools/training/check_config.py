@@ -18,11 +18,11 @@ from hrnas_mm.deploy import cost_model_of
 from hrnas_mm.engine.latency import given_latency, parse_target
 from hrnas_mm.engine.milestones import parse_milestones
 from hrnas_mm.engine.plan import make_schedule
-from hrnas_mm.engine.searched_config import SEARCH, search_hooks
 from hrnas_mm.modules import LightweightTransformer
 from hrnas_mm.nested import named_dicts
 from hrnas_mm.registry import HOOKS, MODELS
-from hrnas_mm.search.architecture import like
+from hrnas_mm.search_in_config import SEARCH, search_hooks
+from hrnas_mm.spelling import like
 
 
 def check_config(cfg: Config) -> None:
