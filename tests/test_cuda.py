@@ -171,19 +171,19 @@ def outputs_and_gradients(block, x, amp):
 
 
 @pytest.mark.parametrize('channels, stride', [(18, 1), (18, 2), (160, 1)])
-def test_lean_form_is_the_plain_one(channels, stride):
+def test_memory_efficient_form_is_the_plain_one(channels, stride):
     """Compare whole paths and paths in parts, in float64 and in AMP."""
     plain = MixConv(channels, 24, stride).double().cuda()
     plain.memory_efficient = False
     x = torch.randn(4, channels, 24, 32, dtype=torch.double, device='cuda')
     if stride == 1:
         x = x.contiguous(memory_format=torch.channels_last)
-    lean = copy.deepcopy(plain)
-    lean.memory_efficient = True
-    half = {form: copy.deepcopy(plain).float() for form in ('plain', 'lean')}
-    half['lean'].memory_efficient = True
+    efficient = copy.deepcopy(plain)
+    efficient.memory_efficient = True
+    half = {form: copy.deepcopy(plain).float() for form in ('plain', 'efficient')}
+    half['efficient'].memory_efficient = True
     exact = outputs_and_gradients(plain, x, False)
-    found = outputs_and_gradients(lean, x, False)
+    found = outputs_and_gradients(efficient, x, False)
     torch.testing.assert_close(found, exact, rtol=1e-9, atol=1e-9)
     errors = {
         form: statistics.geometric_mean(
@@ -194,7 +194,7 @@ def test_lean_form_is_the_plain_one(channels, stride):
         )
         for form, block in half.items()
     }
-    assert 0 < errors['lean'] < 1.5 * errors['plain']
+    assert 0 < errors['efficient'] < 1.5 * errors['plain']
 
 
 @pytest.mark.parametrize('backend', ['channels_last', 'compile', 'cuda_graph'])

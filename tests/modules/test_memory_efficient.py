@@ -106,6 +106,17 @@ def test_is_the_same_function(case, change, form, monkeypatch):
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ('wanted', 'on'), [(None, 'cpu'), (True, 'cpu meta'), (False, '')]
+)
+def test_the_default_follows_the_device(wanted, on):
+    """On a GPU, for which 'meta' stands, it would take longer."""
+    for device in ('cpu', 'meta'):
+        block = block_of(memory_efficient=wanted).to(device)
+        x = torch.empty(2, 4, 8, 8, device=device, dtype=torch.double)
+        assert block.saves_memory(x) == (device in on.split())
+
+
 @pytest.mark.parametrize('width', [1, 2, 3])
 def test_kernels_that_reach_beyond_the_map(width):
     block = block_of(kernel_sizes=(3, 9, 11))
@@ -127,13 +138,13 @@ def test_is_as_precise_under_autocast(dtype):
     exact = block_of()
     exact.memory_efficient = False
     plain = copy.deepcopy(exact).float()
-    lean = copy.deepcopy(plain)
-    lean.memory_efficient = True
+    efficient = copy.deepcopy(plain)
+    efficient.memory_efficient = True
     x = torch.randn(4, 4, 16, 12)
     grad = torch.randn(4, 6, 16, 12)
     expected = everything(exact, x.double(), grad.double())
     errors = []
-    for block in (plain, lean):
+    for block in (plain, efficient):
         with torch.autocast('cpu', dtype):
             found = everything(block, x, grad)
         assert found[0].dtype == dtype or block is plain
