@@ -180,7 +180,9 @@ def test_memory_efficient_form_is_the_plain_one(channels, stride):
         x = x.contiguous(memory_format=torch.channels_last)
     efficient = copy.deepcopy(plain)
     efficient.memory_efficient = True
-    half = {form: copy.deepcopy(plain).float() for form in ('plain', 'efficient')}
+    half = {
+        form: copy.deepcopy(plain).float() for form in ('plain', 'efficient')
+    }
     half['efficient'].memory_efficient = True
     exact = outputs_and_gradients(plain, x, False)
     found = outputs_and_gradients(efficient, x, False)
