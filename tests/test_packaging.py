@@ -76,7 +76,7 @@ def test_wheel_holds_the_package_and_what_mim_runs(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert 'hrnas_mm/py.typed' in names
     assert 'hrnas_mm/search/shrink.py' in names
-    assert 'hrnas_mm/visualization/page.html.j2' in names
+    assert 'hrnas_mm/report/page.html.j2' in names
     assert 'hrnas_mm/.mim/tools/starter/templates/keypoints.py.j2' in names
     assert 'hrnas_mm/.mim/model-index.yml' in names
     for path in SHIPPED:
