@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import traceback
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -75,7 +76,7 @@ def told(runner):
     if not any(hasattr(hook, 'search') for hook in runner.hooks):
         return None
     history = search_of(runner).history
-    return history.shrinks, history.milestones, history.evaluations
+    return asdict(history)
 
 
 def train(cfg, result=None, kill_at=None, counts=False):

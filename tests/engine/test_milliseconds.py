@@ -163,13 +163,13 @@ def test_another_table_on_resume_is_a_new_plan(
     spent = search.budget.spent(architecture_of(bare_model(runner)))
     assert 0.97 * 3.5 <= spent <= 3.5
     history = search.history
-    assert history.milestones[0]['iter'] < 11 > history.evaluations[0]['iter']
+    assert history.milestones[0].iter < 11 > history.evaluations[0].iter
     costs = []
     for facts in (*history.shrinks, *history.milestones):
-        counts = dict(zip(search.cost_model.supernet, facts['counts']))
+        counts = dict(zip(search.cost_model.supernet, facts.counts))
         costs.append(search.totals(counts))
-        assert facts['costs'] == costs[-1]
-    assert all(facts['costs'] in costs for facts in history.evaluations)
+        assert facts.costs == costs[-1]
+    assert all(facts.costs in costs for facts in history.evaluations)
 
 
 def test_measures_before_the_first_iteration_and_keeps_that(

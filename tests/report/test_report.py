@@ -107,12 +107,12 @@ def test_damaged_record(work_dir, tmp_path, change, words):
         write_report(str(tmp_path / 'page.html'), str(tmp_path))
 
 
-def test_a_record_alone_is_drawn_and_read_by_pandas(work_dir, tmp_path):
+def test_a_record_alone_is_drawn_and_read_by_pandas(reported, tmp_path):
     """After the folder has lost all else: it has the numbers themselves."""
-    shutil.copy(work_dir / 'search.json', tmp_path)
+    shutil.copy(reported / 'search.json', tmp_path)
     page = tmp_path / 'page.html'
     write_report(str(page), str(tmp_path))
-    before = (work_dir / 'report.html').read_text()
+    before = (reported / 'report.html').read_text()
     tables = [
         re.findall(r'<table>.*?</table>', text, re.S)
         for text in (before, page.read_text())

@@ -16,13 +16,21 @@ import hrnas_mm.deploy
 from hrnas_mm.building import build_model
 from hrnas_mm.cli.config import prepare_config
 from hrnas_mm.deploy import cost_model_of
-from hrnas_mm.report.record import RECORD, write_record
+from hrnas_mm.report.record import (
+    RECORD,
+    SCHEMA,
+    Evaluation,
+    Record,
+    Shrink,
+    write_record,
+)
 from hrnas_mm.search import (
     architecture_of,
     describe_architecture,
     read_description,
     shrink_,
 )
+from hrnas_mm.search.description import DescribedUnit
 
 ROOT = Path(__file__).parents[2]
 CONFIG = 'configs/mmseg/hrnas_demo_1xb8-300_cityscapes-128x256.py'
@@ -58,7 +66,9 @@ def network(tmp_path_factory):
     shrink_(model, random_keep(model))
     path = tmp_path_factory.mktemp('network') / 'model.pth'
     description = describe_architecture(model, cost_model)
-    checkpoint = dict(state_dict=model.state_dict(), architecture=description)
+    checkpoint = dict(
+        state_dict=model.state_dict(), architecture=description.as_json()
+    )
     torch.save(checkpoint, path)
     return model, path
 
@@ -86,7 +96,9 @@ def test_export_architecture(tool, network, tmp_path):
     torch.save(model.state_dict(), bare)
     out.unlink()
     assert_refused(
-        tool('export_architecture', bare, out), 'with --config', out
+        tool('export_architecture', bare, out),
+        '--config CONFIG reads it off the weights',
+        out,
     )
     result = tool('export_architecture', path, tmp_path / 'a.txt')
     assert_refused(result, 'OUT must end in .json', tmp_path / 'a.txt')
@@ -226,18 +238,19 @@ def work_dir(network, tmp_path):
     whole = {unit: facts['elements'] for unit, facts in supernet.items()}
     costs = [dict(macs=9e9, params=5e6), dict(macs=1e9, params=1e6)]
     history = [
-        dict(
-            iter=10 * i, costs=costs[i], rho=1e-3, counts=list(units.values())
-        )
+        Shrink(10 * i, costs[i], 1e-3, list(units.values()))
         for i, units in enumerate([whole, found['units']])
     ]
     folder = tmp_path / 'run'
     folder.mkdir()
-    record = dict(
-        supernet=supernet, input_shape=[3, 64, 96], costs=costs[0],
-        target=None, begin=0, end=10, max_iters=20, history=history,
-        evaluations=[dict(iter=20, costs=costs[1], metrics=dict(mIoU=50.0))],
-        milestones=[],
+    supernet = {
+        name: DescribedUnit(**facts) for name, facts in supernet.items()
+    }
+    record = Record(
+        schema=SCHEMA, supernet=supernet, input_shape=[3, 64, 96],
+        costs=costs[0], target=None, begin=0, end=10, max_iters=20, iter=20,
+        history=history, milestones=[],
+        evaluations=[Evaluation(20, costs[1], dict(mIoU=50.0))],
     )  # fmt: skip
     write_record(str(folder), record)
     return folder
@@ -261,7 +274,10 @@ def test_visualize_in_the_work_dir(tool, work_dir, command, name):
     assert refused.code == 2 and '--force' in refused.err
     assert tool('visualize', command, work_dir, '--force').code == 0
     (work_dir / name).unlink()
-    for text, message in (('[', 'is not JSON'), ('[]', 'not the record')):
+    for text, message in (
+        ('[', 'is not JSON'),
+        ('[]', 'it must be {name: ...}, got []'),
+    ):
         (work_dir / RECORD).write_text(text)
         result = tool('visualize', command, work_dir)
         assert_refused(result, message, work_dir / name)
@@ -326,9 +342,7 @@ def test_convert_official_of_the_released_files(tool, shared_data, tmp_path):
     result = tool(
         'convert_official', config, source, out, '--cfg-options', *no_tokens
     )
-    assert (
-        '259232935 multiply-adds, 3893918 parameters at (3, 224' in result.out
-    )
+    assert '0.2592 G multiply-adds, 3.894 M parameters at (3,' in result.out
     arch = [f'model.{part}.arch={out}' for part in ('backbone', 'neck.0')]
     result = tool(
         'get_flops', config, '--json', '--cfg-options', *no_tokens, *arch
