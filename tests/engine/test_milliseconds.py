@@ -27,6 +27,7 @@ from hrnas_mm.engine import results
 from hrnas_mm.latency import Latency, LatencyTable, TableBuilder
 from hrnas_mm.latency.table import write_latency_table
 from hrnas_mm.report import plot_pareto, read_record
+from hrnas_mm.report.record import Milestone, Shrink
 from hrnas_mm.report.tables import result_tables
 from hrnas_mm.runners import bare_model, evaluated_model
 from hrnas_mm.runtimes.devices import processor
@@ -183,13 +184,17 @@ def test_another_table_on_resume_is_a_new_plan(
     spent = search.budget.spent(architecture_of(bare_model(runner)))
     assert 0.97 * 3.5 <= spent <= 3.5
     history = search.history
-    assert history.milestones[0]['iter'] < 11 > history.evaluations[0]['iter']
+    assert history.milestones[0].iter < 11 > history.evaluations[0].iter
     costs = []
-    for facts in (*history.shrinks, *history.milestones):
-        counts = dict(zip(search.cost_model.supernet, facts['counts']))
+    networks: list[Shrink | Milestone] = [
+        *history.shrinks,
+        *history.milestones,
+    ]
+    for network in networks:
+        counts = dict(zip(search.cost_model.supernet, network.counts))
         costs.append(search.totals(counts))
-        assert facts['costs'] == costs[-1]
-    assert all(facts['costs'] in costs for facts in history.evaluations)
+        assert network.costs == costs[-1]
+    assert all(each.costs in costs for each in history.evaluations)
 
 
 def test_measures_before_the_first_iteration_and_keeps_that(

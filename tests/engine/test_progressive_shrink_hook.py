@@ -121,8 +121,8 @@ def test_what_is_evaluated_is_what_is_saved(tmp_path: Path, ema: str) -> None:
         cfg.custom_hooks = []
         cfg.load_from = str(tmp_path / name)
         cfg.experiment_name += name
-        assert Runner.from_cfg(cfg).test() == facts['metrics'], name
-    assert facts['iter'] == 12
+        assert Runner.from_cfg(cfg).test() == facts.metrics, name
+    assert facts.iter == 12
 
 
 def test_a_table_has_the_last_of_many_metrics() -> None:

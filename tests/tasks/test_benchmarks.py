@@ -8,7 +8,7 @@ own evaluator, resumes, and leaves a model for its framework's own API.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +22,6 @@ from command_line import checked
 from kitti import compile_metric, copy_data
 from mmengine.registry import DefaultScope
 
-from hrnas_mm.engine import tables
 from hrnas_mm.report.record import read_record
 
 ROOT = Path(__file__).parents[2]
@@ -185,12 +184,9 @@ def searched(
 @pytest.fixture(scope='session')
 def search(
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Callable[[Benchmark], Searched]]:
+) -> Callable[[Benchmark], Searched]:
     """Searches a benchmark, once for all its tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        # At full size every call takes seconds.
-        patch.setattr(tables, 'latency', lambda models, _: [1.0] * len(models))
-        yield cache(partial(run_search, tmp_path_factory))
+    return cache(partial(run_search, tmp_path_factory))
 
 
 def run_search(
@@ -233,11 +229,11 @@ def architecture(work_dir: Path) -> dict[str, Any]:
 def test_meets_its_budget_in_several_shrinks(searched: Searched) -> None:
     benchmark, _, work_dir = searched
     record = read_record(str(work_dir))
-    macs = [entry['costs']['macs'] for entry in record['history']]
+    macs = [network.costs['macs'] for network in record.history]
     assert len(macs) == 4 and macs[0] > macs[-2] > macs[-1]
     budget = benchmark.target * macs[0]
     assert 0.97 * budget <= macs[-1] <= budget
-    assert architecture(work_dir)['costs'] == record['history'][-1]['costs']
+    assert architecture(work_dir)['costs'] == record.history[-1].costs
 
 
 def test_evaluates_with_the_frameworks_own_metric(searched: Searched) -> None:

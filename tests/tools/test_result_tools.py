@@ -5,6 +5,7 @@ import runpy
 import sys
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,13 +20,14 @@ import hrnas_mm.deploy
 from hrnas_mm.building import build_model
 from hrnas_mm.cli.config import prepare_config
 from hrnas_mm.deploy import cost_model_of
-from hrnas_mm.report.record import RECORD, write_record
+from hrnas_mm.report.record import RECORD, SCHEMA, Record, write_record
 from hrnas_mm.search import (
     architecture_of,
     describe_architecture,
     read_description,
     shrink_,
 )
+from hrnas_mm.typed import read_as
 
 Tool = Callable[..., SimpleNamespace]
 ROOT = Path(__file__).parents[2]
@@ -66,7 +68,9 @@ def network(
     shrink_(model, random_keep(model))
     path = tmp_path_factory.mktemp('network') / 'model.pth'
     description = describe_architecture(model, cost_model)
-    checkpoint = dict(state_dict=model.state_dict(), architecture=description)
+    checkpoint = dict(
+        state_dict=model.state_dict(), architecture=asdict(description)
+    )
     torch.save(checkpoint, path)
     return model, path
 
@@ -253,13 +257,14 @@ def work_dir(network: tuple[nn.Module, Path], tmp_path: Path) -> Path:
     ]
     folder = tmp_path / 'run'
     folder.mkdir()
-    record = dict(
-        supernet=supernet, input_shape=[3, 64, 96], costs=costs[0],
-        target=None, begin=0, end=10, max_iters=20, history=history,
+    content = dict(
+        schema=SCHEMA, supernet=supernet, input_shape=[3, 64, 96],
+        costs=costs[0], target=None, begin=0, end=10, max_iters=20, iter=20,
+        history=history,
         evaluations=[dict(iter=20, costs=costs[1], metrics=dict(mIoU=50.0))],
         milestones=[],
     )  # fmt: skip
-    write_record(str(folder), record)
+    write_record(str(folder), read_as(Record, content))
     return folder
 
 
