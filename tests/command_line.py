@@ -7,8 +7,10 @@ import runpy
 import sys
 import tempfile
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, TextIO
 
 import numpy as np
 import torch
@@ -19,7 +21,7 @@ from hrnas_mm.engine import results
 ROOT = Path(__file__).parents[1]
 
 
-def start(*args, cwd=ROOT):
+def start(*args: object, cwd: Path = ROOT) -> tuple[int, Sequence[TextIO]]:
     """Run a Python script with arguments in a forked process.
 
     Returns:
@@ -45,7 +47,7 @@ def start(*args, cwd=ROOT):
         os._exit(code)
 
 
-def _run(cwd, script, *args):
+def _run(cwd: Path, script: str, *args: str) -> Any:
     os.chdir(cwd)
     sys.path.insert(0, str((Path(cwd) / script).parent))
     sys.argv = [script, *args]
@@ -60,7 +62,7 @@ def _run(cwd, script, *args):
     return 0
 
 
-def finish(process, files):
+def finish(process: int, files: Sequence[TextIO]) -> SimpleNamespace:
     """Wait for the end: its exit code and what was printed."""
     code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     texts = []
@@ -71,19 +73,19 @@ def finish(process, files):
     return SimpleNamespace(code=code, out=texts[0], err=texts[1])
 
 
-def call(*args, cwd=ROOT):
+def call(*args: object, cwd: Path = ROOT) -> SimpleNamespace:
     """Run a Python script to its end."""
     return finish(*start(*args, cwd=cwd))
 
 
-def checked(*args, cwd=ROOT):
+def checked(*args: object, cwd: Path = ROOT) -> str:
     """Run a Python script that has to succeed; return what it prints."""
     result = call(*args, cwd=cwd)
     assert result.code == 0, result.out[-1500:] + result.err[-3000:]
     return result.out
 
 
-def metrics(work_dir):
+def metrics(work_dir: Path) -> dict[str, float]:
     """The metrics of the last evaluation, as mmseg wrote them."""
     tested = work_dir.glob('*/[0-9]*.json')
     trained = work_dir.glob('*/vis_data/scalars.json')

@@ -1,6 +1,7 @@
 """What all tests share: one thread each, a seed, the real data."""
 
 import os
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -24,13 +25,13 @@ SHARED = Path(__file__).parents[2] / 'shared' / 'data'
 
 
 @pytest.fixture(autouse=True)
-def _reproducible():
+def _reproducible() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
 
 
 @pytest.fixture
-def cpu_amp(monkeypatch):
+def cpu_amp(monkeypatch: pytest.MonkeyPatch) -> None:
     """mmengine's AMP wrapper asserts a GPU; torch's own parts do not."""
     monkeypatch.setattr(amp, 'is_cuda_available', lambda: True)
     scaler = partial(torch.amp.GradScaler, 'cpu')
@@ -40,14 +41,14 @@ def cpu_amp(monkeypatch):
 
 
 @pytest.fixture
-def shared_data():
+def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f'needs the real data in {SHARED}')
     return SHARED
 
 
 @pytest.fixture(autouse=True, scope='session')
-def _unformatted_configs():
+def _unformatted_configs() -> Iterator[None]:
     """Dump configs as they are: yapf takes longer than the tests' runs."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (mmengine.config.config, yapf.yapflib.yapf_api):
@@ -61,7 +62,7 @@ def _unformatted_configs():
 
 
 @pytest.fixture(autouse=True, scope='session')
-def _no_reports():
+def _no_reports() -> Iterator[None]:
     """Leave out the page, half a second each, of hundreds of small runs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(results, 'write_report', lambda *args: None)
@@ -72,7 +73,7 @@ LONGEST = ('tasks', 'tools', 'engine', 'resume', 'deploy')
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the marks in this hook too
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     """Start with what takes longest; share what is made once for a file.
 
     Tests with a fixture of their file's or session's scope run in one process,
@@ -84,7 +85,7 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
-def _shares(item):
+def _shares(item: pytest.Function) -> bool:
     fixtures = item._fixtureinfo.name2fixturedefs
     return any(
         fixtures[name][-1].scope in ('module', 'session')

@@ -5,17 +5,24 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+from mmengine.runner import Runner
 from tiny import search_of
 
 from hrnas_mm.building import build_runner
 from hrnas_mm.engine.surgery import averaged_model
 from hrnas_mm.runners import bare_model
+
+Result = TypeVar('Result')
 
 
 @HOOKS.register_module(force=True)
@@ -27,20 +34,29 @@ class Stop(Hook):
 
     priority = 'LOWEST'
 
-    def __init__(self, at, evaluates=False):
+    def __init__(self, at: int, evaluates: bool = False) -> None:
         self.at = at
         self.evaluates = evaluates
 
-    def after_train_iter(self, runner, *args, **kwargs):
+    def after_train_iter(
+        self, runner: Runner, *args: Any, **kwargs: Any
+    ) -> None:
         if runner.iter + 1 == self.at and not self.evaluates:
             raise KeyboardInterrupt
 
-    def after_val_iter(self, runner, *args, **kwargs):
+    def after_val_iter(
+        self, runner: Runner, *args: Any, **kwargs: Any
+    ) -> None:
         if runner.iter == self.at:
             raise KeyboardInterrupt
 
 
-def broken_off_and_resumed(cfg, train, at, evaluates=False):
+def broken_off_and_resumed(
+    cfg: Config,
+    train: Callable[[Config], Result],
+    at: int,
+    evaluates: bool = False,
+) -> Result:
     """Train until an iteration is over, then from the last checkpoint.
 
     Args:
@@ -59,7 +75,7 @@ def broken_off_and_resumed(cfg, train, at, evaluates=False):
     return train(cfg)
 
 
-def everything(runner):
+def everything(runner: Runner) -> dict[str, Any]:
     """All tensors that training leaves: weights, averages, optimizer."""
     averaged = averaged_model(runner)
     optimizer = runner.optim_wrapper.optimizer
@@ -71,7 +87,7 @@ def everything(runner):
     )
 
 
-def told(runner):
+def told(runner: Runner) -> dict[str, Any] | None:
     """What the search says of itself."""
     if not any(hasattr(hook, 'search') for hook in runner.hooks):
         return None
@@ -79,7 +95,12 @@ def told(runner):
     return asdict(history)
 
 
-def train(cfg, result=None, kill_at=None, counts=False):
+def train(
+    cfg: Config,
+    result: Path | None = None,
+    kill_at: int | None = None,
+    counts: bool = False,
+) -> int:
     """Train in a forked process.
 
     Args:
@@ -111,10 +132,10 @@ def train(cfg, result=None, kill_at=None, counts=False):
         os._exit(code)
 
 
-def _count_calls(kill_at):
+def _count_calls(kill_at: int | None) -> Callable[[], int]:
     count = 0
 
-    def profile(frame, event, arg):
+    def profile(frame: Any, event: str, arg: Any) -> None:
         nonlocal count
         if event in ('call', 'c_call'):
             count += 1

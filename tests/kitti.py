@@ -3,6 +3,8 @@
 import shutil
 import tempfile
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from command_line import checked
@@ -13,20 +15,20 @@ CLASSES = ['Pedestrian', 'Cyclist', 'Car']
 
 
 @cache
-def _data():
+def _data() -> str:
     folder = tempfile.mkdtemp()
     counts = ('--train', 3, '--val', 1)
     checked('tools/make_demo_data.py', 'kitti', folder, *counts)
     return folder
 
 
-def copy_data(folder):
+def copy_data(folder: Path) -> None:
     """Write three generated frames to train on, and one to evaluate on."""
     shutil.copytree(_data(), folder, dirs_exist_ok=True)
 
 
 @cache
-def compile_metric():
+def compile_metric() -> None:
     """Compile the AP in this process, for all that are forked from it."""
     mend_mmdet3d_()
     from mmdet3d.evaluation.functional.kitti_utils.eval import kitti_eval
@@ -34,7 +36,7 @@ def compile_metric():
     kitti_eval(*frames(np.random.default_rng(0)), CLASSES)
 
 
-def frame(rng, scores):
+def frame(rng: np.random.Generator, scores: bool) -> dict[str, Any]:
     """One frame of KITTI's annotations: cars, a pedestrian, a cyclist."""
     names = np.array(['Car', 'Car', 'Pedestrian', 'Cyclist', 'Car'])
     count = len(names)
@@ -58,7 +60,9 @@ def frame(rng, scores):
     )
 
 
-def frames(rng):
+def frames(
+    rng: np.random.Generator,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     truth = [frame(rng, scores=False) for _ in range(4)]
     found = []
     for annotation in truth:

@@ -5,6 +5,7 @@ from hrnas_mm.latency.points import kinds_of, points_of
 from hrnas_mm.latency.table import Calibration, Conditions, Curve
 from hrnas_mm.modules.deployed import form_of
 from hrnas_mm.runtimes.devices import processor
+from hrnas_mm.search import CostModel
 from hrnas_mm.search.cost import REPORTED
 
 FIXED, EACH, OFFSET = 0.1, 0.01, 0.5
@@ -12,17 +13,17 @@ EXPONENT = 1.05
 FACTORS = dict(MixConv=1.25, LightweightTransformer=1.5)
 
 
-def ms_of(unit, elements):
+def ms_of(unit: str, elements: int) -> float:
     """Return what a unit takes alone; large kernels take longer."""
     kernel = int(unit[-1]) if unit[-1].isdigit() else 2
     return FIXED + EACH * kernel * elements
 
 
-def table_of_formula(cost_model, round=4):
+def table_of_formula(cost_model: CostModel, round: int = 4) -> LatencyTable:
     kinds, examples = kinds_of(cost_model)
     curves = {}
     for kind, (part, _) in examples.items():
-        points = {}
+        points: dict[str, list[int]] = {}
         form = form_of('onnxruntime', 'always', round, {})
         for point in points_of(part, form):
             points.setdefault(point.unit, []).append(point.elements)

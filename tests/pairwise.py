@@ -1,9 +1,11 @@
 """Few combinations instead of all."""
 
+from collections.abc import Sequence
 from itertools import combinations, product
+from typing import Any
 
 
-def pairwise(*settings):
+def pairwise(*settings: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Combinations in which any two values of any two settings meet."""
     indices = product(*(range(len(values)) for values in settings))
     cells = [tuple(enumerate(cell)) for cell in indices]

@@ -1,5 +1,8 @@
 """A search to draw, without having run it."""
 
+from pathlib import Path
+from typing import Any
+
 import tiny
 import torch
 from counting import random_keep
@@ -17,7 +20,9 @@ from hrnas_mm.search import REPORTED, CostModel, architecture_of, shrink_
 from hrnas_mm.search.description import described_supernet
 
 
-def make_record(shrinks=3, target=True, milestones=True, **more):
+def make_record(
+    shrinks: int = 3, target: bool = True, milestones: bool = True, **more: Any
+) -> Record:
     """Three shrinks of the tiny supernet, with evaluations and a milestone."""
     torch.manual_seed(0)
     model = tiny.supernet()
@@ -65,7 +70,7 @@ def make_record(shrinks=3, target=True, milestones=True, **more):
     )
 
 
-def write_work_dir(folder, **options):
+def write_work_dir(folder: Path, **options: Any) -> Record:
     """A work_dir that has a search's record; returns the record."""
     folder.mkdir(parents=True, exist_ok=True)
     record = make_record(**options)

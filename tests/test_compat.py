@@ -6,6 +6,8 @@ import subprocess
 import sys
 from contextlib import nullcontext
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +17,9 @@ from hrnas_mm.compat_torch import depthwise_backward, enlarge_onednn_cache
 from hrnas_mm.deploy import onnx as deploy_onnx
 
 
-def test_a_cache_size_that_the_user_set_stays(monkeypatch):
+def test_a_cache_size_that_the_user_set_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     name = 'ONEDNN_PRIMITIVE_CACHE_CAPACITY'
     assert os.environ[name] == '16384'  # since hrnas_mm was imported
     monkeypatch.setenv(name, '7')
@@ -23,7 +27,7 @@ def test_a_cache_size_that_the_user_set_stays(monkeypatch):
     assert os.environ[name] == '7'
 
 
-def test_torchvision_comes_after_hrnas_mm():
+def test_torchvision_comes_after_hrnas_mm() -> None:
     if find_spec('torchvision') is None:
         pytest.skip('needs torchvision')
     code = 'import hrnas_mm, torchvision.transforms'
@@ -33,7 +37,7 @@ def test_torchvision_comes_after_hrnas_mm():
     assert result.returncode == 0, result.stderr
 
 
-def test_an_old_mmengine_is_refused(monkeypatch):
+def test_an_old_mmengine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     mmengine = pytest.importorskip('mmengine')
     from hrnas_mm.version import check_mmengine
 
@@ -43,7 +47,9 @@ def test_an_old_mmengine_is_refused(monkeypatch):
         check_mmengine()
 
 
-def test_configs_of_a_fork_are_found(monkeypatch, tmp_path):
+def test_configs_of_a_fork_are_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Find configs of a package whose distribution has another name."""
     pytest.importorskip('mmengine')
     from mmengine.config import Config
@@ -74,7 +80,7 @@ def test_configs_of_a_fork_are_found(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize('stride', [1, 2])
 @pytest.mark.parametrize('size', [1, 3, 5, 7, 9])
-def test_gradients_of_a_depthwise_convolution(size, stride):
+def test_gradients_of_a_depthwise_convolution(size: int, stride: int) -> None:
     x = torch.randn(2, 3, 8, 11, dtype=torch.double, requires_grad=True)
     weight = torch.randn(3, 1, size, size, dtype=torch.double)
     weight.requires_grad_()
@@ -103,7 +109,7 @@ for _ in range(2):
 @pytest.mark.skipif(
     platform.libc_ver()[0] != 'glibc', reason='is about glibc only'
 )
-def test_freed_memory_is_used_again():
+def test_freed_memory_is_used_again() -> None:
     """Pages are asked for once, not for every map."""
     tuned = ('MALLOC_', 'GLIBC_TUNABLES')
     env = {k: v for k, v in os.environ.items() if not k.startswith(tuned)}
@@ -118,17 +124,20 @@ def test_freed_memory_is_used_again():
     assert kept < 0.1 * given_back
 
 
-def test_an_export_reads_the_graph_less_often(monkeypatch, tmp_path):
+def test_an_export_reads_the_graph_less_often(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """And writes the same file."""
     ir = pytest.importorskip('onnx_ir')
     pytest.importorskip('onnxscript')
     torch.manual_seed(0)
     layers = [nn.Conv2d(3, 3, 1), nn.Softmax(1), nn.Flatten(), nn.ReLU()]
     module = nn.Sequential(*layers[:2] * 10, *layers[2:]).eval()
-    reads, files = [], []
+    reads: list[int] = []
+    files = []
     operator = ir.Node.op_identifier
 
-    def counted(node):
+    def counted(node: Any) -> Any:
         reads[-1] += 1
         return operator(node)
 

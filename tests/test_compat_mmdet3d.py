@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ pickle.dump((overlaps, text, values), open(sys.argv[2], 'wb'))
 """
 
 
-def random_boxes(rng, count):
+def random_boxes(rng: np.random.Generator, count: int) -> np.ndarray:
     return np.concatenate(
         [
             rng.uniform(-4, 4, (count, 2)),
@@ -52,7 +53,7 @@ def random_boxes(rng, count):
     )
 
 
-def special_pairs():
+def special_pairs() -> tuple[np.ndarray, np.ndarray]:
     """Identical, turned, contained, disjoint and overlapping by half.
 
     Not identical but for half a turn: there rounding makes the kernels lose
@@ -72,7 +73,7 @@ def special_pairs():
 
 
 @pytest.fixture(scope='module')
-def case(tmp_path_factory):
+def case(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
     """The inputs, and what the simulated GPU makes of them."""
     rng = np.random.default_rng(0)
     pairs = [(random_boxes(rng, 9), random_boxes(rng, 7)), special_pairs()]
@@ -87,18 +88,18 @@ def case(tmp_path_factory):
     return inputs, pickle.loads((folder / 'out').read_bytes())
 
 
-def test_overlaps(case):
+def test_overlaps(case: tuple[Any, Any]) -> None:
     (pairs, _, _), (expected, _, _) = case
-    for pair, by_criterion in zip(pairs, expected):
+    for (boxes, queries), by_criterion in zip(pairs, expected):
         for criterion, overlap in by_criterion.items():
-            found = rotate_iou(*pair, criterion)
+            found = rotate_iou(boxes, queries, criterion)
             assert found.dtype == np.float32
             np.testing.assert_allclose(found, overlap, atol=2e-5)
     empty = rotate_iou(np.zeros((0, 5)), np.ones((3, 5)))
     assert empty.shape == (0, 3)
 
 
-def test_official_ap(case):
+def test_official_ap(case: tuple[Any, Any]) -> None:
     mend_mmdet3d_()
     from mmdet3d.evaluation.functional.kitti_utils.eval import kitti_eval
 
@@ -109,26 +110,26 @@ def test_official_ap(case):
     assert len({round(value, 3) for value in found.values()}) > 5
 
 
-def test_what_numpy_lost():
+def test_what_numpy_lost() -> None:
     mend_mmdet3d_()
-    assert np.dtype(np.long).kind == 'i'
+    assert np.dtype(np.long).kind == 'i'  # type: ignore[attr-defined]
 
 
 class Data:
     """A data set that samples ground truths, inside another."""
 
-    def __init__(self, sampler):
+    def __init__(self, sampler: Any) -> None:
         transform = SimpleNamespace(
             db_sampler=SimpleNamespace(sampler_dict=dict(Car=sampler))
         )
         self.pipeline = SimpleNamespace(transforms=[object(), transform])
 
 
-def draws(sampler, count=7):
+def draws(sampler: Any, count: int = 7) -> list[int]:
     return [int(i) for _ in range(count) for i in sampler._sample(3)]
 
 
-def test_ground_truth_samplers_begin_as_the_generator_says():
+def test_ground_truth_samplers_begin_as_the_generator_says() -> None:
     sampler = BatchSampler(list(range(10)), 'Car')
     repeated = SimpleNamespace(dataset=Data(sampler))
     joined = SimpleNamespace(datasets=[repeated])
@@ -143,7 +144,7 @@ def test_ground_truth_samplers_begin_as_the_generator_says():
     assert draws(sampler) != found[0]
 
 
-def test_ground_truth_samplers_of_ones_own():
+def test_ground_truth_samplers_of_ones_own() -> None:
     sampler, twin = (
         BatchSampler(list(range(10)), 'Car', shuffle=False) for _ in range(2)
     )
@@ -153,7 +154,7 @@ def test_ground_truth_samplers_of_ones_own():
     assert draws(sampler, 5) == draws(twin, 5)
 
 
-def test_numba_leaves_torchs_threads_alone():
+def test_numba_leaves_torchs_threads_alone() -> None:
     code = (
         'import os; os.environ.pop("NUMBA_THREADING_LAYER", None)\n'
         'from hrnas_mm.compat_mmdet3d import mend_mmdet3d_\n'
@@ -177,7 +178,7 @@ def test_numba_leaves_torchs_threads_alone():
     assert result.returncode == 0, result.stderr
 
 
-def test_dont_care_is_known_though_the_last_frame_has_none():
+def test_dont_care_is_known_though_the_last_frame_has_none() -> None:
     """As create_data leaves real KITTI frames, see compat_mmdet3d.py."""
     from mmdet3d.evaluation.metrics import KittiMetric
 

@@ -11,7 +11,7 @@ import hrnas_mm  # noqa: F401  (before mmpose, see compat.py)
 from hrnas_mm.building import build_model
 from hrnas_mm.deploy import cost_model_of
 from hrnas_mm.engine import ProgressiveShrinkHook
-from hrnas_mm.search import parse_budget
+from hrnas_mm.search import CostModel, parse_budget
 from hrnas_mm.search_in_config import search_shape
 
 ROOT = Path(__file__).parents[1] / 'configs'
@@ -46,17 +46,17 @@ CONVOLUTIONS = {  # of the released supernets, multiply-adds in G
 }
 
 
-def supernet_of(name):
+def supernet_of(name: str) -> str:
     """A name that the configs of one supernet share."""
     return name.replace('hrnas-b_', 'hrnas-a_')
 
 
-def read(name):
+def read(name: str) -> Config:
     pytest.importorskip(name.split('/')[0])
     return Config.fromfile(str(ROOT / name))
 
 
-def cost_model(cfg):
+def cost_model(cfg: Config) -> CostModel:
     """Budgets A and B have the same supernet, which is traced once."""
     key = str((cfg.model, search_shape(cfg)))
     if key not in COST_MODELS:
@@ -65,10 +65,10 @@ def cost_model(cfg):
     return COST_MODELS[key]
 
 
-COST_MODELS = {}
+COST_MODELS: dict[str, CostModel] = {}
 
 
-def search_of(cfg):
+def search_of(cfg: Config) -> ProgressiveShrinkHook:
     hooks = [HOOKS.build(hook) for hook in cfg.custom_hooks]
     (hook,) = (h for h in hooks if isinstance(h, ProgressiveShrinkHook))
     return hook
@@ -81,7 +81,7 @@ def search_of(cfg):
         for name in CONFIGS
     ],
 )
-def test_config_builds(name):
+def test_config_builds(name: str) -> None:
     text = (ROOT / name).read_text()
     assert re.match(r'# [\s\S]*\n#   .*(tools/(dist_)?train|make )', text), (
         name
@@ -98,13 +98,13 @@ def test_config_builds(name):
 
 
 @pytest.mark.parametrize('name', TABLES)
-def test_benchmarks_have_the_budgets_of_the_paper(name):
+def test_benchmarks_have_the_budgets_of_the_paper(name: str) -> None:
     for letter, budget in zip('ab', TABLES[name]):
         assert search_of(read(name.format(letter))).options.target == budget
 
 
 @pytest.mark.parametrize('name', CONVOLUTIONS)
-def test_supernets_are_of_the_released_size(name):
+def test_supernets_are_of_the_released_size(name: str) -> None:
     cfg = read(name)
     for part in (cfg.model.backbone, *cfg.model.get('neck', [])):
         if part.type.startswith('HRNAS'):

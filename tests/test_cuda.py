@@ -3,6 +3,9 @@
 import copy
 import os
 import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import tiny
@@ -10,8 +13,10 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from killing import broken_off_and_resumed
+from mmengine.config import Config
 from mmengine.runner import Runner
 from ranks import free_port, set_rank
+from torch import Tensor, nn
 
 from hrnas_mm.deploy import DeployableModel, check_onnx, export_onnx
 from hrnas_mm.latency.networks import (
@@ -32,7 +37,7 @@ AMP = dict(type='AmpOptimWrapper', loss_scale='dynamic', dtype='float16')
 TARGET = dict(rho=None, interval=None, target=0.5, threshold=0.01)
 
 
-def config(work_dir, amp=True, **options):
+def config(work_dir: Path | str, amp: bool = True, **options: Any) -> Config:
     cfg = tiny.config(
         work_dir,
         24,
@@ -47,7 +52,7 @@ def config(work_dir, amp=True, **options):
 
 
 @pytest.fixture(autouse=True)
-def _deterministic():
+def _deterministic() -> Iterator[None]:
     """Runs repeat themselves, but for operators that cannot."""
     before = os.environ.get('CUBLAS_WORKSPACE_CONFIG')
     os.environ['CUBLAS_WORKSPACE_CONFIG'] = ':4096:8'
@@ -57,7 +62,7 @@ def _deterministic():
         del os.environ['CUBLAS_WORKSPACE_CONFIG']
 
 
-def train(cfg):
+def train(cfg: Config) -> Runner:
     # Bilinear interpolation has no deterministic backward pass there.
     use = torch.use_deterministic_algorithms
     with pytest.MonkeyPatch.context() as patch:
@@ -71,11 +76,13 @@ def train(cfg):
     return runner
 
 
-def cost(runner):
+def cost(runner: Runner) -> float:
     return tiny.history_of(runner)[-1]['macs']
 
 
-def test_mixed_precision_meets_the_target_and_is_saved_whole(tmp_path):
+def test_mixed_precision_meets_the_target_and_is_saved_whole(
+    tmp_path: Path,
+) -> None:
     runner = train(config(tmp_path))
     device = next(bare_model(runner).parameters()).device
     assert device.type == 'cuda'
@@ -89,7 +96,7 @@ def test_mixed_precision_meets_the_target_and_is_saved_whole(tmp_path):
     assert 'loss_scaler' in saved['optimizer']
 
 
-def test_resumed_run_goes_on_where_it_was(tmp_path):
+def test_resumed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     """As close to the uninterrupted run as that is to itself."""
     whole, again = (train(config(tmp_path / name)) for name in 'ab')
     resumed = broken_off_and_resumed(config(tmp_path / 'broken'), train, 14)
@@ -98,14 +105,16 @@ def test_resumed_run_goes_on_where_it_was(tmp_path):
     ]
     assert cost(resumed) == pytest.approx(cost(whole), rel=0.03)
     first, second, third = (
-        evaluated_model(runner).head.weight.detach().cpu()
+        cast(Any, evaluated_model(runner)).head.weight.detach().cpu()
         for runner in (whole, again, resumed)
     )
     spread = (first - second).abs().max().item()
     assert (first - third).abs().max().item() <= 10 * spread + 1e-2
 
 
-def test_the_network_is_that_of_a_cpu(tmp_path, monkeypatch):
+def test_the_network_is_that_of_a_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In single precision, up to its tolerance and to a few elements."""
     on_gpu = train(config(tmp_path / 'gpu', amp=False))
     monkeypatch.setattr('mmengine.runner.runner.get_device', lambda: 'cpu')
@@ -119,7 +128,7 @@ def test_the_network_is_that_of_a_cpu(tmp_path, monkeypatch):
     assert differing <= 0.15 * sum(second.values())
 
 
-def test_onnx_file_of_a_network_on_a_gpu(tmp_path):
+def test_onnx_file_of_a_network_on_a_gpu(tmp_path: Path) -> None:
     pytest.importorskip('onnxruntime')
     model = evaluated_model(train(config(tmp_path)))
     path = str(tmp_path / 'model.onnx')
@@ -135,7 +144,7 @@ def test_onnx_file_of_a_network_on_a_gpu(tmp_path):
     assert check_onnx(path, model, torch.randn(1, 3, 32, 32)) < 1e-3
 
 
-def work(rank, port, folder):
+def work(rank: int, port: int, folder: str) -> None:
     set_rank(rank, port)
     cfg = config(folder)
     cfg.launcher = 'pytorch'
@@ -150,7 +159,7 @@ def work(rank, port, folder):
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason='needs two GPUs')
-def test_two_ranks_under_nccl(tmp_path):
+def test_two_ranks_under_nccl(tmp_path: Path) -> None:
     mp.spawn(work, (free_port(), str(tmp_path)), nprocs=2)
     (first, macs), (second, other) = (
         torch.load(tmp_path / f'rank{rank}.pth') for rank in range(2)
@@ -159,7 +168,7 @@ def test_two_ranks_under_nccl(tmp_path):
     torch.testing.assert_close(first, second, rtol=0, atol=0)
 
 
-def outputs_and_gradients(block, x, amp):
+def outputs_and_gradients(block: nn.Module, x: Tensor, amp: bool) -> list[Any]:
     x = x.detach().requires_grad_()
     block.zero_grad()
     with torch.autocast('cuda', torch.float16, enabled=amp):
@@ -171,7 +180,9 @@ def outputs_and_gradients(block, x, amp):
 
 
 @pytest.mark.parametrize('channels, stride', [(18, 1), (18, 2), (160, 1)])
-def test_memory_efficient_form_is_the_plain_one(channels, stride):
+def test_memory_efficient_form_is_the_plain_one(
+    channels: int, stride: int
+) -> None:
     """Compare whole paths and paths in parts, in float64 and in AMP."""
     plain = MixConv(channels, 24, stride).double().cuda()
     plain.memory_efficient = False
@@ -201,7 +212,7 @@ def test_memory_efficient_form_is_the_plain_one(channels, stride):
 
 @pytest.mark.parametrize('backend', ['channels_last', 'compile', 'cuda_graph'])
 @pytest.mark.parametrize('dtype', ['float32', 'float16'])
-def test_networks_are_timed_on_the_gpu(backend, dtype):
+def test_networks_are_timed_on_the_gpu(backend: str, dtype: str) -> None:
     timer = LocalTimer(RUNTIMES[backend], 'cuda', dtype)
     assert device_named(timer.device) == torch.device('cuda')
     conditions = conditions_of(timer, (3, 32, 48), 8)
@@ -212,7 +223,9 @@ def test_networks_are_timed_on_the_gpu(backend, dtype):
     assert min(*times.networks, times.reference) > 0
 
 
-def test_a_replayed_graph_computes_what_the_network_does(monkeypatch):
+def test_a_replayed_graph_computes_what_the_network_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
     model = tiny.TinyModel(dict(type='HRNASSupernet', **tiny.SUPERNET)).eval()
     model.cuda()
@@ -220,7 +233,7 @@ def test_a_replayed_graph_computes_what_the_network_does(monkeypatch):
     with torch.no_grad():
         expected = model(image)
         network = DeployableModel(model, 'torch')
-        call = RUNTIMES['cuda_graph'].load(network, image, 'float32')
+        call: Any = RUNTIMES['cuda_graph'].load(network, image, 'float32')
         # Nobody else has the deployed weights: they must not be overwritten.
         others = [image.new_full((n,), torch.nan) for n in range(2048)]
         found = call()[0]
@@ -229,7 +242,7 @@ def test_a_replayed_graph_computes_what_the_network_does(monkeypatch):
     torch.testing.assert_close(found, expected, rtol=0, atol=bound)
 
 
-def test_networks_are_exported_beside_the_gpu():
+def test_networks_are_exported_beside_the_gpu() -> None:
     """In processes forked from one that uses it."""
     pytest.importorskip('onnxscript')
     torch.zeros(1, device='cuda')

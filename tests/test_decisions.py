@@ -12,7 +12,7 @@ FOLDER = ROOT / 'docs/decisions'
 RECORDS = sorted(FOLDER.glob('[!R]*.md'))
 
 
-def test_the_index_lists_them():
+def test_the_index_lists_them() -> None:
     index = (FOLDER / 'README.md').read_text()
     assert set(re.findall(r'\]\(([\w-]+\.md)\)', index)) == {
         path.name for path in RECORDS
@@ -20,7 +20,7 @@ def test_the_index_lists_them():
 
 
 @pytest.mark.parametrize('record', RECORDS, ids=lambda path: path.stem)
-def test_cited_tests_exist(record):
+def test_cited_tests_exist(record: Path) -> None:
     cited = re.findall(r'`(tests/[\w/]+\.py)::(\w+)`', record.read_text())
     assert cited
     for path, name in cited:
@@ -29,19 +29,19 @@ def test_cited_tests_exist(record):
         assert name in found, path
 
 
-def block(name, kind):
+def block(name: str, kind: str) -> str:
     text = (FOLDER / name).read_text()
-    return re.search(rf'```{kind}\n(.*?)```', text, re.S)[1]
+    return re.findall(rf'```{kind}\n(.*?)```', text, re.S)[0]
 
 
-def test_a_graph_keeps_the_old_shape():
+def test_a_graph_keeps_the_old_shape() -> None:
     code = block('slice-in-place.md', 'python')
     with pytest.raises(RuntimeError, match=r'got \[2\] but expected .* \[4\]'):
         exec(code, {})
     exec(code.replace('p.data =', 'del loss; p.data ='), {})
 
 
-def test_a_worker_holds_flock_but_not_lockf(tmp_path):
+def test_a_worker_holds_flock_but_not_lockf(tmp_path: Path) -> None:
     code = block('locks-by-lockf.md', 'python')
     (tmp_path / 'locks.py').write_text(code)
     printed = checked('locks.py', cwd=tmp_path)

@@ -5,7 +5,9 @@ import inspect
 import json
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,13 +41,13 @@ OPTIONS = [
 ]
 
 
-def section(name):
+def section(name: str) -> str:
     text = (ROOT / 'docs/options.md').read_text()
-    return re.search(rf'^## {name}$(.*?)(?=^## |\Z)', text, re.M | re.S)[1]
+    return re.findall(rf'^## {name}$(.*?)(?=^## |\Z)', text, re.M | re.S)[0]
 
 
 @pytest.mark.parametrize('owner, left_out', OPTIONS)
-def test_options_and_their_defaults(owner, left_out):
+def test_options_and_their_defaults(owner: Any, left_out: Any) -> None:
     rows = [
         [cell.strip(' `') for cell in line.split('|')[1:4]]
         for line in section(owner.__name__).splitlines()
@@ -65,7 +67,7 @@ def test_options_and_their_defaults(owner, left_out):
             assert found is inspect.Parameter.empty, name
 
 
-def texts():
+def texts() -> Iterator[str]:
     """All texts in the code, '...' for what varies."""
     for folder in ('hrnas_mm', 'tools'):
         for path in (ROOT / folder).rglob('*.py'):
@@ -75,7 +77,7 @@ def texts():
                     yield text.replace('{}', '...')
 
 
-def template(node):
+def template(node: ast.AST) -> str:
     if isinstance(node, ast.Constant):
         return str(node.value)
     if isinstance(node, ast.JoinedStr):
@@ -85,11 +87,11 @@ def template(node):
     return '...'
 
 
-def parts(text):
+def parts(text: str) -> list[str]:
     return [part.strip() for part in text.split('...') if part.strip()]
 
 
-def is_about(row, message):
+def is_about(row: str, message: str) -> bool:
     """Whether all parts of a row stand in a message, in their order."""
     start = 0
     for part in parts(row):
@@ -100,18 +102,18 @@ def is_about(row, message):
     return True
 
 
-def messages():
+def messages() -> list[str]:
     text = (ROOT / 'docs/troubleshooting.md').read_text()
     return re.findall(r'^\| `(.*?)` \|', text, re.M)
 
 
-def test_the_troubleshooting_is_about_errors_that_exist():
+def test_the_troubleshooting_is_about_errors_that_exist() -> None:
     found = list(texts())
     gone = [r for r in messages() if not any(is_about(r, m) for m in found)]
     assert not gone
 
 
-def blocks(kind):
+def blocks(kind: str) -> Iterator[tuple[str, str]]:
     for path in DOCS:
         for block in re.findall(
             rf'```{kind}\n(.*?)```', path.read_text(), re.S
@@ -119,7 +121,7 @@ def blocks(kind):
             yield path.name, block
 
 
-def test_commands_name_tools_and_configs_that_exist():
+def test_commands_name_tools_and_configs_that_exist() -> None:
     for name, block in blocks('bash'):
         for line in block.replace('\\\n', ' ').splitlines():
             for word in shlex.split(line, comments=True):
@@ -127,14 +129,14 @@ def test_commands_name_tools_and_configs_that_exist():
                     assert any(ROOT.glob(word)), (name, word)
 
 
-def test_links_lead_somewhere():
+def test_links_lead_somewhere() -> None:
     for path in DOCS:
         for link in re.findall(r'\]\(([^)#]+)(?:#[^)]*)?\)', path.read_text()):
             if '://' not in link:
                 assert (path.parent / link).exists(), (path.name, link)
 
 
-def write_files(text, folder):
+def write_files(text: str, folder: Path) -> None:
     """Write the Python blocks that begin with their file's name."""
     for name, code in re.findall(
         r'```python\n# (\w+\.py)\n(.*?)```', text, re.S
@@ -143,7 +145,9 @@ def write_files(text, folder):
 
 
 @pytest.fixture(scope='module')
-def tutorial(tmp_path_factory):
+def tutorial(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, dict[str, str]]:
     """A folder in which it was followed, and what each tool printed last."""
     pytest.importorskip('mmseg.apis')
     pytest.importorskip('onnxruntime')
@@ -160,7 +164,7 @@ def tutorial(tmp_path_factory):
     return folder, printed
 
 
-def test_tutorial(tutorial):
+def test_tutorial(tutorial: tuple[Path, dict[str, str]]) -> None:
     folder, printed = tutorial
     work_dir = folder / 'work_dirs/my_search'
     for name in (
@@ -173,7 +177,7 @@ def test_tutorial(tutorial):
     assert printed['tools/benchmark.py'].count('│ onnxruntime') == 3
 
 
-def test_report_of_the_tutorial(tutorial):
+def test_report_of_the_tutorial(tutorial: tuple[Path, dict[str, str]]) -> None:
     folder, _ = tutorial
     page = (folder / 'work_dirs/my_search/report.html').read_text()
     assert 'mIoU' in page and 'work_dirs/my_search/searched/config.py' in page
@@ -183,13 +187,17 @@ def test_report_of_the_tutorial(tutorial):
     assert page.count('data:image/jpeg') == 4
 
 
-def test_searched_network_gives_the_logged_metric(tutorial):
+def test_searched_network_gives_the_logged_metric(
+    tutorial: tuple[Path, dict[str, str]],
+) -> None:
     folder, _ = tutorial
     work_dir = folder / 'work_dirs/my_search'
     assert metrics(work_dir / 'searched/retrained') == metrics(work_dir)
 
 
-def test_searched_network_works_in_mmseg_without_an_extra_step(tutorial):
+def test_searched_network_works_in_mmseg_without_an_extra_step(
+    tutorial: tuple[Path, dict[str, str]],
+) -> None:
     from mmseg.apis import inference_model, init_model
 
     folder, _ = tutorial
@@ -203,7 +211,9 @@ def test_searched_network_works_in_mmseg_without_an_extra_step(tutorial):
     assert model.dataset_meta['classes'][0] == 'road'
 
 
-def test_get_flops_of_the_searched_network(tutorial):
+def test_get_flops_of_the_searched_network(
+    tutorial: tuple[Path, dict[str, str]],
+) -> None:
     folder, _ = tutorial
     searched = folder / 'work_dirs/my_search/searched'
     written = json.loads((searched / 'architecture.json').read_text())
@@ -218,7 +228,9 @@ def test_get_flops_of_the_searched_network(tutorial):
     assert f'{costs["params"] / 1e6:.4f} M' in last
 
 
-def test_fine_tuning_with_other_classes(tutorial):
+def test_fine_tuning_with_other_classes(
+    tutorial: tuple[Path, dict[str, str]],
+) -> None:
     """As with any mmseg checkpoint: the head starts anew, the rest does not.
 
     Adam moves a weight by about the learning rate in a step.
@@ -236,7 +248,7 @@ def test_fine_tuning_with_other_classes(tutorial):
     mismatch = 'size mismatch for decode_head.conv_seg.weight'
     assert mismatch in printed['tools/train.py']
 
-    def moved(checkpoint):
+    def moved(checkpoint: dict[str, Any]) -> float:
         return max(
             (checkpoint['state_dict'][name] - weight).abs().max()
             for name, weight in searched['state_dict'].items()
@@ -246,7 +258,11 @@ def test_fine_tuning_with_other_classes(tutorial):
     assert moved(tuned) < 20 * 4e-3 < moved(anew)
 
 
-def test_the_numbers_of_a_search(tmp_path, monkeypatch, capsys):
+def test_the_numbers_of_a_search(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     pytest.importorskip('pandas')
     text = (ROOT / 'docs/tutorial.md').read_text()
     (code,) = re.findall(r'```python\n(import json.*?)```', text, re.S)
@@ -260,7 +276,7 @@ def test_the_numbers_of_a_search(tmp_path, monkeypatch, capsys):
     ]
 
 
-def test_extending(tmp_path):
+def test_extending(tmp_path: Path) -> None:
     text = (ROOT / 'docs/extend.md').read_text()
     write_files(text, tmp_path)
     shown = re.findall(r'# (use\w*\.py)\n.*?```text\n(.*?)```', text, re.S)

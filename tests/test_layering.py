@@ -4,7 +4,9 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,7 @@ PACKAGE = ROOT / 'hrnas_mm'
 FRAMEWORKS = {'mmseg', 'mmpose', 'mmdet', 'mmdet3d', 'mmpretrain'}
 
 
-def allowed():
+def allowed() -> dict[str, tuple[set[str], ...]]:
     """What each room may import, rooms and packages, as the table says."""
     text = (ROOT / 'CONTRIBUTING.md').read_text()
     rows = re.findall(r'^\| `(\w+)` \|.*\|(.*)\|(.*)\|$', text, re.M)
@@ -26,7 +28,7 @@ def allowed():
 ALLOWED = allowed()
 
 
-def dotted(path):
+def dotted(path: Path) -> str:
     parts = path.relative_to(PACKAGE.parent).with_suffix('').parts
     return '.'.join(part for part in parts if part != '__init__')
 
@@ -34,11 +36,11 @@ def dotted(path):
 FILES = {dotted(path): path for path in PACKAGE.rglob('*.py')}
 
 
-def room_of(path):
+def room_of(path: Path) -> str:
     return path.relative_to(PACKAGE).with_suffix('').parts[0]
 
 
-def imports(path):
+def imports(path: Path) -> Iterator[tuple[str, str]]:
     """What a file imports, type hints included: modules in full, and names."""
     package = path.relative_to(PACKAGE.parent).parent.parts
     for node in ast.walk(ast.parse(path.read_text())):
@@ -51,7 +53,7 @@ def imports(path):
             yield from ((module, alias.name) for alias in node.names)
 
 
-def imported(path):
+def imported(path: Path) -> Iterator[tuple[str, str]]:
     """Rooms of hrnas_mm, and other packages, that a file imports."""
     for module, name in imports(path):
         package, *rest = module.split('.')
@@ -61,7 +63,7 @@ def imported(path):
             yield '', package
 
 
-def defining(module, name):
+def defining(module: str, name: str) -> str:
     """The file that a name is from, whatever packages pass it on."""
     if f'{module}.{name}' in FILES:
         return f'{module}.{name}'
@@ -72,13 +74,13 @@ def defining(module, name):
     return module
 
 
-def test_every_room_is_in_the_table():
+def test_every_room_is_in_the_table() -> None:
     found = {room_of(path) for path in PACKAGE.rglob('*.py')}
     assert found - {'__init__', 'version'} == set(ALLOWED)
 
 
 @pytest.mark.parametrize('room', ALLOWED)
-def test_a_room_imports_what_the_table_says(room):
+def test_a_room_imports_what_the_table_says(room: str) -> None:
     rooms, packages = ALLOWED[room]
     used = set()
     for path in PACKAGE.rglob('*.py'):
@@ -95,7 +97,7 @@ def test_a_room_imports_what_the_table_says(room):
     assert rooms | packages <= used
 
 
-def test_no_arrow_points_up():
+def test_no_arrow_points_up() -> None:
     """Each room stands below those that it imports: so there is no circle."""
     order = list(ALLOWED)
     for room, (rooms, packages) in ALLOWED.items():
@@ -104,25 +106,25 @@ def test_no_arrow_points_up():
 
 
 @pytest.mark.parametrize('room', ALLOWED)
-def test_no_circle_inside_a_room(room):
+def test_no_circle_inside_a_room(room: str) -> None:
     """Between files, also of different folders."""
     assert_no_circle(arrows_of(room))
 
 
 @pytest.mark.parametrize('room', ALLOWED)
-def test_no_circle_between_the_folders_of_a_room(room):
+def test_no_circle_between_the_folders_of_a_room(room: str) -> None:
     """A folder of files, and each of its subfolders."""
-    folders = {}
+    folders: dict[Path, set[Path]] = {}
     for file, to in arrows_of(room).items():
         if FILES[file].name != '__init__.py':
             found = folders.setdefault(FILES[file].parent, set())
             found |= {FILES[other].parent for other in to}
-    for folder, to in folders.items():
-        to.discard(folder)
+    for folder, others in folders.items():
+        others.discard(folder)
     assert_no_circle(folders)
 
 
-def arrows_of(room):
+def arrows_of(room: str) -> dict[str, set[str]]:
     """Which files of the package each file of a room imports."""
     return {
         file: {defining(*n) for n in imports(path) if n[0] in FILES} - {file}
@@ -131,7 +133,7 @@ def arrows_of(room):
     }
 
 
-def assert_no_circle(arrows):
+def assert_no_circle(arrows: Mapping[Any, set[Any]]) -> None:
     arrows = dict(arrows)
     while arrows:
         free = [f for f, to in arrows.items() if not to & arrows.keys()]
@@ -151,12 +153,12 @@ assert {{'ProgressiveShrinkHook', 'ExactResumeHook'}} <= set(HOOKS.module_dict)
 """
 
 
-def test_importing_needs_no_framework_and_no_compiled_mmcv():
+def test_importing_needs_no_framework_and_no_compiled_mmcv() -> None:
     code = IMPORT.format(frameworks=sorted(FRAMEWORKS))
     subprocess.run([sys.executable, '-c', code], check=True)
 
 
-def test_the_child_registry_imports_by_itself():
+def test_the_child_registry_imports_by_itself() -> None:
     code = (
         'from mmengine.registry import HOOKS\n'
         "HOOKS.build(dict(type='hrnas_mm.ExactResumeHook'))\n"

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +24,7 @@ SHIPPED = [
 ]
 
 
-def checked(*args, cwd=ROOT, **environment):
+def checked(*args: object, cwd: Path = ROOT, **environment: str) -> str:
     result = subprocess.run(
         [sys.executable, *map(str, args)],
         cwd=cwd,
@@ -36,7 +37,7 @@ def checked(*args, cwd=ROOT, **environment):
 
 
 @pytest.fixture(scope='module')
-def wheel(tmp_path_factory):
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel from a source distribution, as a package index has them."""
     folder = tmp_path_factory.mktemp('dist')
     # In a copy: builds leave files behind.
@@ -60,7 +61,7 @@ def wheel(tmp_path_factory):
     return found
 
 
-def sources():
+def sources() -> Iterator[Path]:
     yield from (
         path
         for pattern in ('*.py', '*.toml', '*.in', '*.md', '*.yml', 'LICENSE')
@@ -72,7 +73,7 @@ def sources():
                 yield path
 
 
-def test_wheel_holds_the_package_and_what_mim_runs(wheel):
+def test_wheel_holds_the_package_and_what_mim_runs(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert 'hrnas_mm/py.typed' in names
     assert 'hrnas_mm/search/shrink.py' in names
@@ -85,7 +86,7 @@ def test_wheel_holds_the_package_and_what_mim_runs(wheel):
     assert not any(name.startswith('tests') for name in names)
 
 
-def test_extras_are_the_requirements_files(wheel):
+def test_extras_are_the_requirements_files(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     (name,) = (n for n in archive.namelist() if n.endswith('/METADATA'))
     metadata = archive.read(name).decode()
@@ -106,7 +107,7 @@ def test_extras_are_the_requirements_files(wheel):
         assert any(f'extra == "{extra}"' in line for line in lines), lines
 
 
-def test_metafiles_name_every_config_and_its_budget():
+def test_metafiles_name_every_config_and_its_budget() -> None:
     index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
     found = {}
     for path in index['Import']:
@@ -133,20 +134,22 @@ def test_metafiles_name_every_config_and_its_budget():
 
 
 @pytest.fixture(scope='module')
-def mim(wheel, tmp_path_factory):
+def mim(
+    wheel: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., str]:
     """Run mim on the wheel, as it is installed."""
     pytest.importorskip('mim')
     target = tmp_path_factory.mktemp('site')
     options = ('--no-deps', '-q', '--target', target)
     checked('-m', 'pip', 'install', *options, wheel)
 
-    def run(*args, cwd=target):
+    def run(*args: object, cwd: Path = target) -> str:
         return checked('-m', 'mim', *args, cwd=cwd, PYTHONPATH=str(target))
 
     return run
 
 
-def test_tools_of_an_installed_package(wheel, tmp_path):
+def test_tools_of_an_installed_package(wheel: Path, tmp_path: Path) -> None:
     """By ``python -m hrnas_mm``, in any folder."""
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
@@ -159,7 +162,7 @@ def test_tools_of_an_installed_package(wheel, tmp_path):
     assert (tmp_path / 'in').is_dir()
 
 
-def test_mim_search(mim):
+def test_mim_search(mim: Callable[..., str]) -> None:
     found = mim('search', 'hrnas_mm')
     for path in ROOT.glob('configs/mm*/**/*.py'):
         assert f'config id: {path.stem}' in found
@@ -167,7 +170,7 @@ def test_mim_search(mim):
     assert found.count('config id') == 1 and 'generated' in found
 
 
-def test_mim_runs_a_tool(mim, tmp_path):
+def test_mim_runs_a_tool(mim: Callable[..., str], tmp_path: Path) -> None:
     """By its name, in a folder that has nothing of the project."""
     few = ('--train', 10, '--val', 10)
     mim(

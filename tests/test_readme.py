@@ -28,7 +28,7 @@ CONFIGS = dict(re.findall(r'```python\n *# (\w+\.py)\n(.*?)```', README, re.S))
 PLAIN_LOOP = CONFIGS.pop('shrink.py')
 
 
-def test_its_configs_are_found():
+def test_its_configs_are_found() -> None:
     assert set(CONFIGS) == {
         'search.py', 'my_config.py', 'pose.py', 'detection.py', 'lidar.py',
         'mobilenet.py',
@@ -36,13 +36,13 @@ def test_its_configs_are_found():
 
 
 @pytest.mark.parametrize('name', CONFIGS)
-def test_config(name, tmp_path):
+def test_config(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     lines = CONFIGS[name].splitlines()
     indent = min(len(x) - len(x.lstrip()) for x in lines if x.strip())
     text = '\n'.join(line[indent:] for line in lines)
     path.write_text(text)
-    framework = re.search(r"'(\w+)::", text)[1]
+    framework = re.findall(r"'(\w+)::", text)[0]
     pytest.importorskip(framework)
     cfg = prepare_config(str(path))
     model = build_model(cfg)
@@ -52,10 +52,14 @@ def test_config(name, tmp_path):
     shape = search_shape(cfg) or (512, 1024)
     cost_model = cost_model_of(model, shape)
     for hook in found:
-        assert parse_budget(hook.options.target, cost_model).amount > 0
+        target = hook.options.target
+        assert target is not None
+        assert parse_budget(target, cost_model).amount > 0
 
 
-def test_what_is_searched_is_used_in_a_process_of_its_own(tmp_path):
+def test_what_is_searched_is_used_in_a_process_of_its_own(
+    tmp_path: Path,
+) -> None:
     """Where mmseg is imported before anything of ours."""
     pytest.importorskip('mmseg')
     if MODULE2PACKAGE['mmseg'] != 'mmsegmentation':
@@ -130,7 +134,7 @@ for name in ('mmengine', 'mmcv', 'matplotlib', 'rich', 'jinja2'):
 """
 
 
-def test_a_plain_loop_without_openmmlab(tmp_path):
+def test_a_plain_loop_without_openmmlab(tmp_path: Path) -> None:
     (tmp_path / 'my_network.py').write_text(BLOCKED + NETWORK)
     (tmp_path / 'shrink.py').write_text(PLAIN_LOOP + END)
     result = subprocess.run(
@@ -144,7 +148,7 @@ def test_a_plain_loop_without_openmmlab(tmp_path):
     assert len(lines) <= 20
 
 
-def test_one_line_in_an_hrnets_config(tmp_path):
+def test_one_line_in_an_hrnets_config(tmp_path: Path) -> None:
     pytest.importorskip('mmseg')
     (block,) = re.findall(
         r'```bash\n(python tools/make_demo_data.py cityscapes .*?)```',

@@ -16,7 +16,7 @@ NOT_SHOWN = {'date', 'networks', 'runs', 'seed', 'turns'}
 
 
 @pytest.mark.parametrize('path', FILES, ids=lambda path: path.stem)
-def test_a_table_has_each_number_of_its_file(path):
+def test_a_table_has_each_number_of_its_file(path: Path) -> None:
     start = re.escape(f'<!-- results/{path.name} -->\n')
     text = ''.join((ROOT / page).read_text() for page in PAGES)
     (block,) = re.findall(f'{start}(.*?)<!-- end -->', text, re.S)
@@ -25,14 +25,14 @@ def test_a_table_has_each_number_of_its_file(path):
         rows = list(csv.DictReader(file))
     assert len(lines) == len(rows)
     for line, row in zip(lines, rows):
-        cells = re.split(r' \| | ± | to |, | %', line.strip('| '))
-        cells = {cell.strip(' *|GM') for cell in cells}
+        texts = re.split(r' \| | ± | to |, | %', line.strip('| '))
+        cells = {text.strip(' *|GM') for text in texts}
         for name, value in row.items():
             if re.fullmatch(r'[\d.]+', value) and name not in NOT_SHOWN:
                 assert value in cells, (name, line)
 
 
-def test_check(tmp_path):
+def test_check(tmp_path: Path) -> None:
     command = 'benchmarks/draw_results.py'
     checked(command, '--check')
     for path in ('docs/results', 'benchmarks'):

@@ -10,7 +10,9 @@ import pytest
 SCRIPT = Path(__file__).parents[1] / 'tools' / 'check_machine.sh'
 
 
-def check(python, *stack, **environment):
+def check(
+    python: str, *stack: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(SCRIPT), python, *stack],
         capture_output=True,
@@ -19,7 +21,7 @@ def check(python, *stack, **environment):
     )
 
 
-def test_this_machine_will_do():
+def test_this_machine_will_do() -> None:
     result = check(sys.executable)
     assert (result.returncode, result.stderr) == (0, '')
 
@@ -35,7 +37,9 @@ def test_this_machine_will_do():
         ('3.14.0', 'onedl', False),
     ],
 )
-def test_python_version(tmp_path, version, stack, accepted):
+def test_python_version(
+    tmp_path: Path, version: str, stack: str, accepted: bool
+) -> None:
     fake = tmp_path / 'python'
     parts = tuple(map(int, version.split('.')))
     fake.write_text(
@@ -52,7 +56,7 @@ def test_python_version(tmp_path, version, stack, accepted):
         assert len(result.stderr.splitlines()) == 1
 
 
-def test_no_interpreter_and_no_compiler():
+def test_no_interpreter_and_no_compiler() -> None:
     assert "No interpreter 'nopython'" in check('nopython').stderr
     assert (
         "No C++ compiler 'nocxx'" in check(sys.executable, CXX='nocxx').stderr

@@ -1,6 +1,8 @@
 """A supernet, a model and a data set that train in milliseconds."""
 
 import random
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -10,12 +12,16 @@ from mmengine.dataset import BaseDataset
 from mmengine.evaluator import BaseMetric
 from mmengine.model import BaseModel
 from mmengine.registry import DATASETS, METRICS, MODELS
-from torch import nn
+from mmengine.runner import Runner
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from hrnas_mm.engine import ProgressiveShrinkHook
+from hrnas_mm.engine.search import Search
 from hrnas_mm.models import HRNASSupernet
 
-SUPERNET = dict(
+Model = TypeVar('Model', bound=nn.Module)
+SUPERNET: dict[str, Any] = dict(
     stem_channels=(4, 6),
     stages=(
         dict(num_blocks=(1,), num_channels=(6,)),
@@ -30,11 +36,11 @@ SUPERNET = dict(
 )
 
 
-def supernet(**options):
+def supernet(**options: Any) -> HRNASSupernet:
     return HRNASSupernet(**{**SUPERNET, **options})
 
 
-def with_statistics(model):
+def with_statistics(model: Model) -> Model:
     """As after training: no norm is an identity."""
     for module in model.modules():
         if isinstance(module, _BatchNorm):
@@ -49,13 +55,20 @@ def with_statistics(model):
 class TinyModel(BaseModel):
     """Segments four classes; dropout draws from torch's generator."""
 
-    def __init__(self, backbone, data_preprocessor=None, dropout=0.1):
+    def __init__(
+        self,
+        backbone: dict[str, Any],
+        data_preprocessor: Any = None,
+        dropout: float = 0.1,
+    ) -> None:
         super().__init__(data_preprocessor)
         self.backbone = MODELS.build(backbone)
         self.dropout = nn.Dropout2d(dropout)
         self.head = nn.Conv2d(6, 4, 1)
 
-    def forward(self, inputs, labels=None, mode='tensor'):
+    def forward(
+        self, inputs: Tensor, labels: Any = None, mode: str = 'tensor'
+    ) -> Any:
         logits = self.head(self.dropout(self.backbone(inputs)[0]))
         if mode == 'loss':
             logits = F.interpolate(logits, labels.shape[-2:])
@@ -70,16 +83,18 @@ class TinyModel(BaseModel):
 class TinyData(BaseDataset):
     """Squares whose brightness tells the class, augmented at random."""
 
-    def __init__(self, count=24, channels=3, augment=False):
+    def __init__(
+        self, count: int = 24, channels: int = 3, augment: bool = False
+    ) -> None:
         self.channels = channels
         self.augment = augment
         self.count = count
         super().__init__(serialize_data=False)
 
-    def load_data_list(self):
+    def load_data_list(self) -> list[dict[str, Any]]:
         return [dict(seed=i) for i in range(self.count)]
 
-    def prepare_data(self, index):
+    def prepare_data(self, index: int) -> dict[str, Any]:
         rng = np.random.default_rng(index)
         labels = np.kron(rng.integers(0, 4, (2, 2)), np.ones((16, 16), int))
         image = labels + rng.normal(0, 0.1, (self.channels, 32, 32))
@@ -96,33 +111,39 @@ class TinyData(BaseDataset):
 class PixelAccuracy(BaseMetric):
     """The share of pixels that are right."""
 
-    def process(self, data_batch, data_samples):
+    def process(self, data_batch: Any, data_samples: Any) -> None:
         for predicted, labels in data_samples:
             self.results.append((predicted == labels).float().mean().item())
 
-    def compute_metrics(self, results):
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         return dict(accuracy=sum(results) / len(results))
 
 
 METRICS.register_module(module=PixelAccuracy)
 
 
-def hook_of(runner):
+def hook_of(runner: Runner) -> ProgressiveShrinkHook:
     (hook,) = [h for h in runner.hooks if hasattr(h, 'search')]
     return hook
 
 
-def search_of(runner):
+def search_of(runner: Runner) -> Search:
     return hook_of(runner).search
 
 
-def history_of(runner):
+def history_of(runner: Runner) -> list[dict[str, Any]]:
     """The shrinks of a search, what each left costing among the facts."""
     shrinks = search_of(runner).history.shrinks
     return [{**vars(shrink), **shrink.costs} for shrink in shrinks]
 
 
-def config(work_dir, max_iters=12, by_epoch=False, ema=None, **hook):
+def config(
+    work_dir: Path | str,
+    max_iters: int = 12,
+    by_epoch: bool = False,
+    ema: dict[str, Any] | None = None,
+    **hook: Any,
+) -> Config:
     """A whole search in a Runner: three shrinks, four checkpoints."""
     loader = dict(
         batch_size=4,

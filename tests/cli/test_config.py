@@ -2,6 +2,8 @@
 
 from argparse import Namespace
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -27,13 +29,13 @@ val_dataloader = None
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> str:
     file = tmp_path / 'my_config.py'
     file.write_text(TEXT)
     return str(file)
 
 
-def test_data_root_moves_everything_under_it(path):
+def test_data_root_moves_everything_under_it(path: str) -> None:
     cfg = prepare_config(path, {'data_root': '/new/'})
     dataset = cfg.train_dataloader.dataset
     assert cfg.data_root == dataset.data_root == '/new/'
@@ -44,7 +46,7 @@ def test_data_root_moves_everything_under_it(path):
     assert dataset.pipeline[1].nested == [('/new/2',)]
 
 
-def test_data_root_of_a_config_that_has_none(tmp_path):
+def test_data_root_of_a_config_that_has_none(tmp_path: Path) -> None:
     file = tmp_path / 'config.py'
     file.write_text(
         "train_dataloader = dict(x=dict(dataset=dict(data_root='a/b')))\n"
@@ -55,7 +57,7 @@ def test_data_root_of_a_config_that_has_none(tmp_path):
     assert cfg.val_dataloader.dataset == dict(data_root='new', ann='new/c')
 
 
-def test_other_options_still_win(path):
+def test_other_options_still_win(path: str) -> None:
     cfg = prepare_config(
         path,
         {'data_root': '/new', 'train_dataloader.dataset.data_root': '/own'},
@@ -71,13 +73,15 @@ def test_other_options_still_win(path):
         ('there', "work_dir = 'here'", 'there'),
     ],
 )
-def test_work_dir(tmp_path, argument, in_file, expected):
+def test_work_dir(
+    tmp_path: Path, argument: str | None, in_file: str, expected: str
+) -> None:
     file = tmp_path / 'my_config.py'
     file.write_text(in_file)
     assert prepare_config(str(file), None, argument).work_dir == expected
 
 
-def test_missing_folder(tmp_path, path):
+def test_missing_folder(tmp_path: Path, path: str) -> None:
     cfg = Config.fromfile(path)
     message = "data_root 'data/a/' does not exist. Get it there."
     with pytest.raises(FileNotFoundError, match=message):
@@ -100,9 +104,13 @@ def test_missing_folder(tmp_path, path):
     ],
 )
 def test_a_framework_that_is_missing(
-    tmp_path, monkeypatch, path, framework, command
-):
-    def without(name):
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    framework: str,
+    command: str,
+) -> None:
+    def without(name: str) -> Any:
         return None if name == framework else find_spec(name)
 
     monkeypatch.setattr(hrnas_mm.cli.config, 'find_spec', without)
@@ -118,7 +126,7 @@ def test_a_framework_that_is_missing(
         prepare_config(path)
 
 
-def test_a_config_that_is_missing(capsys):
+def test_a_config_that_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     args = Namespace(config='nowhere.py', cfg_options=None)
     with pytest.raises(SystemExit, match='^2$'):
         read_config(args)
@@ -129,7 +137,7 @@ SITES = [kind for f in FRAMEWORKS.values() for kind in f.data]
 
 
 @pytest.mark.parametrize('kind', [*SITES, 'mmseg.CityscapesDataset'])
-def test_missing_data_of_a_benchmark(kind):
+def test_missing_data_of_a_benchmark(kind: str) -> None:
     dataset = dict(type=kind, data_root='nowhere')
     cfg = Config(dict(train_dataloader=dict(dataset=dict(dataset=dataset))))
     layout = data_site(kind).layout
@@ -141,11 +149,11 @@ def test_missing_data_of_a_benchmark(kind):
 class CityscapesDataset:
     """A class where a name usually stands, as in configs of pure Python."""
 
-    def __init__(self, img_suffix='.png'):
+    def __init__(self, img_suffix: str = '.png') -> None:
         pass
 
 
-def test_data_of_a_dataset_that_is_named_by_its_class(tmp_path):
+def test_data_of_a_dataset_that_is_named_by_its_class(tmp_path: Path) -> None:
     dataset = dict(
         type=CityscapesDataset,
         data_root='nowhere',
@@ -162,7 +170,7 @@ def test_data_of_a_dataset_that_is_named_by_its_class(tmp_path):
     check_data(cfg, 'train_dataloader')
 
 
-def test_data_that_is_elsewhere_is_not_looked_for():
+def test_data_that_is_elsewhere_is_not_looked_for() -> None:
     dataset = dict(type='CityscapesDataset', data_root='s3://bucket/data')
     cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
     check_data(cfg, 'train_dataloader')

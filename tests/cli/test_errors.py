@@ -1,5 +1,7 @@
 """Errors as command lines show them."""
 
+from pathlib import Path
+
 import pytest
 from mmengine.registry import Registry
 
@@ -10,17 +12,19 @@ CALLS = Registry('call')
 
 
 @CALLS.register_module()
-def ours():
+def ours() -> None:
     check_kernel_sizes([2])
 
 
 @CALLS.register_module()
-def theirs():
+def theirs() -> None:
     int('many')
 
 
 @pytest.mark.parametrize('through_registry', [False, True])
-def test_our_error_is_one_line(capsys, through_registry):
+def test_our_error_is_one_line(
+    capsys: pytest.CaptureFixture[str], through_registry: bool
+) -> None:
     with pytest.raises(SystemExit, match='^2$'), clear_errors():
         CALLS.build(dict(type='ours')) if through_registry else ours()
     message = capsys.readouterr().err
@@ -28,12 +32,12 @@ def test_our_error_is_one_line(capsys, through_registry):
     assert 'kernel_sizes must be odd' in message
 
 
-def test_an_error_of_others_keeps_its_trace():
+def test_an_error_of_others_keeps_its_trace() -> None:
     with pytest.raises(ValueError, match='invalid literal'), clear_errors():
         CALLS.build(dict(type='theirs'))
 
 
-def test_a_file_is_overwritten_by_force_only(tmp_path):
+def test_a_file_is_overwritten_by_force_only(tmp_path: Path) -> None:
     path = tmp_path / 'out.json'
     check_new(str(path), force=False)
     path.touch()

@@ -1,7 +1,10 @@
 """What is counted of a model, whatever framework it is from."""
 
+from typing import Any
+
 import pytest
 from counting import counted
+from torch import nn
 
 from hrnas_mm.building import build_model
 from hrnas_mm.cli.config import prepare_config
@@ -20,13 +23,13 @@ BOTH = {
 CLS = CONFIGS + 'mmpretrain/hrnas-demo_1xb16-18e_in1k-64x64.py'
 
 
-def model_of(path, **options):
+def model_of(path: str, **options: Any) -> nn.Module:
     pytest.importorskip(path.removeprefix(CONFIGS).split('/')[0])
     return build_model(prepare_config(path, options))
 
 
 @pytest.mark.parametrize('path', [SEG, CLS])
-def test_a_model_that_takes_an_image_is_itself(path):
+def test_a_model_that_takes_an_image_is_itself(path: str) -> None:
     model = model_of(path)
     assert dense_part(model) is model
 
@@ -34,7 +37,9 @@ def test_a_model_that_takes_an_image_is_itself(path):
 @pytest.mark.parametrize(
     'path, shape', [(POSE, (3, 192, 144)), (DET3D, (64, 192, 192))]
 )
-def test_the_part_that_maps_an_image_is_counted(path, shape):
+def test_the_part_that_maps_an_image_is_counted(
+    path: str, shape: tuple[int, int, int]
+) -> None:
     model = model_of(path)
     part = dense_part(model)
     assert isinstance(part, DensePart)
@@ -55,7 +60,9 @@ def test_the_part_that_maps_an_image_is_counted(path, shape):
         (DET3D, (64, 192, 192), {'model.bbox_head.feat_channels': 384}, '32,'),
     ],
 )
-def test_a_head_that_does_not_fit(path, shape, option, channels):
+def test_a_head_that_does_not_fit(
+    path: str, shape: tuple[int, ...], option: dict[str, Any], channels: str
+) -> None:
     model = model_of(path, **option)
     message = rf'do not fit model.backbone, which .* 1 maps of \({channels}\)'
     with pytest.raises(ValueError, match=message):

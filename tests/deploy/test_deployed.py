@@ -1,6 +1,8 @@
 """The deployed form: the same function, in float64, for every option."""
 
+from collections.abc import Sequence
 from copy import deepcopy
+from typing import Any
 
 import pytest
 import tiny
@@ -33,11 +35,11 @@ FORMS = (('never', 1), ('always', 1), ('always', 4), ('auto', 'auto'))
 SIZES = ((32, 48), (40, 56), (35, 51))
 
 
-def norms(model):
+def norms(model: nn.Module) -> list[_BatchNorm]:
     return [m for m in model.modules() if isinstance(m, _BatchNorm)]
 
 
-def searched(model, share_empty):
+def searched(model: nn.Module, share_empty: float) -> nn.Module:
     """As a search leaves it, with whole paths and blocks gone."""
     if share_empty:
         shrink_(model, random_keep(model, share_empty=share_empty))
@@ -45,7 +47,7 @@ def searched(model, share_empty):
     return model
 
 
-def emptied(model, *units):
+def emptied(model: nn.Module, *units: str) -> nn.Module:
     """Without any element of these units."""
     every = named_search_units(model)
     keep = {name: torch.arange(len(unit)) for name, unit in every.items()}
@@ -53,7 +55,13 @@ def emptied(model, *units):
     return model
 
 
-def check(model, channels=3, sizes=SIZES, forms=FORMS, left=0):
+def check(
+    model: nn.Module,
+    channels: int = 3,
+    sizes: Sequence[tuple[int, int]] = SIZES,
+    forms: Sequence[tuple[str, Any]] = FORMS,
+    left: int = 0,
+) -> None:
     """Compare with the network as it was trained, which is left as it was."""
     before = deepcopy(model.state_dict())
     for fuse, round in forms:
@@ -72,7 +80,7 @@ def check(model, channels=3, sizes=SIZES, forms=FORMS, left=0):
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
 
 
-OPTIONS = (
+OPTIONS: tuple[dict[str, Any], ...] = (
     dict(),
     dict(fuse_channels=None),
     dict(fuse_channels=None, out_indices=(0,)),
@@ -91,7 +99,12 @@ OPTIONS = (
     pairwise(OPTIONS, (0, 0.5, 0.9), FORMS, SIZES),
     ids=str,
 )
-def test_supernet(options, share_empty, form, size):
+def test_supernet(
+    options: dict[str, Any],
+    share_empty: float,
+    form: tuple[str, Any],
+    size: tuple[int, int],
+) -> None:
     model = tiny.supernet(**{'stages': STAGES, **options})
     check(searched(model, share_empty), sizes=[size], forms=[form])
 
@@ -107,7 +120,11 @@ def test_supernet(options, share_empty, form, size):
     ids=str,
 )
 @pytest.mark.parametrize('share_empty', [0, 0.6])
-def test_joining_without_a_joined_map(options, share_empty, monkeypatch):
+def test_joining_without_a_joined_map(
+    options: dict[str, Any],
+    share_empty: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Each map is convolved at its own size, where resizing costs nothing."""
     for name, runtime in CONSTANTS.items():
         cheap = runtime._replace(resize=0, add=0)
@@ -119,7 +136,7 @@ def test_joining_without_a_joined_map(options, share_empty, monkeypatch):
     assert split == [True, False]
 
 
-def test_rows_that_read_the_same_maps():
+def test_rows_that_read_the_same_maps() -> None:
     weight = torch.tensor(
         [
             [0, 0, 0, 0],
@@ -155,7 +172,7 @@ def test_rows_that_read_the_same_maps():
     ],
     ids=str,
 )
-def test_transformer(options):
+def test_transformer(options: dict[str, Any]) -> None:
     options = {'num_tokens': 3, 'token_size': 4, 'ffn_dims': 8, **options}
     model = searched(LightweightTransformer(6, **options), 0)
     check(model, 6, sizes=((16, 24), (20, 12), (4, 3), (7, 9), (1, 2)))
@@ -175,8 +192,10 @@ def test_transformer(options):
         ('transformer.tokens',),
     ],
 )
-def test_emptied_parts_leave_no_addition(stride, out_channels, gone):
-    model = SearchingBlock(
+def test_emptied_parts_leave_no_addition(
+    stride: int, out_channels: int, gone: tuple[str, ...]
+) -> None:
+    model: nn.Module = SearchingBlock(
         6,
         out_channels,
         stride,
@@ -193,9 +212,9 @@ def test_emptied_parts_leave_no_addition(stride, out_channels, gone):
     )
 
 
-def test_emptied_blocks_leave_no_addition():
+def test_emptied_blocks_leave_no_addition() -> None:
     """Their constants go to what follows, or to what was before."""
-    model = tiny.supernet(stages=STAGES)
+    model: nn.Module = tiny.supernet(stages=STAGES)
     every = named_search_units(model)
     gone = [
         name
@@ -204,7 +223,7 @@ def test_emptied_blocks_leave_no_addition():
     ]
     model = searched(emptied(model, *gone), 0)
     check(model)
-    deployed = DeployableModel(model).model
+    deployed: Any = DeployableModel(model).model
     blocks = [m for s in deployed.stages for m in s.branches.modules()]
     assert not any(isinstance(m, (nn.Conv2d, Sum)) for m in blocks)
     assert all(
@@ -214,7 +233,7 @@ def test_emptied_blocks_leave_no_addition():
     )
 
 
-def test_whole_part_emptied_alone():
+def test_whole_part_emptied_alone() -> None:
     """A part that stands alone puts out its constant."""
     block = SearchingBlock(
         6, 6, kernel_sizes=(3,), num_tokens=2, transformer=dict(ffn_dims=8)
@@ -225,18 +244,18 @@ def test_whole_part_emptied_alone():
         ('mixconv', 'mixconv.k3'),
         ('transformer', 'transformer.tokens'),
     ):
-        part = searched(emptied(deepcopy(block), gone), 0)
+        part: Any = searched(emptied(deepcopy(block), gone), 0)
         part = part.get_submodule(name)
         alone = deepcopy(part).deployed(form)
         torch.testing.assert_close(alone(x), part(x))
 
 
-def test_a_block_in_two_places():
+def test_a_block_in_two_places() -> None:
     block = SearchingBlock(6, 6, num_tokens=2, transformer=dict(ffn_dims=8))
     check(searched(nn.Sequential(block, nn.ReLU(), block), 0), 6)
 
 
-def test_neck_of_classification():
+def test_neck_of_classification() -> None:
     neck = HRNASFuseScales((4, 6), (6, 8), 10, num_tokens=2, token_size=4)
     model = nn.Sequential(
         tiny.supernet(
@@ -251,7 +270,7 @@ def test_neck_of_classification():
     check(searched(model, 0.4))
 
 
-def test_transformers_in_another_backbone():
+def test_transformers_in_another_backbone() -> None:
     model = with_transformers(
         dict(type='mmpretrain.ResNet', depth=18, base_channels=8),
         'BasicBlock',
@@ -268,7 +287,7 @@ def test_transformers_in_another_backbone():
 
 
 @pytest.mark.parametrize('runtime', CONSTANTS)
-def test_paths_are_merged_where_it_is_faster(runtime):
+def test_paths_are_merged_where_it_is_faster(runtime: str) -> None:
     """A few channels are; many on a large map are not, for 7 x 7 kernels."""
     form = form_of(runtime, 'auto', 'auto', {})
     few, many = (dict.fromkeys((3, 5, 7), count) for count in (2, 500))
@@ -294,18 +313,18 @@ def test_paths_are_merged_where_it_is_faster(runtime):
         (dict(round='8'), r"round must be 'auto' or a positive .*, got '8'"),
     ],
 )
-def test_bad_options(options, message):
+def test_bad_options(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DeployableModel(nn.Conv2d(1, 1, 1), **options)
 
 
 @pytest.mark.parametrize('groups', [2, 4])
-def test_grouped_convolutions_stay_grouped(groups):
+def test_grouped_convolutions_stay_grouped(groups: int) -> None:
     conv = ConvNormAct(4, 8, 3, stride=2, groups=groups)
     check(with_statistics(nn.Sequential(conv)).double().eval(), 4)
 
 
-def test_shapes_are_traced_in_the_dtype_of_the_model():
+def test_shapes_are_traced_in_the_dtype_of_the_model() -> None:
     model = tiny.supernet().eval().half()
     form = DeployableModel(model, input_shape=(3, 32, 32))
     image = torch.randn(1, 3, 32, 32).half()
@@ -313,7 +332,7 @@ def test_shapes_are_traced_in_the_dtype_of_the_model():
     assert out.dtype == torch.half and out.isfinite().all()
 
 
-def test_what_is_kept_of_a_size_is_of_the_weights():
+def test_what_is_kept_of_a_size_is_of_the_weights() -> None:
     """And can be used where gradients flow, whoever has made it."""
     first, second = (
         DeployableModel(tiny.supernet(out_indices=None).eval()) for _ in '12'
@@ -326,7 +345,7 @@ def test_what_is_kept_of_a_size_is_of_the_weights():
     first(x.requires_grad_())[0].sum().backward()
 
 
-def test_norms_without_statistics_stay():
+def test_norms_without_statistics_stay() -> None:
     """Ours say so; those of others are not folded."""
     norm = nn.BatchNorm2d(4, track_running_stats=False)
     model = nn.Sequential(nn.Conv2d(3, 4, 1), norm)
@@ -337,7 +356,7 @@ def test_norms_without_statistics_stay():
         DeployableModel(tiny.supernet(norm_cfg=norm_cfg))
 
 
-def test_other_peoples_modules():
+def test_other_peoples_modules() -> None:
     """Norms are folded where it is known what they follow; others stay."""
     inside = ConvModule(4, 4, 1, norm_cfg=dict(type='BN'))
     before = ConvModule(
@@ -361,7 +380,7 @@ def test_other_peoples_modules():
         (dict(type='mmseg.DDRNet', channels=8, ppm_channels=16), 11),
     ],
 )
-def test_stock_networks(config, left):
+def test_stock_networks(config: dict[str, Any], left: int) -> None:
     """Norms before a convolution are left, as in DDRNet's pooling."""
     pytest.importorskip(config['type'].split('.')[0])
     check(

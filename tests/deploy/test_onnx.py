@@ -2,12 +2,14 @@
 
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
 import torch
 from counting import random_keep
 from tiny import with_statistics
+from torch import Tensor, nn
 
 from hrnas_mm.building import build_model, first_input
 from hrnas_mm.cli.config import prepare_config
@@ -56,7 +58,7 @@ SMALLER = {
 }
 
 
-def searched(kind, **options):
+def searched(kind: str, **options: Any) -> nn.Module:
     """A network as a search leaves it: paths and whole blocks are gone."""
     config, *_ = MODELS[kind]
     smaller = {
@@ -79,7 +81,7 @@ def searched(kind, **options):
 
 
 @pytest.mark.parametrize('kind', MODELS)
-def test_export(kind, tmp_path):
+def test_export(kind: str, tmp_path: Path) -> None:
     model = searched(kind)
     _, shape, names = MODELS[kind]
     path = str(tmp_path / 'model.onnx')
@@ -98,7 +100,7 @@ def test_export(kind, tmp_path):
     check_against_the_frameworks_parts(model.double().eval(), images.double())
 
 
-def check_against_the_frameworks_parts(model, images):
+def check_against_the_frameworks_parts(model: Any, images: Tensor) -> None:
     feats = model.backbone(images)
     if getattr(model, 'neck', None) is not None:
         feats = model.neck(feats)
@@ -113,7 +115,9 @@ def check_against_the_frameworks_parts(model, images):
 
 
 @pytest.fixture(scope='module')
-def exported(tmp_path_factory):
+def exported(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[nn.Module, Path]:
     """A network and its file."""
     # Without Transformers, most of whose parameters no token owns.
     model = searched('pose', **{'model.backbone.num_tokens': 0})
@@ -123,7 +127,9 @@ def exported(tmp_path_factory):
     return model, path
 
 
-def test_file_is_as_small_as_its_parameters(exported, tmp_path):
+def test_file_is_as_small_as_its_parameters(
+    exported: tuple[nn.Module, Path], tmp_path: Path
+) -> None:
     model, path = exported
     smaller = deepcopy(model)
     half = {
@@ -146,7 +152,9 @@ def test_file_is_as_small_as_its_parameters(exported, tmp_path):
     assert 0.9 * graph < other_graph <= graph
 
 
-def test_batch_of_one_where_no_other_is_asked_for(exported):
+def test_batch_of_one_where_no_other_is_asked_for(
+    exported: tuple[nn.Module, Path],
+) -> None:
     model, path = exported
     images = torch.randn(2, 3, 64, 48)
     assert check_onnx(str(path), model, images[:1]) < 1e-4
@@ -154,16 +162,18 @@ def test_batch_of_one_where_no_other_is_asked_for(exported):
         check_onnx(str(path), model, images)
 
 
-def test_real_input_is_collated_as_the_config_says(tmp_path):
+def test_real_input_is_collated_as_the_config_says(tmp_path: Path) -> None:
     cfg = tiny.config(tmp_path)
     assert cfg.test_dataloader.collate_fn.type == 'default_collate'
     image = first_input(cfg, build_model(cfg))
     assert image.shape == (1, 3, 32, 32)
 
 
-def test_a_file_that_differs_is_an_error(exported):
+def test_a_file_that_differs_is_an_error(
+    exported: tuple[nn.Module, Path],
+) -> None:
     model, path = exported
-    other = deepcopy(model)
+    other: Any = deepcopy(model)
     other.head.final_layer.bias.data *= 1.01
     other.head.final_layer.bias.data += 0.1
     with pytest.raises(ValueError, match='differs from torch by 0.0'):
@@ -173,18 +183,18 @@ def test_a_file_that_differs_is_an_error(exported):
 class Heads(torch.nn.Module):
     """Two outputs, and one that this head does not have."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.first, self.second = (
             torch.nn.Conv2d(3, 2, 1),
             torch.nn.Conv2d(3, 1, 1),
         )
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> tuple[Tensor, None, Tensor]:
         return self.first(x), None, self.second(x)
 
 
-def test_outputs_of_several_heads_are_compared(tmp_path):
+def test_outputs_of_several_heads_are_compared(tmp_path: Path) -> None:
     model, path = Heads(), str(tmp_path / 'model.onnx')
     export_onnx(model, (3, 8, 8), path)
     image = torch.randn(1, 3, 8, 8)
@@ -204,7 +214,7 @@ def test_outputs_of_several_heads_are_compared(tmp_path):
 
 
 @pytest.mark.parametrize('opset', [11, 99])
-def test_an_opset_that_cannot_be_written(opset, tmp_path):
+def test_an_opset_that_cannot_be_written(opset: int, tmp_path: Path) -> None:
     path = tmp_path / 'model.onnx'
     with pytest.raises(ValueError, match=f'18 to 23, got {opset}'):
         export_onnx(torch.nn.Identity(), (3, 8, 8), str(path), opset=opset)

@@ -1,11 +1,25 @@
 """One more kind of cost is one more class; a search meets a target in it."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
 import tiny
 from mmengine.runner import Runner
 
 from hrnas_mm.report.record import Target, read_record
 from hrnas_mm.runners import bare_model
-from hrnas_mm.search import COSTS, Cost, CostModel, Cut, architecture_of
+from hrnas_mm.search import (
+    COSTS,
+    Cost,
+    CostModel,
+    Cut,
+    Part,
+    Ranking,
+    Trace,
+    architecture_of,
+)
+from hrnas_mm.search.cut import Limits, Priced
 
 SECONDS = dict(k3=0.1, k5=0.2, tokens=1.0)
 
@@ -15,21 +29,23 @@ class Seconds(Cost):
 
     name, noun = 'seconds', 'seconds'
 
-    def part(self, part, counts):
+    def part(self, part: Part, counts: Mapping[str, int]) -> float:
         return sum(
             counts[unit] * SECONDS[facts.kind]
             for unit, facts in part.units.items()
         )
 
-    def whole(self, trace):
+    def whole(self, trace: Trace) -> float:
         return 70.0
 
 
-def spent(architecture):
+def spent(architecture: Mapping[str, int]) -> float:
     return sum(n * SECONDS[u.split('.')[-1]] for u, n in architecture.items())
 
 
-def test_a_search_in_seconds(tmp_path, monkeypatch):
+def test_a_search_in_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(COSTS, 'seconds', Seconds())
     cfg = tiny.config(
         tmp_path, 24, rho=None, interval=None, threshold=0.01,
@@ -60,14 +76,18 @@ class AllOfAKind(Cut):
 
     importance = 'taylor'
 
-    def __call__(self, ranking, priced, limits):
+    def __call__(
+        self, ranking: Ranking, priced: Priced, limits: Limits
+    ) -> dict[str, int]:
         return {
             name: 0 if name.endswith('k5') else count
             for name, count in ranking.counts.items()
         }
 
 
-def test_a_cost_names_a_cut_of_its_own(tmp_path, monkeypatch):
+def test_a_cost_names_a_cut_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Own(Seconds):
         cut = AllOfAKind()
 

@@ -2,6 +2,8 @@
 
 import os
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -9,6 +11,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from killing import Stop
+from mmengine.config import Config
 from mmengine.runner import Runner
 from ranks import free_port, set_rank
 
@@ -22,7 +25,7 @@ WRAPPERS = dict(
     static_graph=dict(static_graph=True),
     find_unused=dict(find_unused_parameters=True),
 )
-STEPS = dict(
+STEPS: dict[str, dict[str, Any]] = dict(
     plain={},
     compiled={},
     accumulated=dict(accumulative_counts=2, clip_grad=dict(max_norm=1.0)),
@@ -30,13 +33,13 @@ STEPS = dict(
 
 
 def config(
-    folder,
-    wrapper=None,
-    step=None,
-    resume=False,
-    launcher='pytorch',
-    compiled=False,
-):
+    folder: Path | str,
+    wrapper: dict[str, Any] | None = None,
+    step: dict[str, Any] | None = None,
+    resume: bool = False,
+    launcher: str = 'pytorch',
+    compiled: bool = False,
+) -> Config:
     cfg = tiny.config(
         folder,
         max_iters=14,
@@ -64,7 +67,7 @@ def config(
     return cfg
 
 
-def state_of(runner):
+def state_of(runner: Runner) -> dict[str, Any]:
     return dict(
         model=bare_model(runner).state_dict(),
         averaged=averaged_model(runner).state_dict(),
@@ -73,7 +76,9 @@ def state_of(runner):
     )
 
 
-def work(rank, port, stop, folder, *args):
+def work(
+    rank: int, port: int, stop: int | None, folder: str, *args: Any
+) -> None:
     torch.set_num_threads(1)
     set_rank(rank, port)
     cfg = config(folder, *args)
@@ -90,7 +95,9 @@ def work(rank, port, stop, folder, *args):
     dist.destroy_process_group()
 
 
-def two_ranks(folder, *args, stop=None):
+def two_ranks(
+    folder: Path, *args: Any, stop: int | None = None
+) -> list[dict[str, Any]]:
     """Train on two ranks; return what each of them ends with."""
     # Forked, they need not import everything once more.
     arguments = (free_port(), stop, str(folder), *args)
@@ -98,13 +105,13 @@ def two_ranks(folder, *args, stop=None):
     return [torch.load(folder / f'rank{rank}.pth') for rank in range(2)]
 
 
-def shared(state):
+def shared(state: dict[str, Any]) -> dict[str, Any]:
     """What ranks share: all but the raw model's running statistics."""
     weights = {k: v for k, v in state['model'].items() if 'running' not in k}
     return {**state, 'model': weights}
 
 
-def assert_equal(first, second):
+def assert_equal(first: dict[str, Any], second: dict[str, Any]) -> None:
     assert first['history'] == second['history']
     for part in ('model', 'averaged', 'optimizer'):
         torch.testing.assert_close(first[part], second[part], rtol=0, atol=0)
@@ -120,20 +127,20 @@ def assert_equal(first, second):
         ('plain', 'compiled'),
     ],
 )
-def test_two_ranks_agree(tmp_path, wrapper, step):
+def test_two_ranks_agree(tmp_path: Path, wrapper: str, step: str) -> None:
     compiled = step == 'compiled'  # and again after every shrink
-    step = STEPS[step]
+    options = STEPS[step]
     first, second = two_ranks(
-        tmp_path, WRAPPERS[wrapper], step, False, 'pytorch', compiled
+        tmp_path, WRAPPERS[wrapper], options, False, 'pytorch', compiled
     )
     assert_equal(shared(first), shared(second))
     macs = [facts['macs'] for facts in first['history']]
     assert len(macs) >= 3 and macs[0] >= macs[-2] > macs[-1]
-    if step:  # the shrink that is due at 3 waits for clean gradients
+    if options:  # the shrink that is due at 3 waits for clean gradients
         assert [f['iter'] for f in first['history']] == [0, 4, 6, 10, 12]
 
 
-def test_interrupted_two_ranks_end_the_same(tmp_path):
+def test_interrupted_two_ranks_end_the_same(tmp_path: Path) -> None:
     """Dropout and augmentation: each rank has generators of its own."""
     step = dict(accumulative_counts=3)
     whole = two_ranks(tmp_path / 'whole', {}, step)
@@ -143,7 +150,7 @@ def test_interrupted_two_ranks_end_the_same(tmp_path):
     assert_equal(shared(again[1]), shared(whole[1]))
 
 
-def test_from_two_ranks_to_one_and_back(tmp_path):
+def test_from_two_ranks_to_one_and_back(tmp_path: Path) -> None:
     two_ranks(tmp_path, stop=5)
     cfg = config(tmp_path, resume=True, launcher='none')
     cfg.log_level = 'INFO'

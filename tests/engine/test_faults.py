@@ -5,35 +5,44 @@ import os
 import pickle
 import resource
 import signal
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
 import torch
 from killing import everything, train
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from torch import Tensor
 
 from hrnas_mm.building import load_network
 from hrnas_mm.resume.files import telling_of_full_disk
 from hrnas_mm.resume.lock import lock_
 from hrnas_mm.runners import bare_model
-from hrnas_mm.search import architecture_of, named_search_units
+from hrnas_mm.search import (
+    BudgetController,
+    SearchUnit,
+    architecture_of,
+    named_search_units,
+)
 
 
-def run(cfg):
+def run(cfg: Config) -> Runner:
     runner = Runner.from_cfg(cfg)
     runner.train()
     return runner
 
 
-def log_of(work_dir):
+def log_of(work_dir: Path) -> str:
     return '\n'.join(p.read_text() for p in work_dir.rglob('*.log'))
 
 
-def resumed(work_dir, **hook):
+def resumed(work_dir: Path, **hook: Any) -> Config:
     cfg = tiny.config(work_dir, **hook)
     cfg.resume = True
     cfg.experiment_name += f'-{len(os.listdir(work_dir))}'
@@ -46,15 +55,17 @@ class Spoil(Hook):
 
     priority = 'VERY_LOW'
 
-    def __init__(self, at, action):
+    def __init__(self, at: int, action: Callable[[Runner], None]) -> None:
         self.at, self.action = at, action
 
-    def before_train_iter(self, runner, *args, **kwargs):
+    def before_train_iter(
+        self, runner: Runner, *args: Any, **kwargs: Any
+    ) -> None:
         if runner.iter == self.at:
             self.action(runner)
 
 
-def spoiled(cfg, at, action):
+def spoiled(cfg: Config, at: int, action: Callable[[Runner], None]) -> Runner:
     runner = Runner.from_cfg(cfg)
     runner.register_hook(Spoil(at, action))
     return runner
@@ -63,14 +74,14 @@ def spoiled(cfg, at, action):
 # Numbers
 
 
-def first_unit(runner):
+def first_unit(runner: Runner) -> tuple[str, SearchUnit]:
     return next(iter(named_search_units(bare_model(runner)).items()))
 
 
-def test_importance_that_is_not_finite_stops_the_run(tmp_path):
+def test_importance_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
     names = []
 
-    def spoil(runner):
+    def spoil(runner: Runner) -> None:
         name, unit = first_unit(runner)
         unit.alpha.data[1] = torch.nan
         names.append(name)
@@ -85,9 +96,11 @@ def test_importance_that_is_not_finite_stops_the_run(tmp_path):
 
 
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])
-def test_loss_that_is_not_finite_stops_the_run(tmp_path, value):
-    def spoil(runner):
-        model = bare_model(runner)
+def test_loss_that_is_not_finite_stops_the_run(
+    tmp_path: Path, value: float
+) -> None:
+    def spoil(runner: Runner) -> None:
+        model: Any = bare_model(runner)
         parse = model.parse_losses
         model.parse_losses = lambda losses: parse(
             dict(losses, loss_other=torch.tensor(value, requires_grad=True))
@@ -99,12 +112,12 @@ def test_loss_that_is_not_finite_stops_the_run(tmp_path, value):
         spoiled(tiny.config(tmp_path), 2, spoil).train()
 
 
-def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
     """The loss was finite, but its gradient was not."""
 
-    def spoil(runner):
-        weight = bare_model(runner).head.weight
-        weight.register_hook(lambda grad: grad * torch.inf)
+    def spoil(runner: Runner) -> None:
+        model: Any = bare_model(runner)
+        model.head.weight.register_hook(lambda grad: grad * torch.inf)
 
     with pytest.raises(RuntimeError, match='iteration 7: head.weight must'):
         spoiled(tiny.config(tmp_path), 7, spoil).train()
@@ -114,10 +127,10 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
 # Disks
 
 
-def test_full_disk_leaves_the_checkpoint_before(tmp_path):
+def test_full_disk_leaves_the_checkpoint_before(tmp_path: Path) -> None:
     """A limit on the size of files: writing fails half way, for real."""
 
-    def fill(runner):
+    def fill(runner: Runner) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 
@@ -149,7 +162,9 @@ def test_full_disk_leaves_the_checkpoint_before(tmp_path):
     )
 
 
-def test_a_full_disk_says_what_to_do_whoever_writes(tmp_path, search):
+def test_a_full_disk_says_what_to_do_whoever_writes(
+    tmp_path: Path, search: Path
+) -> None:
     cfg = tiny.config(search)
     cfg.experiment_name += '-full'
     runner = Runner.from_cfg(cfg)
@@ -163,8 +178,8 @@ def test_a_full_disk_says_what_to_do_whoever_writes(tmp_path, search):
         raise PermissionError(errno.EACCES, 'not mine')
 
 
-def test_folder_that_is_gone(tmp_path):
-    def remove(runner):
+def test_folder_that_is_gone(tmp_path: Path) -> None:
+    def remove(runner: Runner) -> None:
         for hook in runner.hooks:
             if type(hook).__name__ == 'CheckpointHook':
                 hook.out_dir = str(tmp_path / 'file' / 'folder')
@@ -176,7 +191,7 @@ def test_folder_that_is_gone(tmp_path):
         spoiled(tiny.config(tmp_path), 2, remove).train()
 
 
-def test_files_are_replaced_whole(tmp_path):
+def test_files_are_replaced_whole(tmp_path: Path) -> None:
     from hrnas_mm.files import replacing
 
     path = tmp_path / 'file.txt'
@@ -193,7 +208,7 @@ def test_files_are_replaced_whole(tmp_path):
     assert os.listdir(tmp_path) == ['file.txt']
 
 
-def test_two_processes_in_one_work_dir(tmp_path):
+def test_two_processes_in_one_work_dir(tmp_path: Path) -> None:
     ends, waits = os.pipe(), os.pipe()
     process = os.fork()
     if not process:
@@ -223,7 +238,7 @@ def test_two_processes_in_one_work_dir(tmp_path):
 
 
 @pytest.fixture(scope='module')
-def search(tmp_path_factory):
+def search(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A search that was broken off after its last checkpoint but one."""
     folder = tmp_path_factory.mktemp('search')
     torch.set_num_threads(1)
@@ -231,7 +246,9 @@ def search(tmp_path_factory):
     return folder
 
 
-def test_note_that_was_cut_off_is_made_up_for(tmp_path, search):
+def test_note_that_was_cut_off_is_made_up_for(
+    tmp_path: Path, search: Path
+) -> None:
     for name in ('iter_4.pth', 'iter_8.pth'):
         (tmp_path / name).write_bytes((search / name).read_bytes())
         os.utime(tmp_path / name, (int(name[5]), int(name[5])))
@@ -242,29 +259,33 @@ def test_note_that_was_cut_off_is_made_up_for(tmp_path, search):
     assert f'Load checkpoint from {tmp_path}/iter_8.pth' in log_of(tmp_path)
 
 
-def load_from(work_dir, path, resume=True):
+def load_from(work_dir: Path, path: Path | str, resume: bool = True) -> Config:
     cfg = tiny.config(work_dir)
     cfg.load_from, cfg.resume = str(path), resume
     return cfg
 
 
 @pytest.mark.parametrize('length', [0, 100, 20_000])
-def test_truncated_checkpoint(tmp_path, search, length):
+def test_truncated_checkpoint(
+    tmp_path: Path, search: Path, length: int
+) -> None:
     path = tmp_path / 'cut.pth'
     path.write_bytes((search / 'iter_4.pth').read_bytes()[:length])
     with pytest.raises(RuntimeError, match='cut.pth cannot be loaded: .*'):
         run(load_from(tmp_path / 'run', path))
 
 
-def edited(path, search, edit):
+def edited(
+    path: Path, search: Path, edit: Callable[[dict[str, Tensor]], None]
+) -> Path:
     checkpoint = torch.load(search / 'iter_4.pth')
     edit(checkpoint['state_dict'])
     torch.save(checkpoint, path)
     return path
 
 
-def test_checkpoint_of_another_network(tmp_path, search):
-    def rename(state_dict):
+def test_checkpoint_of_another_network(tmp_path: Path, search: Path) -> None:
+    def rename(state_dict: dict[str, Tensor]) -> None:
         for key in list(state_dict):
             state_dict['other.' + key] = state_dict.pop(key)
 
@@ -281,8 +302,8 @@ def test_checkpoint_of_another_network(tmp_path, search):
         Runner.from_cfg(cfg).test()
 
 
-def test_checkpoint_of_a_larger_supernet(tmp_path, search):
-    def widen(state_dict):
+def test_checkpoint_of_a_larger_supernet(tmp_path: Path, search: Path) -> None:
+    def widen(state_dict: dict[str, Tensor]) -> None:
         key = 'backbone.fuse.mixconv.paths.k3.depthwise.norm.weight'
         state_dict[key] = torch.ones(999)
 
@@ -295,10 +316,12 @@ def test_checkpoint_of_a_larger_supernet(tmp_path, search):
 
 
 @pytest.mark.parametrize('classes', [9, 2])
-def test_checkpoint_of_another_head(tmp_path, search, classes):
+def test_checkpoint_of_another_head(
+    tmp_path: Path, search: Path, classes: int
+) -> None:
     """Resuming is refused; fine-tuning from it is what people do."""
 
-    def change(state_dict):
+    def change(state_dict: dict[str, Tensor]) -> None:
         state_dict['head.weight'] = torch.zeros(classes, 6, 1, 1)
 
     path = edited(tmp_path / 'head.pth', search, change)
@@ -309,7 +332,9 @@ def test_checkpoint_of_another_head(tmp_path, search, classes):
     assert runner.iter == 12
 
 
-def test_resuming_from_what_is_no_checkpoint_of_a_run(tmp_path, search):
+def test_resuming_from_what_is_no_checkpoint_of_a_run(
+    tmp_path: Path, search: Path
+) -> None:
     path = search / 'searched/model.pth'
     with pytest.raises(
         RuntimeError, match="has no 'message_hub': .*load_from"
@@ -338,7 +363,9 @@ DEEP = 'x' + '.x' * 20_000
         (dict(message_hub=dict(log_scalars=5)), '.items'),
     ],
 )
-def test_damaged_checkpoints_are_named(tmp_path, search, change, message):
+def test_damaged_checkpoints_are_named(
+    tmp_path: Path, search: Path, change: dict[str, Any], message: str
+) -> None:
     path = tmp_path / 'bad.pth'
     torch.save({**torch.load(search / 'iter_4.pth'), **change}, path)
     cfg = load_from(tmp_path / 'run', path)
@@ -359,15 +386,17 @@ def test_damaged_checkpoints_are_named(tmp_path, search, change, message):
 class Malice:
     """Unpickled, it writes a file."""
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self.path = path
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return open, (self.path, 'w')
 
 
 @pytest.mark.parametrize('plain', [False, True], ids=['zip', 'pickle'])
-def test_loading_runs_no_code(tmp_path, search, plain, monkeypatch):
+def test_loading_runs_no_code(
+    tmp_path: Path, search: Path, plain: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Neither as a checkpoint, nor as arch=, nor as pretrained weights.
 
     Whatever the environment says, and whatever torch's default is, which
@@ -407,10 +436,10 @@ def test_loading_runs_no_code(tmp_path, search, plain, monkeypatch):
 # Other settings
 
 
-def broken_off(work_dir, **hook):
+def broken_off(work_dir: Path, **hook: Any) -> None:
     """Stops after the checkpoint of iteration 8, with a shrink or two."""
 
-    def stop(runner):
+    def stop(runner: Runner) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -420,7 +449,7 @@ def broken_off(work_dir, **hook):
 TARGET = dict(rho=None, target=0.6, begin=1, end=11, threshold=0.01)
 
 
-def test_resume_with_a_lower_target(tmp_path):
+def test_resume_with_a_lower_target(tmp_path: Path) -> None:
     broken_off(tmp_path, **TARGET)
     cfg = resumed(tmp_path, **{**TARGET, 'target': 0.4, 'threshold': 0.02})
     cfg.log_level = 'INFO'
@@ -434,7 +463,7 @@ def test_resume_with_a_lower_target(tmp_path):
         assert line in log_of(tmp_path)
 
 
-def test_resume_with_a_target_in_another_cost(tmp_path):
+def test_resume_with_a_target_in_another_cost(tmp_path: Path) -> None:
     """What the history did not count is counted from its elements."""
     broken_off(tmp_path, **TARGET)
     runner = run(resumed(tmp_path, **{**TARGET, 'target': dict(params=0.7)}))
@@ -445,13 +474,15 @@ def test_resume_with_a_target_in_another_cost(tmp_path):
     assert tiny.history_of(runner)[0]['params'] == 23_540
 
 
-def test_a_test_of_a_config_that_says_resume(tmp_path, search):
+def test_a_test_of_a_config_that_says_resume(
+    tmp_path: Path, search: Path
+) -> None:
     """As mmengine writes it into the work_dir of a resumed run."""
     cfg = load_from(tmp_path, search / 'iter_8.pth', resume=True)
     assert 0 < Runner.from_cfg(cfg).test()['accuracy'] <= 1
 
 
-def test_resume_from_a_fixed_rho_to_a_target(tmp_path):
+def test_resume_from_a_fixed_rho_to_a_target(tmp_path: Path) -> None:
     broken_off(tmp_path, rho=1e-3, threshold=0.5)
     runner = run(resumed(tmp_path, **TARGET))
     history = tiny.history_of(runner)
@@ -465,15 +496,21 @@ def test_resume_from_a_fixed_rho_to_a_target(tmp_path):
         (dict(end=5), r'the search ended at iteration 5 and .* later end'),
     ],
 )
-def test_resume_with_what_makes_no_sense(tmp_path, change, message):
+def test_resume_with_what_makes_no_sense(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
     broken_off(tmp_path, **TARGET)
     with pytest.raises(ValueError, match=message):
         run(resumed(tmp_path, **{**TARGET, **change}))
 
 
-def test_resume_of_a_longer_run_that_is_far_below_its_target(tmp_path):
+def test_resume_of_a_longer_run_that_is_far_below_its_target(
+    tmp_path: Path,
+) -> None:
     """A single element cost more than the target allows to be missed by."""
-    hook = dict(rho=None, target=dict(params=0.4), begin=1, threshold=0.01)
+    hook: dict[str, Any] = dict(
+        rho=None, target=dict(params=0.4), begin=1, threshold=0.01
+    )
     first = run(tiny.config(tmp_path, **hook))
     search = tiny.search_of(first)
     found = architecture_of(bare_model(first))
@@ -484,7 +521,7 @@ def test_resume_of_a_longer_run_that_is_far_below_its_target(tmp_path):
     assert architecture_of(bare_model(run(cfg))) == found
 
 
-def test_resume_of_a_run_that_had_no_search(tmp_path):
+def test_resume_of_a_run_that_had_no_search(tmp_path: Path) -> None:
     """The descent starts where the search does, and not with a fall."""
     cfg = tiny.config(tmp_path)
     cfg.custom_hooks = [dict(type='ExactResumeHook')]
@@ -499,9 +536,9 @@ def test_resume_of_a_run_that_had_no_search(tmp_path):
     assert 0.29 * 403_200 <= history[-1]['macs'] <= 0.3 * 403_200
 
 
-def test_resume_with_a_shorter_run(tmp_path):
+def test_resume_with_a_shorter_run(tmp_path: Path) -> None:
     """Nothing of the hook was changed, but its end is over by now."""
-    hook = dict(rho=None, target=0.6, begin=1, threshold=0.01)
+    hook: dict[str, Any] = dict(rho=None, target=0.6, begin=1, threshold=0.01)
     broken_off(tmp_path, **hook)
     cfg = resumed(tmp_path, **hook)
     cfg.train_cfg.max_iters = 9
@@ -509,14 +546,15 @@ def test_resume_with_a_shorter_run(tmp_path):
         run(cfg)
 
 
-def test_search_from_a_smaller_network(tmp_path, search):
+def test_search_from_a_smaller_network(tmp_path: Path, search: Path) -> None:
     """The plan starts from what was loaded."""
     cfg = load_from(tmp_path, search / 'searched/model.pth', resume=False)
     cfg.custom_hooks[0].update(TARGET, target=0.3)
     runner = run(cfg)
     history = tiny.history_of(runner)
-    plan = tiny.search_of(runner).controller.descent
-    assert plan.start == history[0]['macs'] < 403_200
+    controller = tiny.search_of(runner).controller
+    assert isinstance(controller, BudgetController)
+    assert controller.descent.start == history[0]['macs'] < 403_200
     assert 0.29 * 403_200 <= history[-1]['macs'] <= 0.3 * 403_200
     cfg = load_from(tmp_path / 'b', search / 'searched/model.pth', False)
     cfg.custom_hooks[0].update(TARGET, target=0.999)

@@ -1,14 +1,18 @@
 """SIGKILL at any moment: the resumed run ends as if nothing had happened."""
 
 import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
 import torch
 from killing import train
+from mmengine.config import Config
 
 
-def config(work_dir):
+def config(work_dir: Path) -> Config:
     """All that has a state: averages, accumulation, a plan, milestones.
 
     One checkpoint is kept, and most are written amid an accumulation.
@@ -35,7 +39,9 @@ def config(work_dir):
 
 
 @pytest.fixture(scope='module')
-def whole(tmp_path_factory):
+def whole(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Any, ...]]:
     folder = tmp_path_factory.mktemp('whole')
     torch.set_num_threads(1)
     cfg = config(folder / 'run')
@@ -50,7 +56,9 @@ POINTS = 6
 
 
 @pytest.mark.parametrize('point', range(POINTS))
-def test_killed_anywhere(tmp_path, whole, point):
+def test_killed_anywhere(
+    tmp_path: Path, whole: tuple[Any, ...], point: int
+) -> None:
     end, told, calls, searched = whole
     rng = random.Random(point)
     kill_at = rng.randrange(

@@ -2,13 +2,17 @@
 
 import copy
 from itertools import combinations, product
+from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from test_progressive_shrink_hook import EMA
+from torch import Tensor
 
 from hrnas_mm.engine.surgery import averaged_model
 from hrnas_mm.runners import bare_model
@@ -25,7 +29,7 @@ OPTIMIZERS = dict(
     adagrad=dict(type='Adagrad', lr=0.02),
     nadam=dict(type='NAdam', lr=0.02),
 )
-PRECISIONS = dict(
+PRECISIONS: dict[str, dict[str, Any]] = dict(
     fp32=dict(),
     fp16=dict(
         type='AmpOptimWrapper',
@@ -46,7 +50,7 @@ DEAD = {
 }
 
 
-def tensors_of(runner):
+def tensors_of(runner: Runner) -> dict[tuple[str, str], Tensor]:
     """Parameters and optimizer state of the model, and of its average."""
     found = {}
     state = runner.optim_wrapper.optimizer.state
@@ -70,10 +74,12 @@ class Kill(Hook):
 
     priority = 'VERY_HIGH'
 
-    def __init__(self):
-        self.expected = {}
+    def __init__(self) -> None:
+        self.expected: dict[tuple[str, str], Tensor] = {}
 
-    def before_train_iter(self, runner, *args, **kwargs):
+    def before_train_iter(
+        self, runner: Runner, *args: Any, **kwargs: Any
+    ) -> None:
         if runner.iter not in DEAD:
             return
         copies = [bare_model(runner)]
@@ -103,11 +109,13 @@ class Check(Hook):
 
     priority = 'LOWEST'
 
-    def __init__(self, kill):
+    def __init__(self, kill: Kill) -> None:
         self.kill = kill
-        self.seen = []
+        self.seen: list[int] = []
 
-    def before_train_iter(self, runner, *args, **kwargs):
+    def before_train_iter(
+        self, runner: Runner, *args: Any, **kwargs: Any
+    ) -> None:
         if runner.iter not in DEAD:
             return
         found = tensors_of(runner)
@@ -127,7 +135,13 @@ class Check(Hook):
         self.seen.append(runner.iter)
 
 
-def config(work_dir, optimizer, ema, precision, accumulation):
+def config(
+    work_dir: Path,
+    optimizer: dict[str, Any],
+    ema: dict[str, Any] | None,
+    precision: dict[str, Any],
+    accumulation: int,
+) -> Config:
     cfg = tiny.config(
         work_dir,
         max_iters=12,
@@ -164,14 +178,21 @@ CELLS = [
 ]
 
 
-def test_any_two_settings_meet_in_a_cell():
+def test_any_two_settings_meet_in_a_cell() -> None:
     settings = [OPTIMIZERS, EMA, PRECISIONS, (1, 2)]
     for (i, first), (j, second) in combinations(enumerate(settings), 2):
         assert {(c[i], c[j]) for c in CELLS} == set(product(first, second))
 
 
 @pytest.mark.parametrize('optimizer, ema, precision, accumulation', CELLS)
-def test_shrinks(tmp_path, cpu_amp, optimizer, ema, precision, accumulation):
+def test_shrinks(
+    tmp_path: Path,
+    cpu_amp: None,
+    optimizer: str,
+    ema: str,
+    precision: str,
+    accumulation: int,
+) -> None:
     cfg = config(
         tmp_path,
         OPTIMIZERS[optimizer],

@@ -1,11 +1,15 @@
 """Parameters with the same options share a group, and learn as before."""
 
+from typing import Any
+
 import torch
 from mmengine.optim import build_optim_wrapper
 from torch import nn
 
 
-def learned(constructor):
+def learned(
+    constructor: str,
+) -> tuple[list[dict[str, Any]], list[nn.Parameter]]:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 2))
     wrapper = build_optim_wrapper(
@@ -24,7 +28,7 @@ def learned(constructor):
     return wrapper.optimizer.param_groups, [*model.parameters()]
 
 
-def test_steps_are_the_same_with_few_groups():
+def test_steps_are_the_same_with_few_groups() -> None:
     before, expected = learned('DefaultOptimWrapperConstructor')
     groups, found = learned('MergedGroupsConstructor')
     torch.testing.assert_close(found, expected, rtol=0, atol=0)

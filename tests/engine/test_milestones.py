@@ -18,8 +18,8 @@ from hrnas_mm.search.descent import allowed
     'cost, other', [('macs', 'params'), ('params', 'macs')]
 )
 def test_a_milestone_of_another_cost_leaves_what_the_target_needs(
-    cost, other, seed
-):
+    cost: str, other: str, seed: int
+) -> None:
     cost_model = CostModel(supernet(), (3, 32, 32))
     target = parse_budget({cost: 0.4}, cost_model)
     torch.manual_seed(seed)

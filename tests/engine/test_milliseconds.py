@@ -5,22 +5,29 @@ import itertools
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import tiny
 import torch
 from killing import broken_off_and_resumed, everything, told
 from milliseconds import table_of_formula
+from mmengine.config import Config
 from mmengine.runner import Runner
+from torch import nn
 
 from hrnas_mm.building import build_model
 from hrnas_mm.deploy import cost_model_of
 from hrnas_mm.engine import latency as engine_latency
 from hrnas_mm.engine import results
-from hrnas_mm.latency import Latency
+from hrnas_mm.latency import Latency, LatencyTable, TableBuilder
 from hrnas_mm.latency.table import write_latency_table
 from hrnas_mm.report import plot_pareto, read_record
+from hrnas_mm.report.record import Milestone, Shrink
 from hrnas_mm.report.tables import result_tables
 from hrnas_mm.runners import bare_model, evaluated_model
 from hrnas_mm.runtimes.devices import processor
@@ -30,44 +37,46 @@ from hrnas_mm.search.importance import TaylorImportance
 SHAPE = (3, 32, 32)
 
 
-def config(work_dir, **hook):
+def config(work_dir: Path | str, **hook: Any) -> Config:
     hook = dict(dict(rho=None, interval=3, begin=3, end=15), **hook)
     cfg = tiny.config(work_dir, 18, ema=dict(momentum=0.3), **hook)
     cfg.log_level = 'INFO'
     return cfg
 
 
-def run(cfg):
+def run(cfg: Config) -> Runner:
     runner = Runner.from_cfg(cfg)
     runner.train()
     return runner
 
 
 @pytest.fixture(scope='module')
-def table():
+def table() -> LatencyTable:
     cfg = config('nowhere', target=0.5)
     return table_of_formula(cost_model_of(build_model(cfg), SHAPE), round=2)
 
 
 @pytest.fixture
-def path(table, tmp_path):
+def path(table: LatencyTable, tmp_path: Path) -> str:
     file = tmp_path / 'table.json'
     file.write_text(json.dumps(table.as_json()))
     return str(file)
 
 
-def slow_down(content, ratio):
+def slow_down(content: dict[str, Any], ratio: float) -> None:
     factors = content['calibration']['factors']
     for name in factors:
         factors[name] *= ratio
 
 
 @pytest.fixture
-def stopwatch(monkeypatch):
+def stopwatch(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
     """Says that every network takes 3 ms."""
     timed = []
 
-    def measured_time(model, latency):
+    def measured_time(
+        model: nn.Module, latency: Latency
+    ) -> engine_latency.MeasuredTime:
         timed.append(model)
         return engine_latency.MeasuredTime(3.0, 1.25)
 
@@ -76,13 +85,21 @@ def stopwatch(monkeypatch):
 
 
 @pytest.mark.parametrize('target', ['3.5ms', dict(latency=0.2)])
-def test_ends_at_the_target(path, table, tmp_path, stopwatch, target, capfd):
+def test_ends_at_the_target(
+    path: str,
+    table: LatencyTable,
+    tmp_path: Path,
+    stopwatch: list[nn.Module],
+    target: str | dict[str, Any],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     cfg = config(
         tmp_path / 'run', target=target, latency=path, milestones=['4ms']
     )
     runner = run(cfg)
     search = tiny.search_of(runner)
     architecture = architecture_of(evaluated_model(runner))
+    assert search.latency is not None
     whole = search.cost_model.counting(search.latency)
     aimed = target if isinstance(target, str) else ''
     amount = float(aimed[:-2]) if aimed else 0.2 * whole.total(whole.supernet)
@@ -106,11 +123,11 @@ def test_ends_at_the_target(path, table, tmp_path, stopwatch, target, capfd):
     rows = titles[f'At {SHAPE}'].rows
     assert ('ms measured as deployed', '-', '3') in rows
     (axes,) = plot_pareto({'run': record}, cost='latency').axes
-    lines = [line.get_xdata()[-1] for line in axes.lines]
+    lines = [np.asarray(line.get_xdata())[-1] for line in axes.lines]
     assert lines.count(3.0) == 2  # measured, of both networks
 
 
-def slower_file(path, table):
+def slower_file(path: str, table: LatencyTable) -> None:
     content = copy.deepcopy(table.as_json())
     slow_down(content, 1.5)
     with open(path, 'w') as file:
@@ -121,13 +138,17 @@ def slower_file(path, table):
     'change', [slower_file, lambda path, table: os.remove(path)]
 )
 def test_a_resumed_search_has_the_table_of_its_checkpoint(
-    path, table, tmp_path, stopwatch, change
-):
+    path: str,
+    table: LatencyTable,
+    tmp_path: Path,
+    stopwatch: list[nn.Module],
+    change: Callable[[str, LatencyTable], Any],
+) -> None:
     """Whatever has become of the file since: changed, or gone."""
     whole = run(config(tmp_path / 'whole', target='3.5ms', latency=path))
     cfg = config(tmp_path / 'broken', target='3.5ms', latency=path)
 
-    def change_then_run(cfg):
+    def change_then_run(cfg: Config) -> Runner:
         if cfg.get('resume'):
             change(path, table)
         return run(cfg)
@@ -140,8 +161,8 @@ def test_a_resumed_search_has_the_table_of_its_checkpoint(
 
 
 def test_another_table_on_resume_is_a_new_plan(
-    path, table, tmp_path, stopwatch
-):
+    path: str, table: LatencyTable, tmp_path: Path, stopwatch: list[nn.Module]
+) -> None:
     cfg = config(
         tmp_path / 'run', target='3.5ms', latency=path, milestones=['15ms']
     )
@@ -151,7 +172,7 @@ def test_another_table_on_resume_is_a_new_plan(
     slower = tmp_path / 'slower.json'
     slower.write_text(json.dumps(content))
 
-    def with_another(cfg):
+    def with_another(cfg: Config) -> Runner:
         if cfg.get('resume'):
             cfg.custom_hooks[0].latency = str(slower)
         return run(cfg)
@@ -165,20 +186,27 @@ def test_another_table_on_resume_is_a_new_plan(
     history = search.history
     assert history.milestones[0].iter < 11 > history.evaluations[0].iter
     costs = []
-    for facts in (*history.shrinks, *history.milestones):
-        counts = dict(zip(search.cost_model.supernet, facts.counts))
+    networks: list[Shrink | Milestone] = [
+        *history.shrinks,
+        *history.milestones,
+    ]
+    for network in networks:
+        counts = dict(zip(search.cost_model.supernet, network.counts))
         costs.append(search.totals(counts))
-        assert facts.costs == costs[-1]
-    assert all(facts.costs in costs for facts in history.evaluations)
+        assert network.costs == costs[-1]
+    assert all(each.costs in costs for each in history.evaluations)
 
 
 def test_measures_before_the_first_iteration_and_keeps_that(
-    table, tmp_path, stopwatch, monkeypatch
-):
+    table: LatencyTable,
+    tmp_path: Path,
+    stopwatch: list[nn.Module],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The generators do not notice."""
     measured = []
 
-    def build(self):
+    def build(self: TableBuilder) -> LatencyTable:
         measured.append(self.conditions())
         torch.randn(100)
         version = measured[-1].version
@@ -209,7 +237,9 @@ def test_measures_before_the_first_iteration_and_keeps_that(
     assert len(measured) == 3
 
 
-def test_another_device_is_not_measured_on(table, tmp_path, monkeypatch):
+def test_another_device_is_not_measured_on(
+    table: LatencyTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A search for a phone ends on the machine that it ran on."""
     path = str(tmp_path / 'phone.json')
     elsewhere = replace(table.conditions, device='a phone')
@@ -225,9 +255,12 @@ def test_another_device_is_not_measured_on(table, tmp_path, monkeypatch):
 
 
 def test_a_run_whose_network_cannot_be_timed_is_complete(
-    path, tmp_path, monkeypatch, capfd
-):
-    def fail(model, latency):
+    path: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def fail(model: nn.Module, latency: Latency) -> None:
         raise RuntimeError('no compiler')
 
     monkeypatch.setattr(results, 'measured_time', fail)
@@ -240,7 +273,9 @@ def test_a_run_whose_network_cannot_be_timed_is_complete(
     assert record['stages']
 
 
-def test_measures_the_network_as_deployed(table, monkeypatch):
+def test_measures_the_network_as_deployed(
+    table: LatencyTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Really, with onnxruntime; a second passes between looks at the clock."""
     pytest.importorskip('onnxruntime')
     clock = itertools.count()
@@ -289,14 +324,18 @@ def test_measures_the_network_as_deployed(table, monkeypatch):
         (dict(rho=1.0, importance='taylor'), 'must not be given without a'),
     ],
 )
-def test_clear_errors_before_the_first_iteration(hook, words, path, tmp_path):
+def test_clear_errors_before_the_first_iteration(
+    hook: dict[str, Any], words: str, path: str, tmp_path: Path
+) -> None:
     hook = {k: path if v == 'PATH' else v for k, v in hook.items()}
     with pytest.raises(ValueError, match=words) as error:
         run(config(tmp_path / 'run', **hook))
     assert '\n' not in str(error.value)
 
 
-def test_macs_are_cut_as_before_beside_a_table(path, tmp_path, stopwatch):
+def test_macs_are_cut_as_before_beside_a_table(
+    path: str, tmp_path: Path, stopwatch: list[nn.Module]
+) -> None:
     """A table only adds what is reported."""
     target = dict(macs=0.5)
     without = run(config(tmp_path / 'a', target=target))
@@ -307,7 +346,7 @@ def test_macs_are_cut_as_before_beside_a_table(path, tmp_path, stopwatch):
     assert 'latency' in tiny.history_of(beside)[-1]
 
 
-def scaled(scale):
+def scaled(scale: float) -> dict[str, Any]:
     return dict(
         type='AmpOptimWrapper',
         dtype='bfloat16',
@@ -328,22 +367,22 @@ ACCUMULATED = dict(accumulative_counts=2)
     ids=['clipped', 'scaled', 'accumulated'],
 )
 def test_importance_is_of_the_gradients_as_they_are(
-    path,
-    tmp_path,
-    stopwatch,
-    monkeypatch,
-    recwarn,
-    cpu_amp,
-    before,
-    after,
-    warmup,
-    steps,
-):
+    path: str,
+    tmp_path: Path,
+    stopwatch: list[nn.Module],
+    monkeypatch: pytest.MonkeyPatch,
+    recwarn: pytest.WarningsRecorder,
+    cpu_amp: None,
+    before: dict[str, Any],
+    after: dict[str, Any],
+    warmup: int,
+    steps: int,
+) -> None:
     """Not clipped, not scaled, and without the penalty."""
     added = []
     plain = TaylorImportance.add_
 
-    def add_(self, rho, scale=1.0):
+    def add_(self: Any, rho: float, scale: float = 1.0) -> None:
         plain(self, rho, scale)
         added.append(self._sums[1].clone())
 

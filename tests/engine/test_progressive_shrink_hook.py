@@ -3,6 +3,8 @@
 import copy
 import json
 import logging
+from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -13,7 +15,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from records import make_record
-from torch import nn
+from torch import Tensor, nn
 
 from hrnas_mm.engine import ProgressiveShrinkHook
 from hrnas_mm.engine.state import numbers
@@ -36,7 +38,7 @@ EMA = dict(
 )
 
 
-def run(cfg):
+def run(cfg: Config) -> Runner:
     runner = Runner.from_cfg(cfg)
     runner.train()
     return runner
@@ -52,9 +54,11 @@ def run(cfg):
     ],
 )
 def test_search_shrinks_and_an_interrupted_one_ends_the_same(
-    tmp_path, ema, by_epoch
-):
-    options = dict(by_epoch=by_epoch, ema=EMA[ema], max_iters=18)
+    tmp_path: Path, ema: str, by_epoch: bool
+) -> None:
+    options: dict[str, Any] = dict(
+        by_epoch=by_epoch, ema=EMA[ema], max_iters=18
+    )
     whole = run(tiny.config(tmp_path / 'whole', **options))
     history = tiny.history_of(whole)
     macs = [facts['macs'] for facts in history]
@@ -75,16 +79,20 @@ def test_search_shrinks_and_an_interrupted_one_ends_the_same(
 class Draws(Hook):
     """Notes what the epochs' first images look like."""
 
-    def __init__(self):
-        self.images = []
+    def __init__(self) -> None:
+        self.images: list[Tensor] = []
 
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None
+    ) -> None:
         if batch_idx == 0:
             self.images.append(data_batch['inputs'].clone())
 
 
 @pytest.mark.parametrize('persistent', [False, True])
-def test_epochs_are_augmented_differently(tmp_path, persistent):
+def test_epochs_are_augmented_differently(
+    tmp_path: Path, persistent: bool
+) -> None:
     cfg = tiny.config(tmp_path, max_iters=18, by_epoch=True)
     cfg.train_dataloader.update(
         num_workers=1, persistent_workers=persistent, batch_size=1
@@ -101,7 +109,7 @@ def test_epochs_are_augmented_differently(tmp_path, persistent):
 
 
 @pytest.mark.parametrize('ema', ['plain', 'ema', 'buffers'])
-def test_what_is_evaluated_is_what_is_saved(tmp_path, ema):
+def test_what_is_evaluated_is_what_is_saved(tmp_path: Path, ema: str) -> None:
     cfg = tiny.config(tmp_path, ema=EMA[ema])
     runner = run(cfg)
     logged = tiny.search_of(runner).history.evaluations
@@ -117,7 +125,7 @@ def test_what_is_evaluated_is_what_is_saved(tmp_path, ema):
     assert facts.iter == 12
 
 
-def test_a_table_has_the_last_of_many_metrics():
+def test_a_table_has_the_last_of_many_metrics() -> None:
     metrics = {f'm{i}': float(i) for i in range(30)} | dict(text='a')
     evaluation = Evaluation(40, {}, numbers(metrics))
     table = evaluations_table(make_record(evaluations=[evaluation]))
@@ -125,7 +133,7 @@ def test_a_table_has_the_last_of_many_metrics():
     assert names == [f'm{i}' for i in range(20, 30)]
 
 
-def test_results(tmp_path):
+def test_results(tmp_path: Path) -> None:
     runner = run(tiny.config(tmp_path, ema=EMA['ema']))
     folder = tmp_path / 'searched'
     written = json.loads((folder / 'architecture.json').read_text())
@@ -146,7 +154,7 @@ def test_results(tmp_path):
     again.model.load_state_dict(saved['state_dict'])
 
 
-def test_checkpoints_hold_tensors_and_plain_types(tmp_path):
+def test_checkpoints_hold_tensors_and_plain_types(tmp_path: Path) -> None:
     run(tiny.config(tmp_path, ema=EMA['ema']))
     checkpoint = torch.load(tmp_path / 'iter_8.pth', weights_only=True)
     assert {'ema_state_dict', 'optimizer', 'message_hub'} <= set(checkpoint)
@@ -157,14 +165,20 @@ class Spy(Hook):
 
     priority = 'VERY_LOW'
 
-    def __init__(self):
-        self.losses = []
+    def __init__(self) -> None:
+        self.losses: list[dict[str, float]] = []
 
-    def after_train_iter(self, runner, batch_idx, data_batch, outputs):
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any,
+        outputs: dict[str, Tensor],
+    ) -> None:
         self.losses.append({k: v.item() for k, v in outputs.items()})
 
 
-def test_penalty_is_a_loss_with_warmup_begin_and_end(tmp_path):
+def test_penalty_is_a_loss_with_warmup_begin_and_end(tmp_path: Path) -> None:
     cfg = tiny.config(
         tmp_path, rho=0.5, warmup=4, begin=2, end=9, threshold=0, max_iters=12
     )
@@ -185,7 +199,7 @@ def test_penalty_is_a_loss_with_warmup_begin_and_end(tmp_path):
     )
 
 
-def test_shrinks_at_the_interval_and_at_the_end(tmp_path):
+def test_shrinks_at_the_interval_and_at_the_end(tmp_path: Path) -> None:
     runner = run(
         tiny.config(tmp_path, interval=4, begin=1, end=11, max_iters=13)
     )
@@ -193,7 +207,7 @@ def test_shrinks_at_the_interval_and_at_the_end(tmp_path):
     assert [facts['iter'] for facts in history] == [0, 5, 9, 11]
 
 
-def test_curves_reach_the_visualizer(tmp_path):
+def test_curves_reach_the_visualizer(tmp_path: Path) -> None:
     cfg = tiny.config(tmp_path)
     cfg.vis_backends = [dict(type='TensorboardVisBackend')]
     cfg.visualizer = dict(
@@ -215,7 +229,7 @@ def test_curves_reach_the_visualizer(tmp_path):
     )
 
 
-def test_a_network_that_would_vanish_stops_the_run(tmp_path):
+def test_a_network_that_would_vanish_stops_the_run(tmp_path: Path) -> None:
     cfg = tiny.config(tmp_path, threshold=100.0, interval=5)
     with pytest.raises(RuntimeError, match='iteration 5: every element'):
         run(cfg)
@@ -223,7 +237,7 @@ def test_a_network_that_would_vanish_stops_the_run(tmp_path):
     assert not (tmp_path / 'searched').exists()
 
 
-def test_recalibration_is_the_mean_over_batches(tmp_path):
+def test_recalibration_is_the_mean_over_batches(tmp_path: Path) -> None:
     """Against statistics taken with hooks, and independent of the past."""
     from hrnas_mm.engine.recalibration import recalibrate_, same_batches
 
@@ -232,13 +246,14 @@ def test_recalibration_is_the_mean_over_batches(tmp_path):
     recalibrate_(model, loader, 3)
     first = {k: v.clone() for k, v in model.state_dict().items()}
     state = torch.get_rng_state()
-    norm = model.backbone.stem[0].norm
+    backbone: Any = model.backbone
+    norm = backbone.stem[0].norm
     means = []
     from hrnas_mm.resume.rng import forked_rng
 
     with torch.no_grad(), forked_rng(0):
         for _, data in zip(range(3), same_batches(loader)):
-            x = model.backbone.stem[0].conv(data['inputs'])
+            x = backbone.stem[0].conv(data['inputs'])
             means.append(x.mean((0, 2, 3)))
     torch.testing.assert_close(norm.running_mean, torch.stack(means).mean(0))
     for module in model.modules():
@@ -266,12 +281,12 @@ def test_recalibration_is_the_mean_over_batches(tmp_path):
         (dict(calibration_batches=-1), 'calibration_batches must be finite'),
     ],
 )
-def test_bad_options(options, message):
+def test_bad_options(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ProgressiveShrinkHook(**{**dict(interval=1, rho=1.0), **options})
 
 
-def test_wrong_channels_are_found_before_training(tmp_path):
+def test_wrong_channels_are_found_before_training(tmp_path: Path) -> None:
     cfg = tiny.config(tmp_path)
     cfg.train_dataloader.dataset.channels = 1
     with pytest.raises(ValueError, match='in_channels is 3, .* 1 channels'):
@@ -279,7 +294,7 @@ def test_wrong_channels_are_found_before_training(tmp_path):
     assert not list(tmp_path.rglob('*.pth'))
 
 
-def test_model_without_search_units_is_refused(tmp_path):
+def test_model_without_search_units_is_refused(tmp_path: Path) -> None:
     cfg = tiny.config(tmp_path)
     cfg.model.backbone = dict(
         type='Conv2d', in_channels=3, out_channels=6, kernel_size=1
@@ -292,12 +307,12 @@ def test_model_without_search_units_is_refused(tmp_path):
         run(cfg)
 
 
-def test_input_shape_has_to_come_from_somewhere(tmp_path):
+def test_input_shape_has_to_come_from_somewhere(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='input_shape must be given'):
         run(tiny.config(tmp_path, input_shape=None))
 
 
-def test_log_line(tmp_path, caplog):
+def test_log_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     cfg = tiny.config(tmp_path)
     cfg.log_level = 'INFO'
     runner = run(cfg)

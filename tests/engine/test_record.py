@@ -3,7 +3,9 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import killing  # noqa: F401  (registers Stop)
 import numpy as np
@@ -19,6 +21,7 @@ from hrnas_mm.building import build_runner
 from hrnas_mm.engine import progress, results
 from hrnas_mm.engine.class_metrics import ClassMetricsRecorder
 from hrnas_mm.engine.progress import LiveLine
+from hrnas_mm.engine.search import Search
 from hrnas_mm.report import write_report
 from hrnas_mm.report.record import (
     ClassMetrics,
@@ -41,10 +44,10 @@ from hrnas_mm.search import (
 
 
 @pytest.fixture(scope='module')
-def finished(tmp_path_factory):
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Runner, Path]:
     """A run to a target with a milestone, resumed after two shrinks."""
     work_dir = tmp_path_factory.mktemp('run')
-    options = dict(
+    options: dict[str, Any] = dict(
         max_iters=18, ema=dict(momentum=0.5), rho=None, interval=2, begin=2,
         end=14, target=0.4, milestones=[0.7],
     )  # fmt: skip
@@ -62,7 +65,9 @@ def finished(tmp_path_factory):
     return runner, work_dir
 
 
-def test_record_is_that_of_the_whole_run(finished):
+def test_record_is_that_of_the_whole_run(
+    finished: tuple[Runner, Path],
+) -> None:
     runner, work_dir = finished
     record = read_record(str(work_dir))
     history = record.history
@@ -82,7 +87,7 @@ def test_record_is_that_of_the_whole_run(finished):
     assert 'accuracy' in record.evaluations[-1].metrics
 
 
-def test_record_tells_of_the_run(finished):
+def test_record_tells_of_the_run(finished: tuple[Runner, Path]) -> None:
     """The curves go over both processes of a run that was resumed."""
     runner, work_dir = finished
     record = read_record(str(work_dir))
@@ -99,7 +104,7 @@ def test_record_tells_of_the_run(finished):
         assert total == network.costs['macs']
 
 
-def test_a_run_that_is_over_is_resumed(finished):
+def test_a_run_that_is_over_is_resumed(finished: tuple[Runner, Path]) -> None:
     """As scripts of a queue do; it leaves what it had left."""
     runner, work_dir = finished
     before = read_record(str(work_dir))
@@ -111,18 +116,20 @@ def test_a_run_that_is_over_is_resumed(finished):
         rows = evaluations_table(record).rows
         assert 'accuracy' in [name for name, *_ in rows]
     # These tell of time.
-    changed = dict(run=before.run, curves=before.curves)
+    changed: dict[str, Any] = dict(run=before.run, curves=before.curves)
     assert replace(after, **changed) == before
 
 
-def test_report_is_beside_searched(finished):
+def test_report_is_beside_searched(finished: tuple[Runner, Path]) -> None:
     _, work_dir = finished
     text = (work_dir / 'report.html').read_text()
     for part in ('accuracy', 'parameters', 'Milestones', 'model.pth'):
         assert part in text
 
 
-def test_checkpoints_say_their_architecture(finished):
+def test_checkpoints_say_their_architecture(
+    finished: tuple[Runner, Path],
+) -> None:
     runner, work_dir = finished
     record = read_record(str(work_dir))
     at = {network.iter: network for network in record.history}
@@ -138,8 +145,10 @@ def test_checkpoints_say_their_architecture(finished):
     )
 
 
-def test_a_page_that_cannot_be_drawn_is_a_warning(tmp_path, monkeypatch):
-    def fail(page, work_dir):
+def test_a_page_that_cannot_be_drawn_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(page: str, work_dir: str) -> None:
         raise OverflowError('no page today')
 
     monkeypatch.setattr(results, 'write_report', fail)
@@ -154,7 +163,7 @@ def test_a_page_that_cannot_be_drawn_is_a_warning(tmp_path, monkeypatch):
 class Odd(tiny.PixelAccuracy):
     """Reports what is no number, and one more metric at the end."""
 
-    def compute_metrics(self, results):
+    def compute_metrics(self, results: Any) -> dict[str, Any]:
         self.calls = getattr(self, 'calls', 0) + 1
         late = dict(late=1.0) if self.calls > 1 else {}
         return dict(table=torch.ones(2), name='x', **late)
@@ -163,7 +172,7 @@ class Odd(tiny.PixelAccuracy):
 METRICS.register_module(module=Odd)
 
 
-def test_metrics_that_are_no_numbers_or_come_late(tmp_path):
+def test_metrics_that_are_no_numbers_or_come_late(tmp_path: Path) -> None:
     cfg = tiny.config(tmp_path)
     cfg.val_evaluator = dict(type='Odd')
     Runner.from_cfg(cfg).train()
@@ -173,7 +182,9 @@ def test_metrics_that_are_no_numbers_or_come_late(tmp_path):
     write_report(str(tmp_path / 'report.html'), str(tmp_path))
 
 
-def test_a_search_that_goes_on_from_a_network_without_tokens(tmp_path):
+def test_a_search_that_goes_on_from_a_network_without_tokens(
+    tmp_path: Path,
+) -> None:
     cfg = tiny.config(tmp_path, threshold=0)
     model = MODELS.build(cfg.model)
     arch = {
@@ -193,7 +204,7 @@ def test_a_search_that_goes_on_from_a_network_without_tokens(tmp_path):
     write_report(str(tmp_path / 'report.html'), str(tmp_path))
 
 
-def test_the_search_of_a_run_that_began_without_one(tmp_path):
+def test_the_search_of_a_run_that_began_without_one(tmp_path: Path) -> None:
     """Its checkpoint has no history: that begins where it is resumed."""
     cfg = tiny.config(tmp_path)
     cfg.pop('custom_hooks')
@@ -213,26 +224,28 @@ class Terminal:
 
     encoding = 'utf-8'
 
-    def __init__(self, is_terminal=True):
+    def __init__(self, is_terminal: bool = True) -> None:
         self.is_terminal = is_terminal
         self.text = ''
 
-    def isatty(self):
+    def isatty(self) -> bool:
         return self.is_terminal
 
-    def write(self, text):
+    def write(self, text: str) -> int:
         self.text += text
         return len(text)
 
-    def flush(self):
+    def flush(self) -> None:
         pass
 
 
 @pytest.mark.parametrize('is_terminal', [True, False])
-def test_live_line(tmp_path, monkeypatch, is_terminal):
-    terminal = Terminal(is_terminal)
+def test_live_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_terminal: bool
+) -> None:
+    terminal: Any = Terminal(is_terminal)
 
-    def line(search):
+    def line(search: Search) -> LiveLine:
         return LiveLine(search, terminal)
 
     monkeypatch.setattr(hook_module, 'LiveLine', line)
@@ -251,11 +264,11 @@ def test_live_line(tmp_path, monkeypatch, is_terminal):
     assert terminal.text.endswith('\x1b[2K')  # the line is gone
 
 
-def test_classes_are_those_of_the_last_network():
+def test_classes_are_those_of_the_last_network() -> None:
     class Metric:
         dataset_meta = dict(classes=('car', 'tree'))
 
-        def total_area_to_metrics(self):
+        def total_area_to_metrics(self) -> dict[str, Any]:
             return dict(IoU=np.array([0.5, math.nan]), aAcc=0.7)
 
     metric = Metric()
@@ -277,7 +290,7 @@ def test_classes_are_those_of_the_last_network():
     assert found.now() is None
 
 
-def test_a_table_is_whole_and_literal():
+def test_a_table_is_whole_and_literal() -> None:
     """With many metrics, of names that rich would take for markup."""
     names = ('', *(f'coco/AP[{i}] :x:' for i in range(12)))
     text = str(Table('50[%]', names, [('run', *['0.12345[/a]'] * 12)]))

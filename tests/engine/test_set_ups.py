@@ -1,5 +1,9 @@
 """Ways to train that people have, and those that are refused."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 import tiny
 import torch
@@ -20,13 +24,13 @@ from hrnas_mm.search import architecture_of
 from hrnas_mm.search_in_config import search_shape
 
 
-def run(cfg):
+def run(cfg: Config) -> Runner:
     runner = Runner.from_cfg(cfg)
     runner.train()
     return runner
 
 
-def assert_same(first, second):
+def assert_same(first: Runner, second: Runner) -> None:
     first, second = bare_model(first), bare_model(second)
     assert architecture_of(first) == architecture_of(second)
     torch.testing.assert_close(
@@ -34,18 +38,18 @@ def assert_same(first, second):
     )
 
 
-def test_activation_checkpointing(tmp_path):
+def test_activation_checkpointing(tmp_path: Path) -> None:
     plain = run(tiny.config(tmp_path / 'plain'))
     cfg = tiny.config(tmp_path / 'with_cp')
     cfg.model.backbone.with_cp = True
     assert_same(run(cfg), plain)
 
 
-def test_compile(tmp_path):
+def test_compile(tmp_path: Path) -> None:
     """Compiled again after a shrink, and with the same result."""
 
-    def config(name):
-        hook = dict(
+    def config(name: str) -> Config:
+        hook: dict[str, Any] = dict(
             target=0.8, importance='taylor', rho=0.01, threshold=1e-3,
             interval=1, begin=0, end=1,
         )  # fmt: skip
@@ -62,7 +66,7 @@ def test_compile(tmp_path):
     compiled_at = []
     torch.compiler.reset()
 
-    def backend(graph, inputs):
+    def backend(graph: Any, inputs: Any) -> Callable[..., Any]:
         compiled_at.append(runner.iter)
         return graph.forward
 
@@ -85,12 +89,14 @@ def test_compile(tmp_path):
 class Spread(nn.Module):
     """Stands for a wrapper that shards parameters, as FSDP does."""
 
-    def __init__(self, module):
+    def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
 
 
-def test_other_wrappers_are_refused(tmp_path, monkeypatch):
+def test_other_wrappers_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runner = Runner.from_cfg(tiny.config(tmp_path))
     runner.model = Spread(runner.model)
     monkeypatch.setattr(
@@ -101,7 +107,7 @@ def test_other_wrappers_are_refused(tmp_path, monkeypatch):
         check_runner(runner, ProgressiveShrinkHook(target=0.5))
 
 
-def test_flexible_runner_is_refused(tmp_path):
+def test_flexible_runner_is_refused(tmp_path: Path) -> None:
     """The way to FSDP and DeepSpeed; before the first iteration."""
     cfg = tiny.config(tmp_path)
     cfg.runner_type, cfg.env_cfg = 'FlexibleRunner', {}
@@ -111,7 +117,7 @@ def test_flexible_runner_is_refused(tmp_path):
     assert not list(tmp_path.rglob('*.pth'))
 
 
-def test_exact_resume_of_a_flexible_runner_is_refused(tmp_path):
+def test_exact_resume_of_a_flexible_runner_is_refused(tmp_path: Path) -> None:
     cfg = tiny.config(tmp_path)
     cfg.runner_type, cfg.env_cfg = 'FlexibleRunner', {}
     cfg.custom_hooks = [dict(type='hrnas_mm.ExactResumeHook')]
@@ -123,7 +129,7 @@ def test_exact_resume_of_a_flexible_runner_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['EMAHook', 'ProgressiveShrinkHook'])
-def test_two_of_a_kind_are_refused(tmp_path, kind):
+def test_two_of_a_kind_are_refused(tmp_path: Path, kind: str) -> None:
     cfg = tiny.config(tmp_path, ema=dict(momentum=0.5))
     hooks = [hook for hook in cfg.custom_hooks if hook.type == kind]
     cfg.default_hooks.another = hooks[0].copy()
@@ -131,7 +137,7 @@ def test_two_of_a_kind_are_refused(tmp_path, kind):
         Runner.from_cfg(cfg).train()
 
 
-def test_weights_of_a_plain_backbone_stay():
+def test_weights_of_a_plain_backbone_stay() -> None:
     """Those of a supernet do not fit what is left of it."""
     kept = {}
     for kind in ('hrnas_mm.with_transformers', 'HRNASSupernet'):
@@ -150,7 +156,7 @@ def test_weights_of_a_plain_backbone_stay():
     ]  # fmt: skip
 
 
-def test_searched_config_has_no_search_in_it(tmp_path):
+def test_searched_config_has_no_search_in_it(tmp_path: Path) -> None:
     """Wherever the hook was; what it said of the input stays."""
     cfg = tiny.config(tmp_path)
     cfg.default_hooks.search = cfg.custom_hooks.pop()
@@ -168,7 +174,7 @@ def test_searched_config_has_no_search_in_it(tmp_path):
         build_runner(written).train()
 
 
-def test_the_best_network_meets_the_target(tmp_path):
+def test_the_best_network_meets_the_target(tmp_path: Path) -> None:
     """In tiny searches the accuracy only falls: the supernet's is best."""
     monitor = dict(monitor='accuracy', rule='greater')
     cfg = tiny.config(
@@ -194,7 +200,7 @@ def test_the_best_network_meets_the_target(tmp_path):
         assert f'Search: {name} counts evaluations of networks that' in log
 
 
-def test_several_optimizers_are_refused(tmp_path):
+def test_several_optimizers_are_refused(tmp_path: Path) -> None:
     runner = Runner.from_cfg(tiny.config(tmp_path))
     optimizer = torch.optim.SGD(runner.model.parameters(), lr=0.1)
     runner.optim_wrapper = OptimWrapperDict(a=OptimWrapper(optimizer))
@@ -207,7 +213,7 @@ class Falling(tiny.PixelAccuracy):
 
     metric = 1.0
 
-    def compute_metrics(self, results):
+    def compute_metrics(self, results: Any) -> dict[str, float]:
         self.metric *= 0.9
         return dict(accuracy=self.metric)
 
@@ -219,7 +225,7 @@ METRICS.register_module(module=Falling)
 class RowWise(torch.optim.SGD):
     """Has one number per row of a parameter, as Adafactor has."""
 
-    def step(self, closure=None):
+    def step(self, closure: Any = None) -> Any:
         for group in self.param_groups:
             for param in group['params']:
                 param.data -= group['lr'] * param.grad
@@ -227,13 +233,13 @@ class RowWise(torch.optim.SGD):
                     self.state[param]['rows'] = param.detach().sum(-1)
 
 
-def test_optimizers_with_another_state_are_refused(tmp_path):
+def test_optimizers_with_another_state_are_refused(tmp_path: Path) -> None:
     """In the first iteration, not at the first shrink."""
 
     class Count(Hook):
         iterations = 0
 
-        def after_train_iter(self, *args, **kwargs):
+        def after_train_iter(self, *args: Any, **kwargs: Any) -> None:
             Count.iterations += 1
 
     cfg = tiny.config(tmp_path, interval=10)

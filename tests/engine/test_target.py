@@ -1,6 +1,8 @@
 """A search to a budget, and a ladder, on real Runners."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -8,18 +10,19 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from hrnas_mm.building import build_model
 from hrnas_mm.engine import ProgressiveShrinkHook
 from hrnas_mm.runners import bare_model, evaluated_model
-from hrnas_mm.search import architecture_of
+from hrnas_mm.search import BudgetController, architecture_of
 
 WHOLE = dict(macs=403_200, params=23_540)
 EMA = dict(momentum=0.3)
 
 
-def config(work_dir, max_iters=24, **hook):
+def config(work_dir: Path, max_iters: int = 24, **hook: Any) -> Config:
     hook = dict(dict(rho=None, interval=None, threshold=0.01), **hook)
     cfg = tiny.config(work_dir, max_iters, ema=EMA, **hook)
     cfg.default_hooks.checkpoint = None
@@ -27,13 +30,13 @@ def config(work_dir, max_iters=24, **hook):
     return cfg
 
 
-def run(cfg):
+def run(cfg: Config) -> Runner:
     runner = Runner.from_cfg(cfg)
     runner.train()
     return runner
 
 
-def cost_of(model, resource):
+def cost_of(model: nn.Module, resource: str) -> int:
     """Counted on the model as it is, by torch."""
     if resource == 'params':
         return sum(param.numel() for param in model.parameters())
@@ -51,7 +54,9 @@ def cost_of(model, resource):
         (dict(params=0.8), 'params', 18_832),
     ],
 )
-def test_target_is_met(tmp_path, target, resource, amount):
+def test_target_is_met(
+    tmp_path: Path, target: Any, resource: str, amount: int
+) -> None:
     runner = run(config(tmp_path, target=target))
     history = tiny.history_of(runner)
     assert [facts['iter'] for facts in history] == [0, *range(4, 19)]
@@ -59,16 +64,22 @@ def test_target_is_met(tmp_path, target, resource, amount):
     assert (
         0.97 * amount <= cost_of(evaluated_model(runner), resource) <= amount
     )
-    plan = tiny.search_of(runner).controller.descent
+    controller = tiny.search_of(runner).controller
+    assert isinstance(controller, BudgetController)
+    plan = controller.descent
     assert plan.begin == 3 and plan.start == WHOLE[resource]
 
 
-def test_target_in_epochs(tmp_path):
+def test_target_in_epochs(tmp_path: Path) -> None:
     cfg = tiny.config(
         tmp_path,
         max_iters=36,
         by_epoch=True,
-        **dict(target=0.5, rho=None, interval=None, begin=1, threshold=0.01),
+        target=0.5,
+        rho=None,
+        interval=None,
+        begin=1,
+        threshold=0.01,
     )
     runner = run(cfg)
     history = tiny.history_of(runner)
@@ -76,7 +87,7 @@ def test_target_in_epochs(tmp_path):
     assert 0.485 * WHOLE['macs'] <= history[-1]['macs'] <= 0.5 * WHOLE['macs']
 
 
-def test_a_penalty_that_is_far_too_strong(tmp_path):
+def test_a_penalty_that_is_far_too_strong(tmp_path: Path) -> None:
     """The released code removes everything then, and crashes."""
     runner = run(config(tmp_path, target=0.4, rho=1e3, threshold=0.5))
     history = tiny.history_of(runner)
@@ -87,8 +98,10 @@ def test_a_penalty_that_is_far_too_strong(tmp_path):
     assert all(b >= 0.9 * share * a for a, b in zip(macs, macs[1:]))
 
 
-def test_milestones(tmp_path):
-    hook = dict(target=0.4, milestones=[0.8, '0.2M', dict(params=0.9)])
+def test_milestones(tmp_path: Path) -> None:
+    hook: dict[str, Any] = dict(
+        target=0.4, milestones=[0.8, '0.2M', dict(params=0.9)]
+    )
     runner = run(config(tmp_path, **hook))
     log = next(tmp_path.rglob('*.log')).read_text()
     limits = {
@@ -117,7 +130,7 @@ def test_milestones(tmp_path):
     assert all(name in table for name in (*limits, 'searched', 'accuracy'))
 
 
-def test_milestones_with_a_fixed_rho(tmp_path):
+def test_milestones_with_a_fixed_rho(tmp_path: Path) -> None:
     """They change nothing where they are not crossed, nor after."""
     plain = run(tiny.config(tmp_path / 'plain'))
     ladder = run(tiny.config(tmp_path / 'ladder', milestones=[0.9]))
@@ -135,7 +148,7 @@ def test_milestones_with_a_fixed_rho(tmp_path):
     )
 
 
-def test_milestones_leave_no_checkpoints_of_their_own(tmp_path):
+def test_milestones_leave_no_checkpoints_of_their_own(tmp_path: Path) -> None:
     """One in the middle of a shrink could not be resumed from."""
     cfg = config(tmp_path, target=0.4, milestones=[0.8])
     cfg.default_hooks.checkpoint = dict(
@@ -149,7 +162,7 @@ def test_milestones_leave_no_checkpoints_of_their_own(tmp_path):
     assert list(tmp_path.glob('best*.pth'))
 
 
-def test_training_then_testing(tmp_path):
+def test_training_then_testing(tmp_path: Path) -> None:
     cfg = config(tmp_path, target='0.2M')
     cfg.custom_hooks.pop()  # mmengine's EMAHook would start anew
     runner = run(cfg)
@@ -157,7 +170,7 @@ def test_training_then_testing(tmp_path):
     assert runner.test() == logged.metrics
 
 
-def test_the_log_tells_the_penalty_while_there_is_one(tmp_path):
+def test_the_log_tells_the_penalty_while_there_is_one(tmp_path: Path) -> None:
     runner = run(config(tmp_path, 16, target=0.5, begin=2, end=10))
     log = next(tmp_path.rglob('*.log')).read_text()
     assert 'until then loss_resource, rho times the resource penalty' in log
@@ -175,11 +188,13 @@ def test_the_log_tells_the_penalty_while_there_is_one(tmp_path):
 
 
 class EndsEarly(Hook):
-    def after_train_iter(self, runner, *args, **kwargs):
+    def after_train_iter(
+        self, runner: Runner, *args: Any, **kwargs: Any
+    ) -> None:
         runner.train_loop.stop_training = runner.iter == 4
 
 
-def test_run_that_ends_too_early_says_so(tmp_path):
+def test_run_that_ends_too_early_says_so(tmp_path: Path) -> None:
     cfg = config(tmp_path, target=0.5)
     runner = Runner.from_cfg(cfg)
     runner.register_hook(EndsEarly())
@@ -205,7 +220,7 @@ def test_run_that_ends_too_early_says_so(tmp_path):
         (dict(target=0.5, milestones=0.6), 'must be a list .* got 0.6'),
     ],
 )
-def test_bad_options(options, message):
+def test_bad_options(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ProgressiveShrinkHook(**options)
 
@@ -228,7 +243,9 @@ def test_bad_options(options, message):
         (dict(target=0.5, input_shape='ab'), 'input shape must be .* got a b'),
     ],
 )
-def test_bad_targets_are_found_before_training(tmp_path, options, message):
+def test_bad_targets_are_found_before_training(
+    tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         run(config(tmp_path, **options))
     assert not list(tmp_path.rglob('*.pth'))

@@ -2,9 +2,12 @@
 
 import os
 import signal
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +15,9 @@ import tiny
 import torch
 from command_line import call, checked
 from milliseconds import ms_of, table_of_formula
+from mmengine.config import Config
 from tiny import SUPERNET, supernet, with_statistics
-from torch import nn
+from torch import Tensor, nn
 
 from hrnas_mm.building import build_model
 from hrnas_mm.deploy import cost_model_of
@@ -38,6 +42,7 @@ from hrnas_mm.latency.repeated import (
     repeated_onnx,
 )
 from hrnas_mm.latency.table import Curve
+from hrnas_mm.models import HRNASSupernet
 from hrnas_mm.modules import SearchingBlock
 from hrnas_mm.modules.deployed import form_of
 from hrnas_mm.modules.primitives.resizing import resize
@@ -49,16 +54,16 @@ FORM = form_of('onnxruntime', 'always', 4, {})
 
 
 @pytest.fixture(scope='module')
-def model():
+def model() -> HRNASSupernet:
     return with_statistics(supernet()).eval()
 
 
 @pytest.fixture(scope='module')
-def cost_model(model):
+def cost_model(model: HRNASSupernet) -> CostModel:
     return CostModel(model, SHAPE)
 
 
-def test_equal_parts_are_of_one_kind(cost_model):
+def test_equal_parts_are_of_one_kind(cost_model: CostModel) -> None:
     kinds, examples = kinds_of(cost_model)
     assert set(kinds) == set(cost_model.parts)
     first = kinds['stages.0.branches.0.0']
@@ -67,11 +72,11 @@ def test_equal_parts_are_of_one_kind(cost_model):
     assert {key for keys in kinds.values() for key in keys} == set(examples)
 
 
-def test_points_give_the_elements_that_they_say(cost_model):
+def test_points_give_the_elements_that_they_say(cost_model: CostModel) -> None:
     part = cost_model.parts['fuse']
     points = list(points_of(part, FORM))
     mid = SUPERNET['expand_ratio'] * 12
-    by_unit = {}
+    by_unit: dict[str, list[int]] = {}
     for point in points:
         by_unit.setdefault(point.unit, []).append(point.elements)
         counts = {k: n for k, n in point.counts.items() if n}
@@ -85,7 +90,9 @@ def test_points_give_the_elements_that_they_say(cost_model):
 
 
 @pytest.mark.parametrize('name', ['stages.1.branches.0.0', 'fuse'])
-def test_parts_alone_are_what_they_add_in_the_network(model, cost_model, name):
+def test_parts_alone_are_what_they_add_in_the_network(
+    model: HRNASSupernet, cost_model: CostModel, name: str
+) -> None:
     """The joining block reads its maps from one row, each at its own size."""
     part = cost_model.parts[name]
     ((size,),) = {tuple(sizes) for sizes in part.sizes.values()}
@@ -94,7 +101,7 @@ def test_parts_alone_are_what_they_add_in_the_network(model, cost_model, name):
         'mixconv.k3': 3, 'mixconv.k5': 2, 'transformer.tokens': 2,
     }  # fmt: skip
     alone, shape = part_alone(model, part, size, counts, form)
-    module = part.module
+    module: Any = part.module
     if name == 'fuse':
         maps = [torch.randn(2, 4, 8, 12), torch.randn(2, 8, 4, 6)]
         row = torch.cat([m.flatten(1) for m in maps], 1)
@@ -120,7 +127,9 @@ def test_parts_alone_are_what_they_add_in_the_network(model, cost_model, name):
     assert (flat.amax(1) - flat.amin(1)).max() < 1e-4 * x.abs().max()
 
 
-def test_parts_alone_are_those_of_the_given_model(model, cost_model):
+def test_parts_alone_are_those_of_the_given_model(
+    model: HRNASSupernet, cost_model: CostModel
+) -> None:
     """Not those of the model that trains, which may be on a GPU."""
     part = cost_model.parts['stages.1.branches.0.0']
     form = form_of('onnxruntime', 'always', 4, {})
@@ -131,7 +140,7 @@ def test_parts_alone_are_those_of_the_given_model(model, cost_model):
 
 
 @pytest.mark.parametrize('chained', [True, False])
-def test_copies_in_onnx_are_those_in_torch(chained):
+def test_copies_in_onnx_are_those_in_torch(chained: bool) -> None:
     onnxruntime = pytest.importorskip('onnxruntime')
     modules = [
         nn.Sequential(nn.Conv2d(4, 4, k, padding=k // 2), nn.ReLU())
@@ -159,7 +168,7 @@ class FormulaTimer:
     backend, form, onnx, version = 'channels_last', 'torch', False, '0'
     device, dtype, slow = 'abacus', 'float32', False
 
-    def __init__(self, cost_model):
+    def __init__(self, cost_model: CostModel) -> None:
         truth = cost_model.counting(Latency(table_of_formula(cost_model)))
         known = dict(
             random_networks(cost_model, 12),
@@ -169,7 +178,9 @@ class FormulaTimer:
         self.known = {name: truth.total(n) for name, n in known.items()}
         self.known['reference'] = 1.5
 
-    def ready(self, name, make, image):
+    def ready(
+        self, name: str, make: Callable[[], nn.Module], image: Tensor
+    ) -> str:
         if isinstance(make(), Repeated):
             *_, unit, elements, copies = name.split()
             ms = ms_of(unit, int(elements))
@@ -178,14 +189,18 @@ class FormulaTimer:
             self.known[name] = 7.0 + int(copies[1:]) * ms
         return name
 
-    def times(self, ready, limit, warm=True):
+    def times(
+        self, ready: Mapping[str, str], limit: float, warm: bool = True
+    ) -> dict[str, float]:
         assert warm == ('reference' in ready.values())
         return {name: self.known[each] for name, each in ready.items()}
 
 
-def test_a_table_is_what_was_timed(model, cost_model):
+def test_a_table_is_what_was_timed(
+    model: HRNASSupernet, cost_model: CostModel
+) -> None:
     builder = TableBuilder(model, cost_model, FormulaTimer(cost_model), 1, 4)
-    said = []
+    said: list[Any] = []
     builder.report = said.append
     table, expected = builder.build(), table_of_formula(cost_model)
     assert len(said) == builder.steps
@@ -200,7 +215,7 @@ def test_a_table_is_what_was_timed(model, cost_model):
         assert found.total(network) == pytest.approx(ms, rel=1e-3)
 
 
-def test_few_points_are_some_of_many(cost_model):
+def test_few_points_are_some_of_many(cost_model: CostModel) -> None:
     for part, _ in kinds_of(cost_model)[1].values():
         many, few = (list(points_of(part, FORM, few)) for few in (False, True))
         assert len(few) < len(many) and all(point in many for point in few)
@@ -209,10 +224,10 @@ def test_few_points_are_some_of_many(cost_model):
             assert most == {p.unit: p.elements for p in many}
 
 
-def test_the_largest_step_that_costs_nothing():
+def test_the_largest_step_that_costs_nothing() -> None:
     """A runtime that computes whole eights: larger steps cost more."""
 
-    def curve(step):
+    def curve(step: int) -> Curve:
         counts = range(step, 33, step)
         return Curve(tuple(counts), tuple(float(-(-n // 8)) for n in counts))
 
@@ -222,7 +237,7 @@ def test_the_largest_step_that_costs_nothing():
     assert best_step({4: curve(4), 16: replace(flat, ms=(1.0, 2.0))}) == 16
 
 
-def test_calibration_finds_the_line(cost_model):
+def test_calibration_finds_the_line(cost_model: CostModel) -> None:
     """The times follow one, except for a network that was disturbed."""
     table = table_of_formula(cost_model)
     networks = random_networks(cost_model, 20)
@@ -245,7 +260,7 @@ def test_calibration_finds_the_line(cost_model):
     assert adds_up(quality(networks, times, times))
 
 
-def test_random_networks_are_of_all_sizes(cost_model):
+def test_random_networks_are_of_all_sizes(cost_model: CostModel) -> None:
     networks = random_networks(cost_model, 6)
     macs = [cost_model.total(network) for network in networks.values()]
     assert max(macs) > 2 * min(macs)
@@ -255,7 +270,9 @@ def test_random_networks_are_of_all_sizes(cost_model):
     assert networks == random_networks(cost_model, 6)
 
 
-def test_turns_are_taken_until_times_settle(monkeypatch):
+def test_turns_are_taken_until_times_settle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     clock = iter(np.cumsum(np.ones(10**5)))
     monkeypatch.setattr(stopwatch.time, 'perf_counter', lambda: next(clock))
     calls = []
@@ -272,14 +289,16 @@ def test_turns_are_taken_until_times_settle(monkeypatch):
     assert found['a'] == pytest.approx(1.05, rel=0.2)
 
 
-def test_on_all_cores_keeps_the_order():
+def test_on_all_cores_keeps_the_order() -> None:
     calls = [partial(pow, 2, n) for n in range(5)]
     assert list(on_all_cores(calls)) == [1, 2, 4, 8, 16]
     (pid,) = set(on_all_cores([os.getpid]))
     assert pid == os.getpid()  # nothing to share
 
 
-def test_other_processes_have_no_gpu_and_may_be_killed(monkeypatch):
+def test_other_processes_have_no_gpu_and_may_be_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(os, 'sched_getaffinity', lambda pid: {0, 1})
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     calls = [lambda: torch.cuda.is_available()] * 2
@@ -289,24 +308,26 @@ def test_other_processes_have_no_gpu_and_may_be_killed(monkeypatch):
         list(on_all_cores([kill_itself, os.getpid]))
 
 
-def kill_itself():
+def kill_itself() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.fixture
-def searched(tmp_path):
+def searched(tmp_path: Path) -> Config:
     cfg = tiny.config(tmp_path, target=0.5)
     cfg.custom_imports = dict(imports=['tiny'])
     cfg.dump(str(tmp_path / 'config.py'))
     return cfg
 
 
-def size_of(module, image=None):
+def size_of(module: nn.Module, image: Any = None) -> bytes:
     """As many bytes as parameters, in place of an ONNX file."""
     return bytes(1 + sum(p.numel() for p in module.parameters()))
 
 
-def test_tool_with_times_from_elsewhere(searched, tmp_path, monkeypatch):
+def test_tool_with_times_from_elsewhere(
+    searched: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All files are there before a time is missed."""
     monkeypatch.setattr(networks, 'onnx_bytes', size_of)
     monkeypatch.setattr(
@@ -333,7 +354,7 @@ def test_tool_with_times_from_elsewhere(searched, tmp_path, monkeypatch):
     assert other.code == 2 and 'with another batch' in other.err
 
 
-def test_tool(searched, tmp_path):
+def test_tool(searched: Config, tmp_path: Path) -> None:
     """A table of a whole model, really timed, in torch."""
     cfg = searched
     out = tmp_path / 'table.json'

@@ -3,8 +3,11 @@
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +26,7 @@ from torch import nn
 from hrnas_mm.latency import Latency, read_latency_table
 from hrnas_mm.latency.table import Curve, table_of
 from hrnas_mm.modules import MixConv
-from hrnas_mm.modules.deployed import ChannelLayout, form_of
+from hrnas_mm.modules.deployed import ChannelLayout, Deployable, form_of
 from hrnas_mm.search import (
     CostModel,
     importances,
@@ -36,19 +39,22 @@ SHAPE = (3, 32, 32)
 
 
 @pytest.fixture(scope='module')
-def cost_model():
+def cost_model() -> CostModel:
     return CostModel(supernet(), SHAPE)
 
 
-def timed(cost_model, round=4):
+def timed(cost_model: CostModel, round: int = 4) -> CostModel:
     return cost_model.counting(Latency(table_of_formula(cost_model, round)))
 
 
-def expected_ms(cost_model, architecture, round=4):
+def expected_ms(
+    cost_model: CostModel, architecture: Mapping[str, int], round: int = 4
+) -> float:
     """The formula, with paths merged where that is taken for faster."""
     total = 0.0
     for part in cost_model.parts.values():
         for searchable, counts, size in part.calls(architecture):
+            assert isinstance(searchable, Deployable)
             form = form_of('onnxruntime', 'auto', round, {})
             counts = searchable.deployed_counts(counts, size, form)
             for unit, n in counts.items():
@@ -58,7 +64,7 @@ def expected_ms(cost_model, architecture, round=4):
     return OFFSET + total**EXPONENT
 
 
-def random_architecture(cost_model, seed):
+def random_architecture(cost_model: CostModel, seed: int) -> dict[str, int]:
     torch.manual_seed(seed)
     return {
         unit: int(torch.randint(0, n + 1, ()))
@@ -67,7 +73,9 @@ def random_architecture(cost_model, seed):
 
 
 @pytest.mark.parametrize('round', [1, 4, 16])
-def test_networks_take_what_their_parts_take_as_deployed(cost_model, round):
+def test_networks_take_what_their_parts_take_as_deployed(
+    cost_model: CostModel, round: int
+) -> None:
     model = timed(cost_model, round)
     for seed in range(5):
         architecture = random_architecture(cost_model, seed)
@@ -77,8 +85,8 @@ def test_networks_take_what_their_parts_take_as_deployed(cost_model, round):
     assert model.total({}) == OFFSET
 
 
-def test_paths_with_parameters_in_their_activation_stay_apart():
-    sizes = dict(kernel_sizes=(3, 5), expand_ratio=2)
+def test_paths_with_parameters_in_their_activation_stay_apart() -> None:
+    sizes: dict[str, Any] = dict(kernel_sizes=(3, 5), expand_ratio=2)
     mixconv = MixConv(8, 8, **sizes, act_layer=nn.PReLU)
     form = form_of('onnxruntime', 'always', 4, {})
     counts = dict(k3=5, k5=6), (8, 8), form
@@ -91,14 +99,16 @@ def test_paths_with_parameters_in_their_activation_stay_apart():
     assert mixconv.deployed_counts(*counts) == apart  # of larger networks
 
 
-def test_merged_paths_are_those_of_the_deployed_form(cost_model):
+def test_merged_paths_are_those_of_the_deployed_form(
+    cost_model: CostModel,
+) -> None:
     """Not only the sum of all, but which path has them."""
     mixconv = MixConv(16, 16, kernel_sizes=(3, 5, 7), expand_ratio=2).eval()
     units = [f'k{size}' for size in (3, 5, 7)]
     for runtime, size in product(('onnxruntime', 'torch'), ((4, 4), (64, 64))):
         form = form_of(runtime, 'auto', 'auto', {mixconv: size})
         stream = ChannelLayout.of(16, form.step)
-        modules = mixconv.terms(form, stream, stream).modules
+        modules: Any = mixconv.terms(form, stream, stream).modules
         found = mixconv.deployed_counts(dict.fromkeys(units, 32), size, form)
         assert {
             f'k{path[2].kernel_size[0]}': path[2].groups
@@ -106,14 +116,16 @@ def test_merged_paths_are_those_of_the_deployed_form(cost_model):
         } == found
 
 
-def test_curve():
+def test_curve() -> None:
     curve = Curve((4, 8, 16), (1.0, 2.0, 3.0))
     values = {0: 0, 1: 1, 4: 1, 6: 1.5, 8: 2, 12: 2.5, 16: 3, 24: 4}
     assert {n: curve(n) for n in values} == values
     assert Curve((2,), (0.5,))(7) == 0.5
 
 
-def test_price_contains_what_goes_with_the_last_element(cost_model):
+def test_price_contains_what_goes_with_the_last_element(
+    cost_model: CostModel,
+) -> None:
     """All that a unit takes, by its elements."""
     model = timed(cost_model, round=1)
     token = next(u for u in model.supernet if u.endswith('tokens'))
@@ -123,7 +135,9 @@ def test_price_contains_what_goes_with_the_last_element(cost_model):
         assert price == pytest.approx(factor * (FIXED / n + 2 * EACH))
 
 
-def test_price_is_at_most_ten_times_that_of_the_supernet(cost_model):
+def test_price_is_at_most_ten_times_that_of_the_supernet(
+    cost_model: CostModel,
+) -> None:
     table = table_of_formula(cost_model, round=1)
     dear = {
         kind: {
@@ -138,7 +152,7 @@ def test_price_is_at_most_ten_times_that_of_the_supernet(cost_model):
     assert alone[path] == pytest.approx(10 * whole[path])
 
 
-def test_budgets(cost_model):
+def test_budgets(cost_model: CostModel) -> None:
     latency = Latency(table_of_formula(cost_model))
     whole = timed(cost_model).total(cost_model.supernet)
     half = parse_budget('1.5 ms', cost_model, latency=latency)
@@ -154,13 +168,15 @@ def test_budgets(cost_model):
     }.items():
         with pytest.raises(ValueError, match=words):
             parse_budget(target, cost_model, latency=latency)
-    for target in ('6ms', dict(latency=0.5)):
+    for budget in ('6ms', dict(latency=0.5)):
         with pytest.raises(ValueError, match='needs a table'):
-            parse_budget(target, cost_model)
+            parse_budget(budget, cost_model)
 
 
 @pytest.mark.parametrize('share', [0.9, 0.6, 0.3])
-def test_cuts_come_within_the_limits(cost_model, share):
+def test_cuts_come_within_the_limits(
+    cost_model: CostModel, share: float
+) -> None:
     model = timed(cost_model)
     torch.manual_seed(0)
     importance = {u: torch.rand(n) for u, n in model.supernet.items()}
@@ -176,7 +192,7 @@ def test_cuts_come_within_the_limits(cost_model, share):
             )
 
 
-def test_dead_elements_go_where_that_saves_something():
+def test_dead_elements_go_where_that_saves_something() -> None:
     """The others fill a step for nothing, and may come alive again."""
     model = timed(CostModel(supernet(expand_ratio=4), SHAPE), round=8)
     torch.manual_seed(0)
@@ -194,7 +210,9 @@ def test_dead_elements_go_where_that_saves_something():
         )
 
 
-def test_blocks_go_when_that_is_the_better_bargain(cost_model):
+def test_blocks_go_when_that_is_the_better_bargain(
+    cost_model: CostModel,
+) -> None:
     model = timed(cost_model)
     importance = {u: torch.ones(n) for u, n in model.supernet.items()}
     name, part = next(iter(model.parts.items()))
@@ -211,7 +229,9 @@ def test_blocks_go_when_that_is_the_better_bargain(cost_model):
     assert importances([network])
 
 
-def test_no_more_than_needed_goes_where_each_step_is_large(cost_model):
+def test_no_more_than_needed_goes_where_each_step_is_large(
+    cost_model: CostModel,
+) -> None:
     """Three dead paths of four; without one of them the target is met."""
     model = timed(cost_model)
     paths = [unit for unit in model.supernet if unit.endswith('k3')][:4]
@@ -225,7 +245,7 @@ def test_no_more_than_needed_goes_where_each_step_is_large(cost_model):
     assert sum(len(index) > 0 for index in keep.values()) == 3
 
 
-def test_below_all_limits_goes_what_loses_least(cost_model):
+def test_below_all_limits_goes_what_loses_least(cost_model: CostModel) -> None:
     """Not what loses least for what it saves, as nobody needs that much."""
     model = timed(cost_model)
     part = next(iter(model.parts.values()))
@@ -245,7 +265,9 @@ def test_below_all_limits_goes_what_loses_least(cost_model):
     assert [unit for unit, kept in keep.items() if len(kept)] == [large]
 
 
-def test_what_nobody_knows_the_importance_of_goes_last(cost_model):
+def test_what_nobody_knows_the_importance_of_goes_last(
+    cost_model: CostModel,
+) -> None:
     """Frozen importance factors have an infinite importance."""
     model = timed(cost_model)
     importance = {u: torch.ones(n) for u, n in model.supernet.items()}
@@ -263,7 +285,9 @@ def test_what_nobody_knows_the_importance_of_goes_last(cost_model):
 
 
 @pytest.mark.parametrize('ratio', [0.4, '0.4'])
-def test_with_a_table_a_ratio_is_of_milliseconds(cost_model, ratio):
+def test_with_a_table_a_ratio_is_of_milliseconds(
+    cost_model: CostModel, ratio: float | str
+) -> None:
     latency = Latency(table_of_formula(cost_model))
     named = parse_budget(dict(latency=0.4), cost_model, latency=latency)
     assert parse_budget(ratio, cost_model, latency=latency) == named
@@ -275,12 +299,14 @@ def test_with_a_table_a_ratio_is_of_milliseconds(cost_model, ratio):
 
 @pytest.mark.parametrize('round', [1, 4, 16])
 @pytest.mark.parametrize('seed', range(3))
-def test_an_element_stays_at_the_least_target(cost_model, seed, round):
+def test_an_element_stays_at_the_least_target(
+    cost_model: CostModel, seed: int, round: int
+) -> None:
     """Whichever is the last: the least target is met by any of them."""
     latency = Latency(table_of_formula(cost_model, round=round))
     with pytest.raises(ValueError) as error:
         parse_budget('0.1ms', cost_model, latency=latency)
-    least = re.search(r'at least (\S+)', str(error.value))[1]
+    (least,) = re.findall(r'at least (\S+)', str(error.value))
     budget = parse_budget(f'{least}ms', cost_model, latency=latency)
     model = budget.cost_model
     torch.manual_seed(seed)
@@ -292,7 +318,9 @@ def test_an_element_stays_at_the_least_target(cost_model, seed, round):
 
 
 @pytest.mark.parametrize('target', ['0.9ms', '3ms'])
-def test_a_uniform_network_fills_its_steps(cost_model, target):
+def test_a_uniform_network_fills_its_steps(
+    cost_model: CostModel, target: str
+) -> None:
     """Some units are empty where one element of each does not fit."""
     latency = Latency(table_of_formula(cost_model))
     budget = parse_budget(target, cost_model, latency=latency)
@@ -304,7 +332,7 @@ def test_a_uniform_network_fills_its_steps(cost_model, target):
             assert budget.spent({**network, unit: count + 1}) > spent
 
 
-def first_curve(content):
+def first_curve(content: dict[str, Any]) -> dict[str, Any]:
     return next(iter(next(iter(content['curves'].values())).values()))
 
 
@@ -333,7 +361,9 @@ BROKEN = {
 
 
 @pytest.mark.parametrize('case', BROKEN)
-def test_a_table_that_was_edited_is_refused(cost_model, case, tmp_path):
+def test_a_table_that_was_edited_is_refused(
+    cost_model: CostModel, case: str, tmp_path: Path
+) -> None:
     change, words = BROKEN[case]
     content = json.loads(json.dumps(table_of_formula(cost_model).as_json()))
     assert table_of(content) == table_of_formula(cost_model)  # as it was
@@ -344,7 +374,7 @@ def test_a_table_that_was_edited_is_refused(cost_model, case, tmp_path):
         read_latency_table(str(path))
 
 
-def test_a_table_of_another_supernet_is_refused(cost_model):
+def test_a_table_of_another_supernet_is_refused(cost_model: CostModel) -> None:
     latency = Latency(table_of_formula(cost_model))
     latency.check(cost_model)
     with pytest.raises(ValueError, match='input shape .3, 64, 64.'):

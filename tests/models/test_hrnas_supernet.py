@@ -1,5 +1,8 @@
 """The backbone: shapes, options, loading, and what it refuses."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from tiny import SUPERNET, supernet
@@ -16,7 +19,7 @@ from hrnas_mm.search import (
 )
 
 
-def shrunk(**options):
+def shrunk(**options: Any) -> HRNASSupernet:
     model = supernet(**options)
     keep = {
         name: torch.arange(len(unit) // 2)
@@ -30,7 +33,7 @@ def shrunk(**options):
     return model
 
 
-def test_paper_network_has_61_blocks():
+def test_paper_network_has_61_blocks() -> None:
     model = HRNASSupernet(fuse_channels=90)
     assert sum(isinstance(m, SearchingBlock) for m in model.modules()) == 61
     units = named_search_units(model)
@@ -39,7 +42,7 @@ def test_paper_network_has_61_blocks():
 
 
 @pytest.mark.parametrize('size', [(64, 64), (65, 63), (37, 90)])
-def test_any_input_size(size):
+def test_any_input_size(size: tuple[int, int]) -> None:
     model = supernet(fuse_channels=None)
     out = model(torch.randn(1, 3, *size))
     quarter = tuple(-(-s // 4) for s in size)
@@ -49,13 +52,13 @@ def test_any_input_size(size):
     assert fused.shape == (1, 6, *quarter)
 
 
-def test_out_indices_and_strides():
+def test_out_indices_and_strides() -> None:
     model = supernet(fuse_channels=None, out_indices=(1,), stem_strides=(1, 2))
     (out,) = model(torch.randn(1, 3, 32, 32))
     assert out.shape == (1, 8, 8, 8)
 
 
-def test_single_branch_is_a_chain():
+def test_single_branch_is_a_chain() -> None:
     stages = (
         dict(num_blocks=(1,), num_channels=(6,)),
         dict(num_blocks=(1, 1), num_channels=(4, 8)),
@@ -75,7 +78,7 @@ def test_single_branch_is_a_chain():
     assert len(blocks) == (1 + 1) + (2 + 1) + (2 + 2) + 1
 
 
-def test_shrunk_weights_load_into_the_supernet():
+def test_shrunk_weights_load_into_the_supernet() -> None:
     model, other = shrunk().eval(), supernet().eval()
     missing = other.load_state_dict(model.state_dict())
     assert not missing.missing_keys and not missing.unexpected_keys
@@ -84,7 +87,7 @@ def test_shrunk_weights_load_into_the_supernet():
     assert architecture_of(other) == architecture_of(model)
 
 
-def test_shrunk_weights_load_inside_a_model_with_mmengine():
+def test_shrunk_weights_load_inside_a_model_with_mmengine() -> None:
     from mmengine.runner import load_state_dict
 
     model = nn.ModuleDict(dict(backbone=shrunk()))
@@ -94,9 +97,9 @@ def test_shrunk_weights_load_inside_a_model_with_mmengine():
 
 
 @pytest.mark.parametrize('form', ['dict', 'json', 'checkpoint', 'whole'])
-def test_arch(form, tmp_path):
+def test_arch(form: str, tmp_path: Path) -> None:
     model = shrunk()
-    arch = architecture_of(model)
+    arch: Any = architecture_of(model)
     if form == 'json':
         arch = str(tmp_path / 'a.json')
         units = {f'backbone.{k}': v for k, v in architecture_of(model).items()}
@@ -111,7 +114,7 @@ def test_arch(form, tmp_path):
     assert architecture_of(supernet(arch=arch)) == architecture_of(model)
 
 
-def test_pretrained_shrunk_weights_shape_the_network(tmp_path):
+def test_pretrained_shrunk_weights_shape_the_network(tmp_path: Path) -> None:
     model = shrunk()
     path = str(tmp_path / 'a.pth')
     torch.save(dict(state_dict=model.state_dict()), path)
@@ -126,14 +129,14 @@ def test_pretrained_shrunk_weights_shape_the_network(tmp_path):
             torch.testing.assert_close(a, b)
 
 
-def test_checkpoint_of_another_network_is_refused(tmp_path):
+def test_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     path = str(tmp_path / 'a.pth')
     torch.save(nn.Conv2d(3, 3, 1).state_dict(), path)
     with pytest.raises(ValueError, match='of another network'):
         supernet(arch=path)
 
 
-def test_frozen_stages_and_norm_eval():
+def test_frozen_stages_and_norm_eval() -> None:
     model = supernet(frozen_stages=1).train()
     for part, training in (
         (model.stem, False),
@@ -147,13 +150,13 @@ def test_frozen_stages_and_norm_eval():
     assert model.training and not any(m.training for m in norms)
 
 
-def test_norm_cfg_reaches_every_norm():
+def test_norm_cfg_reaches_every_norm() -> None:
     model = supernet(norm_cfg=dict(type='BN', eps=0.5))
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
     assert len(norms) > 20 and all(m.eps == 0.5 for m in norms)
 
 
-def stages(*pairs):
+def stages(*pairs: Any) -> list[dict[str, Any]]:
     return [dict(num_blocks=b, num_channels=c) for b, c in pairs]
 
 
@@ -191,19 +194,19 @@ def stages(*pairs):
         (dict(arch={'fuse.mixconv.k3': 1}), 'has no unit'),
     ],
 )
-def test_bad_options(options, message):
+def test_bad_options(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         HRNASSupernet(**{**SUPERNET, **options})
 
 
-def test_wrong_number_of_input_channels():
+def test_wrong_number_of_input_channels() -> None:
     with pytest.raises(ValueError, match='in_channels of HRNASSupernet is 3'):
         supernet()(torch.zeros(1, 4, 32, 32))
 
 
 @pytest.mark.parametrize('scope', ['mmengine', 'mmseg'])
 @pytest.mark.parametrize('name', ['HRNASSupernet', 'hrnas_mm.HRNASSupernet'])
-def test_builds_by_name_in_every_scope(scope, name):
+def test_builds_by_name_in_every_scope(scope: str, name: str) -> None:
     from mmengine.registry import MODELS, DefaultScope
 
     with DefaultScope.overwrite_default_scope(scope):

@@ -1,6 +1,9 @@
 """The authors' networks: their outputs and their counts, in ours."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +14,7 @@ from conversion.official import (
     unused_params,
 )
 from mmengine.config import Config
+from torch import Tensor
 
 from hrnas_mm.building import build_model
 from hrnas_mm.cli.config import prepare_config
@@ -28,7 +32,7 @@ CLASSIFICATION = 'configs/mmpretrain/hrnas-a_8xb64-350e_in1k.py'
 NO_TOKENS = {'model.backbone.num_tokens': 0, 'model.neck.0.num_tokens': 0}
 
 
-def segmentation_model(setting):
+def segmentation_model(setting: dict[str, Any]) -> Any:
     """Our model with the supernet that a released setting describes."""
     stages = [
         dict(num_blocks=blocks, num_channels=channels)
@@ -51,13 +55,13 @@ def segmentation_model(setting):
     return build_model(cfg)
 
 
-def assert_within(found, expected, share):
+def assert_within(found: Tensor, expected: Tensor, share: float) -> None:
     bound = max(1e-4, share * expected.abs().max().item())
     torch.testing.assert_close(found, expected, atol=bound, rtol=0)
 
 
 @pytest.mark.parametrize('name', ['supernet_small', 'searched_small'])
-def test_released_segmentation_nets(shared_data, name):
+def test_released_segmentation_nets(shared_data: Path, name: str) -> None:
     path = shared_data / 'official' / f'{name}.pt'
     stored = torch.load(path, weights_only=True)
     theirs = stored['state_dict']
@@ -96,7 +100,7 @@ def test_released_segmentation_nets(shared_data, name):
     assert count_params(model) + unused_params(theirs) == stored['params']
 
 
-def test_released_classification_architecture(shared_data):
+def test_released_classification_architecture(shared_data: Path) -> None:
     pytest.importorskip('mmpretrain')
     path = shared_data / 'official' / 'checkpoint.json'
     model = build_model(prepare_config(CLASSIFICATION, NO_TOKENS))
@@ -108,7 +112,7 @@ def test_released_classification_architecture(shared_data):
     assert round(count_params(model) / 1e6, 2) == 3.89
 
 
-def renamed(model):
+def renamed(model: Any) -> dict[str, Tensor]:
     """Our weights by the released code's names, written down on their own."""
     found = {}
     for block in blocks_in_order(model):
@@ -145,13 +149,13 @@ def renamed(model):
     return found
 
 
-def classification_model(**options):
+def classification_model(**options: Any) -> Any:
     pytest.importorskip('mmpretrain')
     path = 'configs/mmpretrain/hrnas-demo_1xb16-18e_in1k-64x64.py'
     return build_model(prepare_config(path, options))
 
 
-def test_classification_weights():
+def test_classification_weights() -> None:
     """There are none to compare with: the names, and nothing left over."""
     model = classification_model(**NO_TOKENS)
     theirs = renamed(model)
@@ -161,7 +165,7 @@ def test_classification_weights():
     torch.testing.assert_close(converted, dict(model.state_dict()))
 
 
-def test_pose_weights():
+def test_pose_weights() -> None:
     """Built as their segmentation nets, with a heatmap per joint."""
     pytest.importorskip('mmpose')
     path = 'configs/mmpose/td-hm_hrnas-demo_1xb16-8e_coco-192x144.py'
@@ -173,7 +177,7 @@ def test_pose_weights():
     torch.testing.assert_close(converted, dict(model.state_dict()))
 
 
-def test_weights_in_a_supernet_with_transformers():
+def test_weights_in_a_supernet_with_transformers() -> None:
     """They have none: ours lose all tokens, and change nothing."""
     plain = classification_model(**NO_TOKENS)
     model = classification_model()
@@ -195,7 +199,9 @@ def test_weights_in_a_supernet_with_transformers():
         (lambda e: e[0].__setitem__(3, [3, 5]), r'kernel sizes, .*\[3, 5\]'),
     ],
 )
-def test_an_architecture_of_another_supernet(change, message):
+def test_an_architecture_of_another_supernet(
+    change: Callable[[list[Any]], Any], message: str
+) -> None:
     model = classification_model(**NO_TOKENS)
     entries = []
     for block in blocks_in_order(model):
@@ -207,7 +213,7 @@ def test_an_architecture_of_another_supernet(change, message):
         official_architecture(entries, model)
 
 
-def test_weights_of_another_network():
+def test_weights_of_another_network() -> None:
     model = classification_model(**NO_TOKENS)
     theirs = renamed(model)
     with pytest.raises(ValueError, match='extra.weight of the released'):

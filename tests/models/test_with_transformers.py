@@ -1,6 +1,8 @@
 """The plug-and-play Transformer inside networks that we did not write."""
 
 import copy
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +28,7 @@ BACKBONES = {
 
 
 @pytest.fixture(params=BACKBONES)
-def pair(request):
+def pair(request: pytest.FixtureRequest) -> tuple[nn.Module, nn.Module, int]:
     """A backbone as it is, the same with Transformers, and their number."""
     framework, kind = request.param.split('.')
     pytest.importorskip(framework)
@@ -40,7 +42,7 @@ def pair(request):
     return plain, extended, blocks
 
 
-def transformers_of(model):
+def transformers_of(model: nn.Module) -> dict[str, Any]:
     return {
         name: module
         for name, module in model.named_modules()
@@ -48,7 +50,9 @@ def transformers_of(model):
     }
 
 
-def test_every_block_adds_a_transformer(pair):
+def test_every_block_adds_a_transformer(
+    pair: tuple[nn.Module, nn.Module, int],
+) -> None:
     plain, extended, count = pair
     found = transformers_of(extended)
     assert len(found) == count
@@ -61,7 +65,9 @@ def test_every_block_adds_a_transformer(pair):
         torch.testing.assert_close(block(x), twin(x) + transformer(x))
 
 
-def test_weights_of_the_plain_backbone_load(pair):
+def test_weights_of_the_plain_backbone_load(
+    pair: tuple[nn.Module, nn.Module, int],
+) -> None:
     plain, extended, _ = pair
     missing = extended.load_state_dict(plain.state_dict(), strict=False)
     assert not missing.unexpected_keys
@@ -74,14 +80,16 @@ def test_weights_of_the_plain_backbone_load(pair):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
-def test_transformers_train_in_a_frozen_backbone():
+def test_transformers_train_in_a_frozen_backbone() -> None:
     """As mmdet's ResNet freezes its first stage and all its norms."""
     pytest.importorskip('mmpretrain')
     backbone = dict(
         type='ResNet', depth=18, frozen_stages=1, norm_eval=True
     )  # fmt: skip
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        model = with_transformers(backbone, block='BasicBlock', num_tokens=4)
+        model: Any = with_transformers(
+            backbone, block='BasicBlock', num_tokens=4
+        )
     copied = copy.deepcopy(model)
     for each in (model, copied):
         each.train()
@@ -98,7 +106,9 @@ def test_transformers_train_in_a_frozen_backbone():
     )
 
 
-def test_tokens_are_search_units(pair):
+def test_tokens_are_search_units(
+    pair: tuple[nn.Module, nn.Module, int],
+) -> None:
     plain, model, count = pair
     units = named_search_units(model)
     assert len(units) == count
@@ -111,7 +121,7 @@ def test_tokens_are_search_units(pair):
     assert total == counted(model, SHAPE)
 
 
-def test_a_shrunk_networks_weights_shape_it(tmp_path):
+def test_a_shrunk_networks_weights_shape_it(tmp_path: Path) -> None:
     pytest.importorskip('mmpretrain')
     config = dict(type='ShuffleNetV2')
     with DefaultScope.overwrite_default_scope('mmpretrain'):
@@ -126,7 +136,7 @@ def test_a_shrunk_networks_weights_shape_it(tmp_path):
     assert architecture_of(other) == architecture_of(shrunk)
 
 
-def test_pretrained_is_the_backbones(tmp_path):
+def test_pretrained_is_the_backbones(tmp_path: Path) -> None:
     """What mmseg does with model.pretrained."""
     pytest.importorskip('mmseg')
     config = dict(type='MobileNetV2')
@@ -134,14 +144,14 @@ def test_pretrained_is_the_backbones(tmp_path):
         plain = MODELS.build(config)
         file = str(tmp_path / 'plain.pth')
         torch.save(plain.state_dict(), file)
-        model = with_transformers(config, num_tokens=2, pretrained=file)
+        model: Any = with_transformers(config, num_tokens=2, pretrained=file)
     model.init_weights()
     weights = model.state_dict()
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(weights[name], value, rtol=0, atol=0)
 
 
-def test_images_of_one_channel():
+def test_images_of_one_channel() -> None:
     pytest.importorskip('mmpretrain')
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         model = with_transformers(
@@ -151,7 +161,7 @@ def test_images_of_one_channel():
     assert model(torch.randn(2, 1, 64, 64))
 
 
-def test_unknown_block():
+def test_unknown_block() -> None:
     pytest.importorskip('mmpretrain')
     with (
         DefaultScope.overwrite_default_scope('mmpretrain'),

@@ -1,9 +1,12 @@
 """MixConv, searching block and fusion against the paper's formulas."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from hrnas_mm.modules import (
     ConvNormAct,
@@ -16,9 +19,12 @@ from hrnas_mm.search import architecture_of, shrink_
 
 
 @pytest.mark.parametrize('stride, size', [(1, (8, 9)), (2, (9, 12))])
-def test_mixconv_is_eq5_with_split_and_concatenation(stride, size):
+def test_mixconv_is_eq5_with_split_and_concatenation(
+    stride: int, size: tuple[int, int]
+) -> None:
     """One wide expansion, split, depthwise, concatenate, one projection."""
-    block = MixConv(4, 6, stride, (3, 5), expand_ratio=2).double().train()
+    block: Any = MixConv(4, 6, stride, (3, 5), expand_ratio=2)
+    block.double().train()
     x = torch.randn(3, 4, *size, dtype=torch.double)
     paths = list(block.paths.values())
     wide = torch.cat([p.expand.conv.weight for p in paths])
@@ -62,8 +68,8 @@ def test_mixconv_is_eq5_with_split_and_concatenation(stride, size):
     torch.testing.assert_close(block(x), out)
 
 
-def test_block_is_the_sum_of_its_three_parts():
-    block = SearchingBlock(4, 6, 2, num_tokens=3).eval()
+def test_block_is_the_sum_of_its_three_parts() -> None:
+    block: Any = SearchingBlock(4, 6, 2, num_tokens=3).eval()
     x = torch.randn(2, 4, 9, 10)
     expected = block.shortcut(x) + block.mixconv(x) + block.transformer(x)
     torch.testing.assert_close(block(x), expected)
@@ -72,7 +78,7 @@ def test_block_is_the_sum_of_its_three_parts():
 
 
 @pytest.mark.parametrize('memory_efficient', [True, False])
-def test_checkpointing_changes_nothing(memory_efficient):
+def test_checkpointing_changes_nothing(memory_efficient: bool) -> None:
     torch.manual_seed(1)
     block = SearchingBlock(
         4, 4, num_tokens=3, memory_efficient=memory_efficient
@@ -90,18 +96,18 @@ def test_checkpointing_changes_nothing(memory_efficient):
     torch.testing.assert_close(*grads)
 
 
-def test_fusion_sums_neighbours_and_grows_a_branch():
+def test_fusion_sums_neighbours_and_grows_a_branch() -> None:
     torch.manual_seed(2)
 
-    def conv(a, b, stride=1):
+    def conv(a: int, b: int, stride: int = 1) -> nn.Module:
         return nn.Conv2d(a, b, 3, stride, 1)
 
-    fusion = FusionModule([3, 4, 5], [2, 3, 4, 6], conv)
+    fusion: Any = FusionModule([3, 4, 5], [2, 3, 4, 6], conv)
     a, b, c = (torch.randn(1, n, s, s) for n, s in ((3, 9), (4, 5), (5, 3)))
     out = fusion([a, b, c])
     f = list(fusion.fuse.values())
 
-    def up(x, size):
+    def up(x: Tensor, size: Sequence[int]) -> Tensor:
         x = F.interpolate(x, scale_factor=2, mode='nearest')
         return F.interpolate(x, size, mode='bilinear')
 
@@ -117,7 +123,7 @@ def test_fusion_sums_neighbours_and_grows_a_branch():
     assert set(f[0]) == {'0', '1'}
 
 
-def test_initial_weights_have_fan_out_variance_depthwise_included():
+def test_initial_weights_have_fan_out_variance_depthwise_included() -> None:
     for conv in (nn.Conv2d(64, 96, 3), nn.Conv2d(512, 512, 7, groups=512)):
         init_conv_(conv)
         fan_out = conv.kernel_size[0] ** 2 * conv.out_channels / conv.groups
@@ -137,17 +143,17 @@ def test_initial_weights_have_fan_out_variance_depthwise_included():
         (dict(norm_layer=lambda n: nn.GroupNorm(1, n)), 'norm_cfg must be'),
     ],
 )
-def test_bad_options(options, message):
+def test_bad_options(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SearchingBlock(4, 4, **options)
 
 
-def test_norm_of_a_plain_conv_is_checked_too():
+def test_norm_of_a_plain_conv_is_checked_too() -> None:
     with pytest.raises(ValueError, match='norm_cfg must be'):
         ConvNormAct(3, 4, norm_layer=nn.InstanceNorm2d)
 
 
-def test_paths_keep_their_names():
+def test_paths_keep_their_names() -> None:
     block = MixConv(4, 4, kernel_sizes=(3, 5, 7))
     shrink_(block, {'k5': torch.arange(0)})
     assert list(block.paths) == ['k3', 'k7']

@@ -2,14 +2,16 @@
 
 import copy
 import math
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
 from pairwise import pairwise
 from ranks import free_port, set_rank
-from torch import nn
+from torch import Tensor, nn
 
 from hrnas_mm.modules import MixConv, SearchingBlock, memory_efficient
 from hrnas_mm.modules.memory_efficient import memory_efficient_sum
@@ -17,18 +19,18 @@ from hrnas_mm.modules.primitives.pointwise import convolved
 from hrnas_mm.search import architecture_of, select_alive, shrink_
 
 
-def silu():
+def silu() -> nn.Module:
     return nn.SiLU(inplace=True)
 
 
-def frozen(block):
+def frozen(block: MixConv) -> None:
     """Norms with running statistics, as with norm_eval."""
     for module in block.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eval()
 
 
-def shrunk(block):
+def shrunk(block: Any) -> None:
     """A path has gone, of another a part."""
     with torch.no_grad():
         block.paths.k5.depthwise.norm.weight.zero_()
@@ -38,7 +40,7 @@ def shrunk(block):
     assert (left['k5'], left['k7']) == (0, 3) < (left['k3'],)
 
 
-CASES = dict(
+CASES: dict[str, dict[str, Any]] = dict(
     plain=dict(),
     stride=dict(stride=2),
     other=dict(act_layer=silu, expand_ratio=3),
@@ -53,7 +55,7 @@ CASES = dict(
 )
 
 
-def statistics_of_another_batch(block):
+def statistics_of_another_batch(block: nn.Module) -> None:
     """Running statistics that are neither 0 and 1 nor those of the test."""
     with torch.no_grad():
         for buffer in block.buffers():
@@ -61,7 +63,9 @@ def statistics_of_another_batch(block):
                 buffer += torch.rand_like(buffer)
 
 
-def block_of(change=None, **options):
+def block_of(
+    change: Callable[[MixConv], None] | None = None, **options: Any
+) -> MixConv:
     options = {'in_channels': 4, 'out_channels': 6, **options}
     block = MixConv(**options).double().train()
     statistics_of_another_batch(block)
@@ -74,7 +78,7 @@ def block_of(change=None, **options):
     return block
 
 
-def everything(block, x, grad):
+def everything(block: nn.Module, x: Tensor, grad: Tensor) -> list[Any]:
     """Outputs, gradients and buffers of two steps."""
     found = []
     for scale in (1, 2):
@@ -90,7 +94,12 @@ def everything(block, x, grad):
     'case, change, form',
     pairwise(list(CASES), (None, frozen, shrunk), ('as one', 'one by one')),
 )
-def test_is_the_same_function(case, change, form, monkeypatch):
+def test_is_the_same_function(
+    case: str,
+    change: Callable[[MixConv], None] | None,
+    form: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     worth = math.inf if form == 'as one' else 0
     monkeypatch.setattr(memory_efficient, 'WORTH_A_PATH', worth)
     block = block_of(change, **CASES[case])
@@ -109,7 +118,7 @@ def test_is_the_same_function(case, change, form, monkeypatch):
 @pytest.mark.parametrize(
     ('wanted', 'on'), [(None, 'cpu'), (True, 'cpu meta'), (False, '')]
 )
-def test_the_default_follows_the_device(wanted, on):
+def test_the_default_follows_the_device(wanted: bool | None, on: str) -> None:
     """On a GPU, for which 'meta' stands, it would take longer."""
     for device in ('cpu', 'meta'):
         block = block_of(memory_efficient=wanted).to(device)
@@ -118,7 +127,7 @@ def test_the_default_follows_the_device(wanted, on):
 
 
 @pytest.mark.parametrize('width', [1, 2, 3])
-def test_kernels_that_reach_beyond_the_map(width):
+def test_kernels_that_reach_beyond_the_map(width: int) -> None:
     block = block_of(kernel_sizes=(3, 9, 11))
     plain = copy.deepcopy(block)
     plain.memory_efficient = False
@@ -130,7 +139,7 @@ def test_kernels_that_reach_beyond_the_map(width):
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
-def test_is_as_precise_under_autocast(dtype):
+def test_is_as_precise_under_autocast(dtype: torch.dtype) -> None:
     """About as far from float64 as the readable form in this precision.
 
     On average: single gradients differ where a ReLU is at its corner.
@@ -157,12 +166,19 @@ def test_is_as_precise_under_autocast(dtype):
     assert 0 < errors[1] < 1.5 * errors[0]
 
 
-def rank_main(rank, port, inputs, grads, block, queue):
+def rank_main(
+    rank: int,
+    port: int,
+    inputs: Sequence[Tensor],
+    grads: Sequence[Tensor],
+    block: Any,
+    queue: Any,
+) -> None:
     torch.set_num_threads(1)
     set_rank(rank, port)
     dist.init_process_group('gloo')
     synced = nn.SyncBatchNorm.convert_sync_batchnorm(block)
-    x = inputs[rank].requires_grad_()
+    x: Any = inputs[rank].requires_grad_()
     out = memory_efficient_sum(synced.paths.values(), x)
     out.backward(grads[rank])
     queue.put(
@@ -177,7 +193,7 @@ def rank_main(rank, port, inputs, grads, block, queue):
 
 
 @pytest.mark.parametrize('case', ['plain', 'wide'])
-def test_synchronised_norms_see_the_pixels_of_all_ranks(case):
+def test_synchronised_norms_see_the_pixels_of_all_ranks(case: str) -> None:
     """Two ranks, of 3 images and of 2, against one process with all 5."""
     block = block_of(**CASES[case])
     inputs = torch.randn(5, 4, 6, 5, dtype=torch.double).split([3, 2])
@@ -211,11 +227,11 @@ def test_synchronised_norms_see_the_pixels_of_all_ranks(case):
             torch.testing.assert_close(torch.from_numpy(found), buffer)
 
 
-def kept(block, x):
+def kept(block: nn.Module, x: Tensor) -> float:
     """Values that are kept for the backward pass, each memory once."""
     sizes = {}
 
-    def pack(tensor):
+    def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         sizes[storage.data_ptr()] = len(storage) / 4
         return tensor
@@ -227,7 +243,7 @@ def kept(block, x):
     return sum(sizes.values())
 
 
-def test_keeps_an_expanded_map_of_the_larger_kernels():
+def test_keeps_an_expanded_map_of_the_larger_kernels() -> None:
     """As much as a fifth of the readable form, or with with_cp nearly none."""
     block = SearchingBlock(8, 8, num_tokens=0).train()
     frugal = SearchingBlock(8, 8, num_tokens=0, with_cp=True).train()
@@ -241,7 +257,9 @@ def test_keeps_an_expanded_map_of_the_larger_kernels():
 
 
 @pytest.mark.parametrize('groups, size', [(1, 8), (3, 8), (3, 20)])
-def test_projections_of_small_maps_and_with_groups_are_products(groups, size):
+def test_projections_of_small_maps_and_with_groups_are_products(
+    groups: int, size: int
+) -> None:
     conv = nn.Conv2d(6, 9, 1, groups=groups, bias=False).double()
     x = torch.randn(2, 6, size, size, dtype=torch.double, requires_grad=True)
     grad = torch.randn(2, 9, size, size, dtype=torch.double)
@@ -257,15 +275,15 @@ def test_projections_of_small_maps_and_with_groups_are_products(groups, size):
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.double])
-def test_goes_without_where_weights_have_16_bits(dtype):
+def test_goes_without_where_weights_have_16_bits(dtype: torch.dtype) -> None:
     block = MixConv(4, 4, memory_efficient=True).to(dtype).train()
     x = torch.randn(2, 4, 8, 8, dtype=dtype)
     assert block.saves_memory(x) == (dtype is torch.double)
     block(x).sum().backward()
 
 
-def test_goes_without_where_it_would_pass_something_by():
-    block = MixConv(4, 4).train()
+def test_goes_without_where_it_would_pass_something_by() -> None:
+    block: Any = MixConv(4, 4).train()
     x = torch.randn(2, 4, 8, 8)
     seen = []
     handle = block.paths.k3.depthwise.conv.register_forward_hook(

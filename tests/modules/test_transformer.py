@@ -1,10 +1,12 @@
 """The lightweight Transformer against the paper's equations, written out."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
 
 from hrnas_mm.modules import LightweightTransformer
 from hrnas_mm.modules.conv import Constant
@@ -12,7 +14,7 @@ from hrnas_mm.modules.position import Map2d
 from hrnas_mm.search import shrink_
 
 
-def norm(x, layer):
+def norm(x: Tensor, layer: Any) -> Tensor:
     """Evaluation-mode batch normalisation of (B, C, H, W)."""
     shape = (1, -1, 1, 1)
     mean, var = layer.running_mean.view(shape), layer.running_var.view(shape)
@@ -20,11 +22,11 @@ def norm(x, layer):
     return x * layer.weight.view(shape) + layer.bias.view(shape)
 
 
-def conv1x1(x, conv):
+def conv1x1(x: Tensor, conv: Any) -> Tensor:
     return torch.einsum('oc,bchw->bohw', conv.weight[:, :, 0, 0], x)
 
 
-def attend(q, kv, layer, heads):
+def attend(q: Tensor, kv: Tensor, layer: Any, heads: int) -> Tensor:
     """Eq. (3), head by head."""
     out = []
     d = layer.query.weight.shape[0] // heads
@@ -39,26 +41,26 @@ def attend(q, kv, layer, heads):
     return torch.cat(out, -1) @ layer.out.weight.T
 
 
-def layer_norm(x, layer):
+def layer_norm(x: Tensor, layer: Any) -> Tensor:
     x = x - x.mean(-1, keepdim=True)
     x = x / (x.square().mean(-1, keepdim=True) + layer.eps).sqrt()
     return x * layer.weight + layer.bias
 
 
-def ffn(x, layer):
+def ffn(x: Tensor, layer: Any) -> Tensor:
     """Eq. (4)."""
     w1, _, w2 = layer.ffn
     return torch.relu(x @ w1.weight.T + w1.bias) @ w2.weight.T + w2.bias
 
 
-def encode(q, kv, layer, heads):
+def encode(q: Tensor, kv: Tensor, layer: Any, heads: int) -> Tensor:
     x = layer_norm(
         q + attend(q, kv, layer.attention, heads), layer.attention_norm
     )
     return layer_norm(x + ffn(x, layer), layer.ffn_norm)
 
 
-def paper(x, block, heads, s, stride):
+def paper(x: Tensor, block: Any, heads: int, s: int, stride: int) -> Tensor:
     """Sec. 3.1 in the paper's order: project, then resize."""
     b, _, h, w = x.shape
     i = torch.arange(h, dtype=x.dtype) / h
@@ -78,20 +80,22 @@ def paper(x, block, heads, s, stride):
     return F.interpolate(out, size, mode='bilinear', align_corners=False)
 
 
-def randomize_(model):
+def randomize_(model: nn.Module) -> nn.Module:
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
             torch.nn.init.normal_(module.bias)
-            torch.nn.init.normal_(module.running_mean)
-            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 1.5)
     return model
 
 
 @pytest.mark.parametrize(
     'heads, stride, size', [(1, 1, (16, 24)), (2, 2, (9, 13)), (1, 2, (4, 3))]
 )
-def test_equals_the_paper(heads, stride, size):
+def test_equals_the_paper(
+    heads: int, stride: int, size: tuple[int, int]
+) -> None:
     block = LightweightTransformer(
         5, 7, stride, num_tokens=6, num_heads=heads, head_dims=16
     ).double()
@@ -101,7 +105,7 @@ def test_equals_the_paper(heads, stride, size):
 
 
 @pytest.mark.parametrize('size', [(16, 24), (7, 5), (64, 128)])
-def test_position_map_is_that_of_eq2_resized(size):
+def test_position_map_is_that_of_eq2_resized(size: tuple[int, int]) -> None:
     i = torch.arange(size[0])[:, None].expand(size) / size[0]
     j = torch.arange(size[1]).expand(size) / size[1]
     full = torch.stack([i, j])[None]
@@ -115,7 +119,9 @@ def test_position_map_is_that_of_eq2_resized(size):
     [('map2d', 2), ('sinusoidal', 128), ('learned', 128), ('none', 0)],
 )
 @pytest.mark.parametrize('position_in', ['encoder', 'both'])
-def test_every_encoding_trains_and_shrinks(position, channels, position_in):
+def test_every_encoding_trains_and_shrinks(
+    position: str, channels: int, position_in: str
+) -> None:
     block = LightweightTransformer(
         4,
         num_tokens=5,
@@ -132,14 +138,14 @@ def test_every_encoding_trains_and_shrinks(position, channels, position_in):
     assert all(p.grad is not None for p in block.parameters())
 
 
-def test_images_of_a_batch_do_not_mix():
+def test_images_of_a_batch_do_not_mix() -> None:
     block = LightweightTransformer(4, num_tokens=5).eval()
     x = torch.randn(3, 4, 12, 12)
     torch.testing.assert_close(block(x)[1:2], block(x[1:2]))
 
 
-def test_without_tokens_a_constant_is_left():
-    block = torch.nn.ModuleDict(
+def test_without_tokens_a_constant_is_left() -> None:
+    block: Any = torch.nn.ModuleDict(
         dict(
             a=LightweightTransformer(4, num_tokens=2),
             b=LightweightTransformer(4, num_tokens=2),
@@ -162,6 +168,6 @@ def test_without_tokens_a_constant_is_left():
         (dict(position_in='decoder'), "position_in must be .* got 'decoder'"),
     ],
 )
-def test_bad_options(options, message):
+def test_bad_options(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         LightweightTransformer(4, **options)

@@ -1,10 +1,12 @@
 """Curves show the numbers of the record."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from comparison.picture import mean_and_deviation, plot_comparison
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from records import make_record
 
@@ -16,13 +18,14 @@ from hrnas_mm.report.curves import main_metric, run_panels
 from hrnas_mm.report.record import Evaluation, architecture_in
 
 
-def lines(axes):
+def lines(axes: Axes) -> dict[Any, Any]:
     return {line.get_label(): line.get_xydata() for line in axes.lines}
 
 
-def test_search():
+def test_search() -> None:
     record = make_record()
-    cost, quality, alive, rho = plot_search(record).axes
+    figure: Any = plot_search(record)
+    cost, quality, alive, rho = figure.axes
     macs = next(
         data for name, data in lines(cost).items() if name.startswith('multi')
     )
@@ -44,7 +47,7 @@ def test_search():
     )
 
 
-def test_a_negative_loss_is_drawn():
+def test_a_negative_loss_is_drawn() -> None:
     curves = dict(iter=[1, 2, 3], loss=[3.0, -1.0, -5.0])
     (panel,) = run_panels(make_record(curves=curves))
     axes = Figure().subplots()
@@ -53,18 +56,19 @@ def test_a_negative_loss_is_drawn():
     assert low < -5 < 3 < high
 
 
-def test_networks_are_compared_by_mean_and_deviation():
+def test_networks_are_compared_by_mean_and_deviation() -> None:
     points = dict(
         a=[(1.0, 0.71), (3.0, 0.75)], b=[(4.0, 0.7238)], c=[(1.0, math.nan)]
     )
-    (axes,) = plot_comparison(points, 'ms', 'AP').axes
+    figure: Any = plot_comparison(points, 'ms', 'AP')
+    (axes,) = figure.axes
     assert [text.get_text() for text in axes.texts] == ['0.73', '0.724']
     center, *_ = axes.lines[0].get_xydata()
     np.testing.assert_allclose(center, (2, 0.73))
     assert mean_and_deviation((1, 3)) == (2, pytest.approx(2**0.5))
 
 
-def test_search_without_target_and_evaluation():
+def test_search_without_target_and_evaluation() -> None:
     record = make_record(
         shrinks=0, target=False, milestones=False, evaluations=[]
     )
@@ -73,9 +77,9 @@ def test_search_without_target_and_evaluation():
     assert not quality.lines and quality.get_ylabel() == 'no evaluation'
 
 
-def test_pareto():
+def test_pareto() -> None:
     record = make_record()
-    figure = plot_pareto(
+    figure: Any = plot_pareto(
         dict(a=record, b=make_record(milestones=False)), 'aAcc'
     )
     first, second = figure.axes[0].lines
@@ -89,16 +93,16 @@ def test_pareto():
         plot_pareto(dict(a=record), 'aAcc', 'ms')
 
 
-def test_a_network_that_was_not_evaluated_is_not_in_the_pareto_plot():
+def test_a_network_that_was_not_evaluated_is_not_in_the_pareto_plot() -> None:
     record = make_record(milestones=False)
     record.evaluations.pop()
-    figure = plot_pareto(dict(a=record, b=make_record()))
+    figure: Any = plot_pareto(dict(a=record, b=make_record()))
     assert not len(figure.axes[0].lines[0].get_xdata())
     with pytest.raises(ValueError, match='none of a has evaluated'):
         plot_pareto(dict(a=record))
 
 
-def test_metric():
+def test_metric() -> None:
     records = [make_record()]
     assert main_metric(records) == 'mIoU'
     assert main_metric(records, 'aAcc') == 'aAcc'

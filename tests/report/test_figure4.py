@@ -1,7 +1,9 @@
 """Figure 4: the sectors are the numbers, the places are the network's."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import tiny
@@ -16,7 +18,7 @@ from hrnas_mm.report import (
     animate_search,
     draw_architectures,
 )
-from hrnas_mm.report.layout import lay_out
+from hrnas_mm.report.layout import Place, lay_out
 from hrnas_mm.report.pies import block_text, network_at
 from hrnas_mm.report.style import COLOURS, EMPTY, REMOVED
 from hrnas_mm.search import CostModel, architecture_of, named_parts
@@ -29,7 +31,7 @@ SUPERNET = {
 }
 
 
-def drawn(units):
+def drawn(units: dict[str, int]) -> tuple[dict[str, float], str]:
     """Angles by colour of the one pie, and the colour behind it."""
     figure = draw_architectures([Network('net', SUPERNET, units, {})])
     (axes,) = figure.axes
@@ -39,7 +41,7 @@ def drawn(units):
     return angles, to_hex(back.get_facecolor())
 
 
-def test_sectors_are_the_shares_of_the_elements():
+def test_sectors_are_the_shares_of_the_elements() -> None:
     angles, back = drawn(
         {'a.mixconv.k3': 3, 'a.mixconv.k5': 0, 'a.transformer.tokens': 4}
     )
@@ -50,18 +52,18 @@ def test_sectors_are_the_shares_of_the_elements():
     assert back == REMOVED.lower()
 
 
-def test_an_empty_block_is_grey():
+def test_an_empty_block_is_grey() -> None:
     assert drawn(dict.fromkeys(WHOLE, 0)) == ({}, EMPTY.lower())
 
 
-def test_text_of_a_block():
+def test_text_of_a_block() -> None:
     network = Network('net', SUPERNET, {**WHOLE, 'a.mixconv.k5': 2}, {})
     assert block_text(network, 'a') == (
         'a: 3x3 6 of 6, 5x5 2 of 6, tokens 4 of 4'
     )
 
 
-def gaps(places):
+def gaps(places: Iterable[Place]) -> list[float]:
     """Between any two circles; negative where they overlap."""
     places = list(places)
     return [
@@ -76,7 +78,9 @@ def gaps(places):
     [dict(fuse_channels=90), dict(), dict(multi_branch=False)],
     ids=['joined', 'branches', 'chain'],
 )
-def test_the_papers_supernet_has_room_for_all_blocks(options):
+def test_the_papers_supernet_has_room_for_all_blocks(
+    options: dict[str, Any],
+) -> None:
     parts = named_parts(HRNASSupernet(num_tokens=2, **options))
     blocks = {f'backbone.{name}' for name in parts}
     layout = lay_out(blocks)
@@ -87,7 +91,7 @@ def test_the_papers_supernet_has_room_for_all_blocks(options):
             assert place.y == int(name.split('.branches.')[1][0])
 
 
-def test_neck_and_other_networks_have_places_too():
+def test_neck_and_other_networks_have_places_too() -> None:
     names = ['backbone.stages.0.fusion.fuse.0.0']
     names += [f'neck.0.widen.{i}' for i in range(4)]
     names += [f'neck.0.down.{i}' for i in range(3)]
@@ -102,7 +106,7 @@ def test_neck_and_other_networks_have_places_too():
         assert min(gaps(layout.places.values())) > 0
 
 
-def test_several_networks_below_each_other():
+def test_several_networks_below_each_other() -> None:
     record = make_record()
     networks = [network_at(record, i, 'run') for i in (0, -1)]
     figure = draw_architectures(networks)
@@ -112,16 +116,16 @@ def test_several_networks_below_each_other():
     assert 'multiply-adds' in titles[0] and 'parameters' in titles[0]
 
 
-def test_animation_has_a_picture_per_shrink(tmp_path):
+def test_animation_has_a_picture_per_shrink(tmp_path: Path) -> None:
     path = str(tmp_path / 'descent.gif')
     animate_search(make_record(shrinks=2), 'run', path)
     with Image.open(path) as image:
         # The last one stays; equal pictures may be one with a longer time.
-        assert image.n_frames >= 3
+        assert cast(Any, image).n_frames >= 3
     assert Path(path).stat().st_size < 1e6
 
 
-def test_units_of_the_model_itself():
+def test_units_of_the_model_itself() -> None:
     """Of a backbone alone, whose names have no prefix."""
     model = tiny.supernet()
     units = described_supernet(CostModel(model, (3, 32, 32)))

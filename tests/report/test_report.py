@@ -9,6 +9,8 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
 
 import command_line
 import pytest
@@ -23,12 +25,14 @@ CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
 class Page(HTMLParser):
     """What a page loads, and which ids and tags it has."""
 
-    def __init__(self, text):
+    def __init__(self, text: str) -> None:
         super().__init__()
-        self.loads, self.ids, self.open = [], [], []
+        self.loads: list[str] = []
+        self.ids: list[str | None] = []
+        self.open: list[str] = []
         self.feed(text)
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
         attrs = dict(attrs)
         self.loads += [
             attrs[key]
@@ -39,13 +43,13 @@ class Page(HTMLParser):
         if tag not in ('meta', 'path', 'use', 'br', 'link', 'wbr', 'img'):
             self.open.append(tag)
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         if tag in self.open:
             assert self.open.pop() == tag
 
 
 @pytest.fixture
-def work_dir(tmp_path):
+def work_dir(tmp_path: Path) -> Path:
     """With a config that would end a script if it could."""
     folder = tmp_path / 'my <search>'
     classes = ClassMetrics(['road', 'car & <more>'], dict(IoU=[47.25, None]))
@@ -56,12 +60,12 @@ def work_dir(tmp_path):
 
 
 @pytest.fixture
-def reported(work_dir):
+def reported(work_dir: Path) -> Path:
     write_report(str(work_dir / 'report.html'), str(work_dir))
     return work_dir
 
 
-def test_page_is_whole_and_loads_nothing(reported):
+def test_page_is_whole_and_loads_nothing(reported: Path) -> None:
     text = (reported / 'report.html').read_text()
     page = Page(text)
     assert page.open == []
@@ -71,12 +75,12 @@ def test_page_is_whole_and_loads_nothing(reported):
     assert 'my &lt;search&gt;' in text and 'my <search>' not in text
     assert '&lt;/script&gt;&lt;b&gt;' in text and '</script><b>' not in text
     assert 'width=device-width' in text
-    blocks = json.loads(re.search(r'const blocks = (\{.*?\});', text)[1])
+    blocks = json.loads(re.findall(r'const blocks = (\{.*?\});', text)[0])
     assert blocks and set(blocks) <= set(page.ids)
     assert any(' of ' in line for line in blocks.values())
 
 
-def test_same_search_same_page(reported):
+def test_same_search_same_page(reported: Path) -> None:
     """So that a page under version control changes with the search only."""
     text = (reported / 'report.html').read_text()
     again = reported / 'again.html'
@@ -99,7 +103,9 @@ def test_same_search_same_page(reported):
         (dict(tables=[]), "unknown field 'tables'"),
     ],
 )
-def test_damaged_record(work_dir, tmp_path, change, words):
+def test_damaged_record(
+    work_dir: Path, tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
     record = json.loads((work_dir / 'search.json').read_text())
     path = tmp_path / 'search.json'
     path.write_text(json.dumps({**record, **change}))
@@ -107,7 +113,9 @@ def test_damaged_record(work_dir, tmp_path, change, words):
         write_report(str(tmp_path / 'page.html'), str(tmp_path))
 
 
-def test_a_record_alone_is_drawn_and_read_by_pandas(reported, tmp_path):
+def test_a_record_alone_is_drawn_and_read_by_pandas(
+    reported: Path, tmp_path: Path
+) -> None:
     """After the folder has lost all else: it has the numbers themselves."""
     shutil.copy(reported / 'search.json', tmp_path)
     page = tmp_path / 'page.html'
@@ -131,7 +139,7 @@ def test_a_record_alone_is_drawn_and_read_by_pandas(reported, tmp_path):
     assert flat['target.amount'].dtype.kind in 'if'
 
 
-def test_names_and_metrics_that_nobody_expects(tmp_path):
+def test_names_and_metrics_that_nobody_expects(tmp_path: Path) -> None:
     """Formulas that are none, names that are no UTF-8, numbers too large."""
     folder = tmp_path / os.fsdecode(b"it's cost$\\frac{$\xff")
     write_work_dir(folder)
@@ -159,7 +167,7 @@ def test_names_and_metrics_that_nobody_expects(tmp_path):
         assert out.exists()
 
 
-def test_no_search(tmp_path):
+def test_no_search(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='no search.json: it is not the'):
         write_report(str(tmp_path / 'report.html'), str(tmp_path))
     assert list(tmp_path.iterdir()) == []
@@ -180,7 +188,10 @@ addEventListener('load', () => {
 
 
 @pytest.mark.skipif(not CHROMIUM, reason='needs chromium')
-def test_in_a_browser_as_narrow_as_a_phone(reported, tmp_path):
+def test_in_a_browser_as_narrow_as_a_phone(
+    reported: Path, tmp_path: Path
+) -> None:
+    assert CHROMIUM
     page = tmp_path / 'page.html'
     page.write_text((reported / 'report.html').read_text() + SCRIPT)
     # Narrower than a window may be: a frame inside a page.

@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import mmengine.runner.runner
 import mmengine.runner.utils
@@ -10,9 +11,11 @@ import pytest
 import tiny
 import torch
 from killing import broken_off_and_resumed, everything, train
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS, MODELS
 from mmengine.runner import Runner
+from torch import Tensor
 
 from hrnas_mm.building import build_runner
 from hrnas_mm.resume import ExactResumeHook, resume_exactly_
@@ -22,14 +25,21 @@ from hrnas_mm.resume import ExactResumeHook, resume_exactly_
 class Mixing(tiny.TinyModel):
     """Mixes images with weights from numpy and random, as MixUp does."""
 
-    def forward(self, inputs, labels=None, mode='tensor'):
+    def forward(
+        self,
+        inputs: Tensor,
+        labels: Tensor | None = None,
+        mode: str = 'tensor',
+    ) -> Any:
         if mode == 'loss':
             share = 0.3 * np.random.rand() + 0.3 * random.random()
             inputs = (1 - share) * inputs + share * inputs.flip(0)
         return super().forward(inputs, labels, mode)
 
 
-def config(work_dir, by_epoch=False, workers=0, **options):
+def config(
+    work_dir: Path, by_epoch: bool = False, workers: int = 0, **options: Any
+) -> Config:
     """A run without a search, that keeps one checkpoint of them all."""
     cfg = tiny.config(work_dir, 12, by_epoch, ema=dict(momentum=0.3))
     cfg.custom_hooks = cfg.custom_hooks[1:]
@@ -50,13 +60,18 @@ def config(work_dir, by_epoch=False, workers=0, **options):
 @pytest.mark.parametrize(
     'by_epoch, workers', [(False, 0), (False, 1), (True, 0), (True, 1)]
 )
-def test_killed_run_without_a_search(tmp_path, monkeypatch, by_epoch, workers):
-    def draw(seed):
+def test_killed_run_without_a_search(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    by_epoch: bool,
+    workers: int,
+) -> None:
+    def draw(seed: int) -> None:
         monkeypatch.setattr(
             mmengine.runner.utils, 'sync_random_seed', lambda: seed
         )
 
-    def end(name, **options):
+    def end(name: str, **options: Any) -> tuple[int, Any]:
         path = tmp_path / f'{name}.pth'
         cfg = config(tmp_path / name, by_epoch, workers)
         code = train(cfg, path, **options)
@@ -76,15 +91,17 @@ def test_killed_run_without_a_search(tmp_path, monkeypatch, by_epoch, workers):
 
 
 @pytest.mark.parametrize('workers, at', [(0, 7), (1, 11)])
-def test_an_epoch_that_was_broken_off_is_finished(tmp_path, workers, at):
+def test_an_epoch_that_was_broken_off_is_finished(
+    tmp_path: Path, workers: int, at: int
+) -> None:
     """Epochs have six iterations, and there are checkpoints of every third."""
 
-    def run(cfg):
+    def run(cfg: Config) -> tuple[Any, ...]:
         runner = build_runner(cfg)
         runner.train()
         return everything(runner), runner.iter, runner.epoch
 
-    def made(name):
+    def made(name: str) -> Config:
         cfg = config(tmp_path / name, True, workers)
         cfg.randomness.seed = 3
         cfg.optim_wrapper.accumulative_counts = 2
@@ -98,8 +115,10 @@ def test_an_epoch_that_was_broken_off_is_finished(tmp_path, workers, at):
 
 
 @pytest.mark.parametrize('by_epoch', [False, True])
-def test_evaluation_that_was_broken_off_is_made_up_for(tmp_path, by_epoch):
-    def run(cfg):
+def test_evaluation_that_was_broken_off_is_made_up_for(
+    tmp_path: Path, by_epoch: bool
+) -> None:
+    def run(cfg: Config) -> tuple[Any, ...]:
         runner = build_runner(cfg)
         runner.train()
         (early,) = [
@@ -113,7 +132,7 @@ def test_evaluation_that_was_broken_off_is_made_up_for(tmp_path, by_epoch):
             plateau=plateau.state_dict(),
         )
 
-    def made(name):
+    def made(name: str) -> Config:
         cfg = config(tmp_path / name, by_epoch)
         cfg.randomness.seed = 3
         # As if less were better: some evaluation has to disappoint.
@@ -136,7 +155,7 @@ def test_evaluation_that_was_broken_off_is_made_up_for(tmp_path, by_epoch):
     assert again[1] == whole[1]
 
 
-def test_its_checkpoints_load_without_running_code(tmp_path):
+def test_its_checkpoints_load_without_running_code(tmp_path: Path) -> None:
     build_runner(config(tmp_path)).train()
     path = tmp_path / 'iter_12.pth'
     checkpoint = torch.load(path, weights_only=True)
@@ -152,11 +171,13 @@ class Late(Hook):
 
     priority = 'LOWEST'
 
-    def before_save_checkpoint(self, runner, checkpoint):
+    def before_save_checkpoint(
+        self, runner: Runner, checkpoint: dict[str, Any]
+    ) -> None:
         checkpoint['late'] = dict(array=np.ones(2), hook=self)
 
 
-def test_what_the_last_hook_adds_is_made_plain_too(tmp_path):
+def test_what_the_last_hook_adds_is_made_plain_too(tmp_path: Path) -> None:
     cfg = config(tmp_path, log_level='INFO')
     cfg.custom_hooks = [dict(type='hrnas_mm.ExactResumeHook')]
     runner = build_runner(cfg)
@@ -169,7 +190,7 @@ def test_what_the_last_hook_adds_is_made_plain_too(tmp_path):
     assert "late['hook'], of type Late, is left out" in log
 
 
-def test_a_runner_gets_one_hook(tmp_path):
+def test_a_runner_gets_one_hook(tmp_path: Path) -> None:
     runner = Runner.from_cfg(config(tmp_path))
     for _ in range(2):
         resume_exactly_(runner)
@@ -177,17 +198,17 @@ def test_a_runner_gets_one_hook(tmp_path):
 
 
 @pytest.fixture
-def told(monkeypatch):
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What happens around checkpoints, in its order."""
     import hrnas_mm.engine.progressive_shrink_hook as search
     import hrnas_mm.resume.exact_resume_hook as resume
 
     told = []
 
-    def spy(module, name, what):
+    def spy(module: Any, name: str, what: str) -> None:
         function = getattr(module, name)
 
-        def call(*args, **kwargs):
+        def call(*args: Any, **kwargs: Any) -> Any:
             told.append(what)
             return function(*args, **kwargs)
 
@@ -206,7 +227,7 @@ def told(monkeypatch):
     return told
 
 
-def test_order_with_a_search(tmp_path, told):
+def test_order_with_a_search(tmp_path: Path, told: list[str]) -> None:
     cfg = tiny.config(tmp_path, max_iters=4)
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     Runner.from_cfg(cfg).train()

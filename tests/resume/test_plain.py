@@ -1,6 +1,8 @@
 """Checkpoints hold tensors and plain types, whatever was put into them."""
 
 import logging
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,9 @@ from hrnas_mm.resume.plain import plain_checkpoint_, restore_checkpoint_
 LOGGER = logging.getLogger('test_plain')
 
 
-def test_checkpoint_of_a_runner_loads_without_running_code(tmp_path):
+def test_checkpoint_of_a_runner_loads_without_running_code(
+    tmp_path: Path,
+) -> None:
     hub = MessageHub.get_instance('test_compat')
     for value in (1.5, 2.5):
         hub.update_scalar('train/loss', value)
@@ -38,16 +42,16 @@ def test_checkpoint_of_a_runner_loads_without_running_code(tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['OneCycleLR', 'ReduceOnPlateauLR'])
-def test_any_scheduler_resumes(kind, tmp_path):
-    options = dict(
+def test_any_scheduler_resumes(kind: str, tmp_path: Path) -> None:
+    options: dict[str, dict[str, Any]] = dict(
         OneCycleLR=dict(eta_max=1.0, total_steps=10),
         ReduceOnPlateauLR=dict(monitor='loss'),
-    )[kind]
+    )
 
-    def build():
+    def build() -> tuple[Any, torch.optim.Optimizer]:
         param = torch.nn.Parameter(torch.zeros(1))
         optimizer = torch.optim.SGD([param], lr=0.1)
-        cfg = dict(type=kind, optimizer=optimizer, **options)
+        cfg = dict(type=kind, optimizer=optimizer, **options[kind])
         return PARAM_SCHEDULERS.build(cfg), optimizer
 
     (scheduler, optimizer), (other, other_optimizer) = build(), build()
@@ -65,17 +69,17 @@ def test_any_scheduler_resumes(kind, tmp_path):
     assert scheduler.get_last_value() == other.get_last_value()
 
 
-def test_checkpoints_of_others_are_left_alone():
+def test_checkpoints_of_others_are_left_alone() -> None:
     buffer = HistoryBuffer([1.0], [1])
     checkpoint = dict(message_hub=dict(log_scalars=dict(loss=buffer)))
     restore_checkpoint_(checkpoint)
     assert checkpoint['message_hub']['log_scalars']['loss'] is buffer
-    bare = dict(state_dict={})
+    bare: dict[str, Any] = dict(state_dict={})
     restore_checkpoint_(bare)
     assert bare == dict(state_dict={})
 
 
-def test_plain_keeps_containers():
+def test_plain_keeps_containers() -> None:
     value = dict(a=[np.int64(1), (np.array([2]), 'x')], b=None)
     assert plain(value) == dict(a=[1, ([2], 'x')], b=None)
     (key,) = plain({np.str_('DontCare'): -1})  # of KITTI's data set
@@ -86,7 +90,9 @@ class Thing:
     """What no file should have to run code for."""
 
 
-def test_what_is_not_plain_is_left_out_by_name(tmp_path, caplog):
+def test_what_is_not_plain_is_left_out_by_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     checkpoint = dict(
         meta={},
         of_a_hook=dict(thing=Thing(), numbers=[np.int64(1), (Thing(), 2)]),

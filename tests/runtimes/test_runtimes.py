@@ -1,5 +1,7 @@
 """Runtimes compute what torch does, and profiles add up."""
 
+from typing import Any
+
 import pytest
 import tiny
 import torch
@@ -9,6 +11,7 @@ from hrnas_mm.deploy import DeployableModel, onnx_bytes
 from hrnas_mm.runtimes import (
     RUNTIMES,
     LocalTimer,
+    Runtime,
     check_packages,
     profiled,
     runtime,
@@ -18,7 +21,7 @@ IMAGE = torch.randn(1, 3, 32, 48)
 
 
 @pytest.fixture(scope='module')
-def model():
+def model() -> tiny.TinyModel:
     return with_statistics(
         tiny.TinyModel(dict(type='HRNASSupernet', **tiny.SUPERNET))
     ).eval()
@@ -32,18 +35,18 @@ ON_CPU = [
 ]
 
 
-def installed(name):
+def installed(name: str) -> Runtime:
     for package in RUNTIMES[name].packages:
         pytest.importorskip(package)
     return RUNTIMES[name]
 
 
 @pytest.mark.parametrize('name', ON_CPU)
-def test_output(name, model):
+def test_output(name: str, model: tiny.TinyModel) -> None:
     timer = LocalTimer(installed(name))
     network = DeployableModel(model, timer.form)
 
-    def make():
+    def make() -> Any:
         return onnx_bytes(network, IMAGE) if timer.onnx else network
 
     call = timer.ready(name, make, IMAGE)()
@@ -54,12 +57,17 @@ def test_output(name, model):
     torch.testing.assert_close(found, expected, rtol=0, atol=bound)
 
 
-def test_each_compiled_network_has_code_of_its_own(model, monkeypatch):
+def test_each_compiled_network_has_code_of_its_own(
+    model: tiny.TinyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Torch would refuse the ninth network of one code."""
     compiled = []
-    monkeypatch.setattr(
-        torch, 'compile', lambda f, dynamic: compiled.append(f) or f
-    )
+
+    def compile(function: Any, dynamic: bool) -> Any:
+        compiled.append(function)
+        return function
+
+    monkeypatch.setattr(torch, 'compile', compile)
     load = RUNTIMES['compile'].load
     calls = [load(model, IMAGE, 'float32') for _ in range(2)]
     first, second = (function.__code__ for function in compiled)
@@ -68,7 +76,7 @@ def test_each_compiled_network_has_code_of_its_own(model, monkeypatch):
         torch.testing.assert_close(calls[0](), model(IMAGE))
 
 
-def test_compile():
+def test_compile() -> None:
     module = torch.nn.Conv2d(3, 2, 1)
     with torch.no_grad():
         found = RUNTIMES['compile'].load(module, IMAGE, 'float32')()
@@ -76,13 +84,15 @@ def test_compile():
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16', 'float16'])
-def test_openvino_computes_in_a_dtype(dtype, model):
+def test_openvino_computes_in_a_dtype(
+    dtype: str, model: tiny.TinyModel
+) -> None:
     pytest.importorskip('openvino')
     network = DeployableModel(model, 'openvino')
     onnx = onnx_bytes(network, IMAGE)
     with torch.no_grad():
         expected = model(IMAGE)
-    call = RUNTIMES['openvino'].load(onnx, IMAGE, dtype)
+    call: Any = RUNTIMES['openvino'].load(onnx, IMAGE, dtype)
     found = torch.as_tensor(call()[0])
     bound = dict(float32=1e-5, bfloat16=0.05, float16=0.01)[dtype]
     error = (found - expected).abs().max() / expected.abs().max()
@@ -90,8 +100,9 @@ def test_openvino_computes_in_a_dtype(dtype, model):
 
 
 @pytest.mark.parametrize('name', ['channels_last', 'onnxruntime', 'openvino'])
-def test_profile(name, model):
+def test_profile(name: str, model: tiny.TinyModel) -> None:
     profiler = installed(name)
+    assert profiler.form is not None
     network = DeployableModel(model, profiler.form)
     by_stage, by_operator = profiled(profiler, network, IMAGE)
     stages = {'backbone.stem', 'backbone.stages.0', 'backbone.stages.1'}
@@ -104,7 +115,9 @@ def test_profile(name, model):
     assert not any(m._forward_hooks for m in network.modules())
 
 
-def test_a_runtime_that_is_not_installed(monkeypatch):
+def test_a_runtime_that_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(
         runtime, 'find_spec', lambda n: None if n == 'openvino' else n
     )

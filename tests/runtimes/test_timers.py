@@ -2,12 +2,14 @@
 
 import sys
 from itertools import count
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import tiny
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hrnas_mm.latency import (
     conditions_of,
@@ -34,7 +36,7 @@ PROGRAM = (
 )
 
 
-def test_here(monkeypatch):
+def test_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a clock on which a second passes between any two looks."""
     clock = count()
     monkeypatch.setattr(stopwatch.time, 'perf_counter', lambda: next(clock))
@@ -53,15 +55,15 @@ class Reversed(Runtime):
     name = 'reversed'
     dtypes = ('float32', 'float16')
 
-    def __init__(self):
-        self.outputs = []
+    def __init__(self) -> None:
+        self.outputs: list[Any] = []
 
-    def load(self, network, image, dtype):
+    def load(self, network: nn.Module, image: Tensor, dtype: str) -> Any:
         assert image.dtype == getattr(torch, dtype)
         return lambda: self.outputs.append(network(image.flip(-2)))
 
 
-def test_a_runtime_is_one_class(monkeypatch):
+def test_a_runtime_is_one_class(monkeypatch: pytest.MonkeyPatch) -> None:
     """It times whole networks, deployed, and needs no other line of code."""
     runtime = Reversed()
     monkeypatch.setitem(RUNTIMES, runtime.name, runtime)
@@ -80,13 +82,13 @@ def test_a_runtime_is_one_class(monkeypatch):
     with pytest.raises(ValueError, match='dtype must be float32 or float16'):
         check_device(runtime, 'cpu', 'bfloat16')
     with pytest.raises(NotImplementedError, match='reversed has no profiler'):
-        runtime.profile(None, IMAGE)
+        runtime.profile(None, IMAGE)  # type: ignore[arg-type]
 
 
-def test_what_has_two_names_is_loaded_once():
+def test_what_has_two_names_is_loaded_once() -> None:
     loaded = []
 
-    def network():
+    def network() -> nn.Module:
         loaded.append(nn.Conv2d(3, 3, 1))
         return loaded[-1]
 
@@ -97,11 +99,11 @@ def test_what_has_two_names_is_loaded_once():
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16', 'float16'])
-def test_networks_compute_in_the_dtype(dtype):
+def test_networks_compute_in_the_dtype(dtype: str) -> None:
     seen = set()
 
     class Network(nn.Conv2d):
-        def forward(self, x):
+        def forward(self, x: Tensor) -> Tensor:
             seen.add((self.weight.dtype, x.dtype))
             return super().forward(x)
 
@@ -129,13 +131,15 @@ def test_networks_compute_in_the_dtype(dtype):
         ),
     ],
 )
-def test_what_a_runtime_cannot_do(options, words):
+def test_what_a_runtime_cannot_do(
+    options: tuple[str, str, str], words: str
+) -> None:
     with pytest.raises(ValueError, match=words):
         runtime, device, dtype = options
         check_device(RUNTIMES[runtime], device, dtype)
 
 
-def test_a_program_is_run_once_for_each_file(tmp_path):
+def test_a_program_is_run_once_for_each_file(tmp_path: Path) -> None:
     timer = CommandTimer(
         str(tmp_path), 'abacus', PROGRAM, r'median = (\d+)', 'float16'
     )
@@ -159,7 +163,7 @@ def test_a_program_is_run_once_for_each_file(tmp_path):
     assert list(stopped.times(ready, 0.0).values()) == [3.0, 5.0]
 
 
-def test_a_program_goes_on_from_rows_of_any_kind(tmp_path):
+def test_a_program_goes_on_from_rows_of_any_kind(tmp_path: Path) -> None:
     """A last line without an end, and output that is no text."""
     program = 'import sys; sys.stdout.buffer.write(bytes([255, 32, 53]))'
     timer = CommandTimer(
@@ -171,7 +175,9 @@ def test_a_program_goes_on_from_rows_of_any_kind(tmp_path):
         assert timer.times(ready, 0.0) == dict(a=1.5, b=5.0)
 
 
-def test_a_runtime_may_be_installed_by_another_name(monkeypatch):
+def test_a_runtime_may_be_installed_by_another_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Builds for GPUs are the package onnxruntime-gpu."""
 
     class Other(Runtime):
@@ -181,10 +187,10 @@ def test_a_runtime_may_be_installed_by_another_name(monkeypatch):
     assert torch_version.startswith(torch.__version__.split('+')[0])
     module = SimpleNamespace(__version__='1.2')
     monkeypatch.setitem(sys.modules, 'no_such_package', module)
-    assert version_of(Other()) == '1.2'
+    assert version_of(Other()) == '1.2'  # type: ignore[abstract]
 
 
-def test_times_from_elsewhere(tmp_path):
+def test_times_from_elsewhere(tmp_path: Path) -> None:
     timer = CommandTimer(str(tmp_path), 'abacus', None)
     ready = {name: timer.ready(name, lambda: b'abc', IMAGE) for name in 'ab'}
     with pytest.raises(ValueError, match='2 of 2 are missing, such as a.onnx'):
@@ -212,9 +218,9 @@ def test_times_from_elsewhere(tmp_path):
         ('2 runs,12.5ms.', 12.5), ('gemm-2.5', 2.5), ('x=.5 in mind', 0.5),
     ],
 )  # fmt: skip
-def test_the_last_number_counts(text, ms, tmp_path):
+def test_the_last_number_counts(text: str, ms: float, tmp_path: Path) -> None:
     timer = CommandTimer(str(tmp_path), 'abacus', 'echo {onnx}')
-    assert float(timer.pattern.search(text)[1]) == ms
+    assert float(timer.pattern.findall(text)[0]) == ms
 
 
 @pytest.mark.parametrize(
@@ -226,7 +232,9 @@ def test_the_last_number_counts(text, ms, tmp_path):
         (('run {onnx}', '[0-9]+'), 'must have a group'),
     ],
 )
-def test_wrong_options(options, words, tmp_path):
+def test_wrong_options(
+    options: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
     with pytest.raises(ValueError, match=words):
         CommandTimer(str(tmp_path), 'abacus', *options)
 
@@ -252,7 +260,9 @@ def test_wrong_options(options, words, tmp_path):
         ('no-such-program {onnx}', 'cannot be run: .*no-such-program'),
     ],
 )
-def test_a_program_that_fails(command, words, tmp_path):
+def test_a_program_that_fails(
+    command: str, words: str, tmp_path: Path
+) -> None:
     timer = CommandTimer(str(tmp_path), 'abacus', command)
     ready = {'a': timer.ready('a', lambda: b'abc', IMAGE)}
     with pytest.raises(RuntimeError, match=words):
@@ -260,7 +270,7 @@ def test_a_program_that_fails(command, words, tmp_path):
     assert not (tmp_path / 'times.csv').exists()
 
 
-def test_warnings_are_no_results(tmp_path):
+def test_warnings_are_no_results(tmp_path: Path) -> None:
     """A program may also write its results to where others write warnings."""
     warned = 'import sys; print(2, file=sys.stderr)'
     for said, ms in ((f'{warned}; print(1.5)', 1.5), (warned, 2.0)):
@@ -270,7 +280,7 @@ def test_warnings_are_no_results(tmp_path):
         assert timer.times(ready, 0.0) == dict(a=ms)
 
 
-def test_a_pattern_that_finds_no_number(tmp_path):
+def test_a_pattern_that_finds_no_number(tmp_path: Path) -> None:
     command = f'{sys.executable} -c "print(\'fast\')" {{onnx}}'
     timer = CommandTimer(str(tmp_path), 'abacus', command, '(f.*)')
     ready = {'a': timer.ready('a', lambda: b'abc', IMAGE)}
@@ -278,7 +288,7 @@ def test_a_pattern_that_finds_no_number(tmp_path):
         timer.times(ready, 0.0)
 
 
-def test_a_folder_is_of_one_table(tmp_path):
+def test_a_folder_is_of_one_table(tmp_path: Path) -> None:
     CommandTimer(str(tmp_path), 'abacus', None).keep_to_(dict(batch=1))
     CommandTimer(str(tmp_path), 'abacus', None).keep_to_(dict(batch=1))
     other = CommandTimer(str(tmp_path), 'slide rule', 'run {onnx}')

@@ -1,6 +1,8 @@
 """Architectures: read off, applied, stored, refused."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +23,7 @@ from hrnas_mm.search import (
 )
 
 
-def test_round_trip_through_json(tmp_path):
+def test_round_trip_through_json(tmp_path: Path) -> None:
     model = supernet()
     cost_model = CostModel(model, (3, 32, 48))
     shrink_(model, random_keep(model))
@@ -44,14 +46,14 @@ def test_round_trip_through_json(tmp_path):
     assert description.costs == dict(macs=macs, params=params)
 
 
-def test_removed_units_count_zero():
+def test_removed_units_count_zero() -> None:
     model = supernet()
     shrink_(model, {'fuse.mixconv.k3': torch.arange(0)})
     assert architecture_of(model)['fuse.mixconv.k3'] == 0
     assert 'fuse.mixconv.k3' not in named_search_units(model)
 
 
-def test_read_off_a_state_dict():
+def test_read_off_a_state_dict() -> None:
     model = supernet()
     shrink_(model, random_keep(model))
     found = architecture_in(model.state_dict(), supernet())
@@ -78,7 +80,9 @@ def test_read_off_a_state_dict():
         ),
     ],
 )
-def test_architecture_of_another_supernet_is_refused(change, message):
+def test_architecture_of_another_supernet_is_refused(
+    change: Callable[[dict[str, int]], Any], message: str
+) -> None:
     model = supernet(fuse_channels=6)
     architecture = architecture_of(model)
     change(architecture)
@@ -114,7 +118,9 @@ def test_architecture_of_another_supernet_is_refused(change, message):
         ),
     ],
 )
-def test_file_that_is_no_architecture(tmp_path, text, message):
+def test_file_that_is_no_architecture(
+    tmp_path: Path, text: str, message: str
+) -> None:
     path = tmp_path / 'a.json'
     path.write_text(text)
     with pytest.raises(ValueError, match=message):

@@ -1,12 +1,13 @@
 """Multiply-adds against torch's own counter and against the paper."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
 from counting import counted, random_keep
 from tiny import supernet
-from torch import nn
+from torch import Tensor, nn
 
 from hrnas_mm.models import HRNASSupernet
 from hrnas_mm.modules import LightweightTransformer
@@ -20,7 +21,7 @@ from hrnas_mm.search import (
 from hrnas_mm.search.formulas import attention_macs, conv_macs, strided
 
 
-def test_formulas():
+def test_formulas() -> None:
     assert conv_macs(3, 8, 3, (5, 7)) == 3 * 8 * 9 * 35
     assert conv_macs(8, 8, 5, (5, 7), groups=8) == 8 * 25 * 35
     assert attention_macs(4, 6, 64) == 4 * 6 * 64 * 2
@@ -40,7 +41,9 @@ OPTIONS = [
 @pytest.mark.parametrize(
     'options, shape', zip(OPTIONS, [*SIZES, *SIZES], strict=False)
 )
-def test_equals_flop_counter_after_each_shrink(options, shape):
+def test_equals_flop_counter_after_each_shrink(
+    options: dict[str, Any], shape: tuple[int, int, int]
+) -> None:
     """Of the supernet both are one count: it is the shrunk ones that tell."""
     model = supernet(**options)
     cost_model = CostModel(model, shape)
@@ -55,7 +58,7 @@ def test_equals_flop_counter_after_each_shrink(options, shape):
         assert cost_model.macs_within(name, architecture) == found.get(name, 0)
 
 
-def test_transformer_macs_written_out():
+def test_transformer_macs_written_out() -> None:
     n, c, c_out, s2, d, f = 5, 7, 9, 16, 8, 24
     block = LightweightTransformer(
         c, c_out, num_tokens=n, token_size=4, head_dims=d, ffn_dims=f
@@ -67,16 +70,16 @@ def test_transformer_macs_written_out():
     assert block.macs(dict(tokens=0), (13, 17)) == 0
 
 
-def test_paper_supernet_at_cityscapes_size():
+def test_paper_supernet_at_cityscapes_size() -> None:
     class Segmentor(nn.Module):
-        def __init__(self, num_tokens):
+        def __init__(self, num_tokens: int) -> None:
             super().__init__()
             self.backbone = HRNASSupernet(
                 num_tokens=num_tokens, fuse_channels=90
             )
             self.head = nn.Conv2d(90, 19, 1)
 
-        def forward(self, x):
+        def forward(self, x: Tensor) -> Tensor:
             return self.head(self.backbone(x)[0])
 
     shape = (3, 512, 1024)
@@ -94,7 +97,7 @@ def test_paper_supernet_at_cityscapes_size():
     assert with_tokens - macs == transformers
 
 
-def test_marginal_cost_is_constant_for_channels_and_falls_for_tokens():
+def test_marginal_cost_is_constant_for_channels_and_falls_for_tokens() -> None:
     model = supernet()
     cost_model = CostModel(model, (3, 64, 64))
     channel, token = 'fuse.mixconv.k3', 'fuse.transformer.tokens'
@@ -104,7 +107,7 @@ def test_marginal_cost_is_constant_for_channels_and_falls_for_tokens():
     assert full[token] > fewer[token]
 
 
-def test_eq6_counts_the_depthwise_convolution_alone():
+def test_eq6_counts_the_depthwise_convolution_alone() -> None:
     model = supernet()
     cost_model = CostModel(model, (3, 64, 64), Eq6())
     prices = cost_model.prices(architecture_of(model))
@@ -112,7 +115,7 @@ def test_eq6_counts_the_depthwise_convolution_alone():
     assert prices['fuse.mixconv.k5'] == 25 * 16 * 16
 
 
-def test_trace_leaves_the_model_alone():
+def test_trace_leaves_the_model_alone() -> None:
     model = supernet().train()
     before = {k: v.clone() for k, v in model.state_dict().items()}
     trace(model, (3, 32, 32))
@@ -122,6 +125,6 @@ def test_trace_leaves_the_model_alone():
     )
 
 
-def test_model_without_units_is_refused():
+def test_model_without_units_is_refused() -> None:
     with pytest.raises(ValueError, match='must have search units'):
         CostModel(nn.Conv2d(3, 3, 1), (3, 8, 8))

@@ -1,14 +1,19 @@
 """Taylor importance, against autograd of the loss without the penalty."""
 
 import copy
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 import torch
 from tiny import supernet
+from torch import Tensor, nn
 
+from hrnas_mm.models import HRNASSupernet
 from hrnas_mm.search import (
     BestRemovals,
+    Cost,
     CostModel,
+    Part,
     ResourcePenalty,
     importances,
     named_search_units,
@@ -17,11 +22,12 @@ from hrnas_mm.search import (
 from hrnas_mm.search.cost import MACS, Macs
 from hrnas_mm.search.importance import MIN_STEPS, TaylorImportance
 
+Ranked = Callable[..., dict[str, Tensor]]
 RHO, SCALE, THRESHOLD = 0.3, 8.0, 0.5
 
 
 @pytest.fixture
-def model():
+def model() -> HRNASSupernet:
     torch.manual_seed(0)
     model = supernet()
     for unit in named_search_units(model).values():
@@ -36,40 +42,49 @@ class Steps(Macs):
 
 
 @pytest.fixture
-def cost_model(model):
+def cost_model(model: HRNASSupernet) -> CostModel:
     return CostModel(model, (3, 32, 32), Steps())
 
 
 @pytest.fixture
-def penalty(model, cost_model):
+def penalty(model: HRNASSupernet, cost_model: CostModel) -> ResourcePenalty:
     return ResourcePenalty(cost_model, model)
 
 
 @pytest.fixture
-def ranked(model, cost_model):
-    def ranked(taylor, threshold=0.0, cost=cost_model.cost):
+def ranked(model: nn.Module, cost_model: CostModel) -> Ranked:
+    def ranked(
+        taylor: TaylorImportance,
+        threshold: float = 0.0,
+        cost: Cost = cost_model.cost,
+    ) -> dict[str, Tensor]:
         counted = cost_model.counting(cost)
         ranking = taylor.ranked(importances([model]), threshold, counted)
-        return ranking.score
+        return dict(ranking.score)
 
     return ranked
 
 
-def loss_of(model, seed):
+def loss_of(model: nn.Module, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     image = torch.randn(2, 3, 32, 32, generator=generator, dtype=torch.float64)
     return model(image)[0].square().mean()
 
 
-def step(model, penalty, taylor, seed):
+def step(
+    model: nn.Module,
+    penalty: ResourcePenalty,
+    taylor: TaylorImportance,
+    seed: int,
+) -> None:
     model.zero_grad()
     loss = loss_of(model, seed) + RHO * penalty()
     (SCALE * loss).backward()
     taylor.add_(RHO, SCALE)
 
 
-def written_out(model, seeds):
-    found = {}
+def written_out(model: nn.Module, seeds: Sequence[int]) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
     for seed in seeds:
         copied = copy.deepcopy(model)
         units = named_search_units(copied)
@@ -83,7 +98,9 @@ def written_out(model, seeds):
     return found
 
 
-def test_is_what_the_loss_would_lose(model, penalty, ranked):
+def test_is_what_the_loss_would_lose(
+    model: HRNASSupernet, penalty: ResourcePenalty, ranked: Ranked
+) -> None:
     taylor = TaylorImportance(penalty)
     expected = written_out(model, (1, 2))
     for seed in (1, 2):
@@ -107,8 +124,11 @@ def test_is_what_the_loss_would_lose(model, penalty, ranked):
 
 
 def test_divided_by_the_price_where_elements_go_one_by_one(
-    penalty, cost_model, model, ranked
-):
+    penalty: ResourcePenalty,
+    cost_model: CostModel,
+    model: HRNASSupernet,
+    ranked: Ranked,
+) -> None:
     taylor = TaylorImportance(penalty)
     step(model, penalty, taylor, 1)
     plain, divided = ranked(taylor), ranked(taylor, cost=MACS)
@@ -118,7 +138,9 @@ def test_divided_by_the_price_where_elements_go_one_by_one(
         torch.testing.assert_close(value * prices[name], plain[name])
 
 
-def test_goes_on_after_a_shrink_and_a_resume(model, penalty, ranked):
+def test_goes_on_after_a_shrink_and_a_resume(
+    model: HRNASSupernet, penalty: ResourcePenalty, ranked: Ranked
+) -> None:
     taylor = TaylorImportance(penalty)
     step(model, penalty, taylor, 1)
     before = ranked(taylor)
@@ -133,8 +155,8 @@ def test_goes_on_after_a_shrink_and_a_resume(model, penalty, ranked):
 
 
 def test_the_interval_before_counts_until_there_are_enough_steps(
-    model, penalty, ranked
-):
+    model: HRNASSupernet, penalty: ResourcePenalty, ranked: Ranked
+) -> None:
     taylor = TaylorImportance(penalty)
     step(model, penalty, taylor, 1)
     taylor.restart_()
@@ -148,19 +170,25 @@ def test_the_interval_before_counts_until_there_are_enough_steps(
 
 @pytest.mark.parametrize('number', [torch.inf, torch.nan])
 def test_a_step_that_overflowed_changes_no_order(
-    model, penalty, ranked, number
-):
+    model: HRNASSupernet,
+    penalty: ResourcePenalty,
+    ranked: Ranked,
+    number: float,
+) -> None:
     taylor = TaylorImportance(penalty)
     step(model, penalty, taylor, 1)
     before = ranked(taylor)
     for _, unit in zip(range(2), named_search_units(model).values()):
+        assert unit.alpha.grad is not None
         unit.alpha.grad[0] = number
     taylor.add_(RHO, SCALE)
     for name, value in ranked(taylor).items():
         torch.testing.assert_close(value, before[name] / 2)
 
 
-def test_what_is_frozen_goes_last(model, penalty, ranked):
+def test_what_is_frozen_goes_last(
+    model: HRNASSupernet, penalty: ResourcePenalty, ranked: Ranked
+) -> None:
     name, unit = next(iter(named_search_units(model).items()))
     unit.alpha.requires_grad_(False)
     taylor = TaylorImportance(penalty)
@@ -170,12 +198,16 @@ def test_what_is_frozen_goes_last(model, penalty, ranked):
     assert not any(value.isinf().any() for value in found.values())
 
 
-def test_what_costs_nothing_goes_last(model, penalty, ranked):
+def test_what_costs_nothing_goes_last(
+    model: HRNASSupernet, penalty: ResourcePenalty, ranked: Ranked
+) -> None:
     """A part that the trace of the cost did not reach, and no gradient."""
     unit = next(iter(named_search_units(model)))
 
     class AllButOne(Macs):
-        def price(self, part, counts, name):
+        def price(
+            self, part: Part, counts: Mapping[str, int], name: str
+        ) -> float:
             price = super().price(part, counts, name)
             return 0.0 if name == unit else price
 
@@ -188,12 +220,16 @@ def test_what_costs_nothing_goes_last(model, penalty, ranked):
     assert all(value.isfinite().all() for value in found.values())
 
 
-def test_without_a_step_it_is_alpha(model, penalty, ranked):
+def test_without_a_step_it_is_alpha(
+    model: HRNASSupernet, penalty: ResourcePenalty, ranked: Ranked
+) -> None:
     found = ranked(TaylorImportance(penalty))
     torch.testing.assert_close(found, importances([model]))
 
 
-def test_a_state_of_another_kind_is_left(model, penalty, ranked):
+def test_a_state_of_another_kind_is_left(
+    model: HRNASSupernet, penalty: ResourcePenalty, ranked: Ranked
+) -> None:
     taylor = TaylorImportance(penalty)
     step(model, penalty, taylor, 1)
     before = ranked(taylor)

@@ -16,7 +16,7 @@ from hrnas_mm.search import (
 
 
 @pytest.mark.parametrize('cost', ['macs', 'eq6'])
-def test_equals_the_sum_written_out(cost):
+def test_equals_the_sum_written_out(cost: str) -> None:
     model = supernet()
     units = named_search_units(model)
     for unit in units.values():
@@ -40,7 +40,7 @@ def test_equals_the_sum_written_out(cost):
     )
 
 
-def test_normaliser_stays_that_of_the_supernet():
+def test_normaliser_stays_that_of_the_supernet() -> None:
     model = supernet()
     penalty = ResourcePenalty(CostModel(model, (3, 64, 64)), model)
     full = penalty().item()
@@ -56,7 +56,7 @@ def test_normaliser_stays_that_of_the_supernet():
     assert alone.alpha.grad.item() == pytest.approx(price / penalty.mean_price)
 
 
-def test_warmup():
+def test_warmup() -> None:
     assert [linear_warmup(i, 4) for i in range(6)] == [
         0.25,
         0.5,

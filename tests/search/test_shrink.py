@@ -1,12 +1,14 @@
 """Shrinking against references that know nothing of it."""
 
 import copy
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
 from test_cost import random_keep
 from tiny import supernet
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, RMSprop
 
 from hrnas_mm.modules import LightweightTransformer, SearchingBlock
@@ -26,18 +28,20 @@ OPTIMIZERS = {
 }
 
 
-def randomize_(model):
+def randomize_(model: nn.Module) -> Any:
     """Norms as after some training: no scale 1, bias 0, mean 0, var 1."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias)
-            nn.init.normal_(module.running_mean)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 1.5)
     return model
 
 
-def kill_(model, share=0.4, names=None):
+def kill_(
+    model: nn.Module, share: float = 0.4, names: Sequence[str] | None = None
+) -> dict[str, Tensor]:
     """Set some channels' importance to 0; return what stays."""
     keep = {}
     for name, unit in named_search_units(model).items():
@@ -50,7 +54,7 @@ def kill_(model, share=0.4, names=None):
     return keep
 
 
-def test_select_alive_is_alive_in_any():
+def test_select_alive_is_alive_in_any() -> None:
     model = supernet()
     other = copy.deepcopy(model)
     name = 'fuse.mixconv.k3'
@@ -63,7 +67,7 @@ def test_select_alive_is_alive_in_any():
     assert keep[name].tolist() == [i for i in range(n) if i not in (1, 2)]
 
 
-def test_not_finite_importance_is_named():
+def test_not_finite_importance_is_named() -> None:
     model = supernet()
     named_search_units(model)['fuse.mixconv.k3'].alpha.data[1] = torch.nan
     with pytest.raises(ValueError, match='fuse.mixconv.k3 must be finite'):
@@ -72,7 +76,9 @@ def test_not_finite_importance_is_named():
 
 @pytest.mark.parametrize('training', [True, False])
 @pytest.mark.parametrize('act', [nn.ReLU, nn.SiLU])
-def test_outputs_do_not_change_when_dead_channels_go(training, act):
+def test_outputs_do_not_change_when_dead_channels_go(
+    training: bool, act: type[nn.Module]
+) -> None:
     model = SearchingBlock(6, 8, 2, num_tokens=3, act_layer=act)
     randomize_(model.double())
     keep = kill_(model, names=['mixconv.k5'])
@@ -85,8 +91,8 @@ def test_outputs_do_not_change_when_dead_channels_go(training, act):
 
 
 @pytest.mark.parametrize('training', [True, False])
-def test_emptied_block_is_its_shortcut_and_a_constant(training):
-    block = SearchingBlock(6, 8, 2, num_tokens=0)
+def test_emptied_block_is_its_shortcut_and_a_constant(training: bool) -> None:
+    block: Any = SearchingBlock(6, 8, 2, num_tokens=0)
     model = nn.Sequential(block, SearchingBlock(8, 8)).double()
     nn.init.normal_(block.mixconv.norm.bias)
     keep = kill_(block, share=1)
@@ -103,7 +109,7 @@ def test_emptied_block_is_its_shortcut_and_a_constant(training):
     assert params == {'shortcut.weight', 'mixconv.norm.bias'}
 
 
-def test_emptied_block_whose_norm_does_not_train():
+def test_emptied_block_whose_norm_does_not_train() -> None:
     """Its constant is what the running statistics make of nothing."""
     model = randomize_(supernet(norm_eval=True, num_tokens=0)).double()
     copied = copy.deepcopy(model)  # as EMAHook does, in no mode so far
@@ -119,8 +125,10 @@ def test_emptied_block_whose_norm_does_not_train():
             torch.testing.assert_close(out, was, rtol=0, atol=1e-10)
 
 
-def test_tokens_equal_a_module_built_with_the_sliced_weights():
-    options = dict(out_channels=7, token_size=4, head_dims=8, stride=2)
+def test_tokens_equal_a_module_built_with_the_sliced_weights() -> None:
+    options: dict[str, Any] = dict(
+        out_channels=7, token_size=4, head_dims=8, stride=2
+    )
     model = randomize_(LightweightTransformer(5, num_tokens=6, **options))
     state = {k: v.clone() for k, v in model.state_dict().items()}
     index = torch.tensor([0, 2, 5])
@@ -139,24 +147,26 @@ def test_tokens_equal_a_module_built_with_the_sliced_weights():
         )
 
 
-def test_sizes_follow_the_tensors():
-    model = supernet()
+def test_sizes_follow_the_tensors() -> None:
+    model: Any = supernet()
     shrink_(model, random_keep(model, share_empty=0))
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             shape = (module.out_channels, module.in_channels // module.groups)
             assert tuple(module.weight.shape[:2]) == shape
         elif isinstance(module, nn.BatchNorm2d):
-            assert len(module.running_var) == module.num_features
+            assert module.running_var.shape == (module.num_features,)
     path = model.fuse.mixconv.paths['k3']
     assert path.depthwise.conv.groups == len(path.depthwise.norm.weight)
 
 
 @pytest.mark.parametrize('name', OPTIMIZERS)
-def test_training_goes_on_as_if_dead_channels_were_still_there(name):
+def test_training_goes_on_as_if_dead_channels_were_still_there(
+    name: str,
+) -> None:
     """Removal is invisible: weights, and so the optimizer's state, agree."""
     torch.manual_seed(3)
-    model = nn.Sequential(
+    model: Any = nn.Sequential(
         SearchingBlock(4, 6, num_tokens=3, norm_layer=nn.BatchNorm2d),
         SearchingBlock(6, 5, 2, num_tokens=0, norm_layer=nn.BatchNorm2d),
     )
@@ -171,7 +181,11 @@ def test_training_goes_on_as_if_dead_channels_were_still_there(name):
     other = copy.deepcopy(model)
     data = torch.randn(6, 3, 4, 8, 8, dtype=torch.double)
 
-    def train(net, optimizer, batches):
+    def train(
+        net: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        batches: Tensor,
+    ) -> None:
         for x in batches:
             optimizer.zero_grad()
             net(x).square().mean().backward()
@@ -195,11 +209,15 @@ def test_training_goes_on_as_if_dead_channels_were_still_there(name):
             )
 
 
-def test_identity_groups_and_order_stay():
+def test_identity_groups_and_order_stay() -> None:
     model = supernet()
     norms = [p for n, p in model.named_parameters() if 'norm' in n]
     rest = [p for n, p in model.named_parameters() if 'norm' not in n]
-    optimizer = AdamW([dict(params=norms, lr=0.1), dict(params=rest)], lr=1.0)
+    groups: list[dict[str, Any]] = [
+        dict(params=norms, lr=0.1),
+        dict(params=rest),
+    ]
+    optimizer = AdamW(groups, lr=1.0)
     model(torch.randn(2, 3, 32, 32))[0].sum().backward()
     optimizer.step()
     keep = random_keep(model)
@@ -215,8 +233,8 @@ def test_identity_groups_and_order_stay():
         assert state['exp_avg'].shape == p.shape
 
 
-def test_foreign_optimizer_state_is_refused_before_anything_changes():
-    model = supernet()
+def test_foreign_optimizer_state_is_refused_before_anything_changes() -> None:
+    model: Any = supernet()
     optimizer = SGD(model.parameters(), lr=0.1)
     weight = model.fuse.mixconv.paths['k3'].expand.conv.weight
     optimizer.state[weight] = dict(row=torch.zeros(len(weight)))
@@ -233,12 +251,14 @@ def test_foreign_optimizer_state_is_refused_before_anything_changes():
         ({'fuse.mixconv.k3': torch.tensor([99])}, 'got indices 99 to 99'),
     ],
 )
-def test_impossible_keep_is_refused(keep, message):
+def test_impossible_keep_is_refused(
+    keep: dict[str, Tensor], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         shrink_(supernet(), keep)
 
 
-def test_the_last_element_of_a_network_stays():
+def test_the_last_element_of_a_network_stays() -> None:
     model = supernet()
     before = architecture_of(model)
     nothing = {name: torch.arange(0) for name in named_search_units(model)}
@@ -247,7 +267,7 @@ def test_the_last_element_of_a_network_stays():
     assert architecture_of(model) == before
 
 
-def test_a_single_channel_is_left_to_work():
+def test_a_single_channel_is_left_to_work() -> None:
     model = supernet(num_tokens=0)
     shrink_(model, {n: torch.arange(1) for n in named_search_units(model)})
     x = torch.randn(2, 3, 32, 32)

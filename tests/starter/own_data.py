@@ -1,13 +1,18 @@
 """Data sets as people have them: odd sizes, names of their own."""
 
 import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from kitti import copy_data
 
 
-def picture(rng, height, width):
+def picture(
+    rng: np.random.Generator, height: int, width: int
+) -> tuple[np.ndarray, tuple[int, int, int]]:
     """A bright square on a dark ground, and where it is."""
     image = rng.integers(0, 60, (height, width, 3), np.uint8)
     side = min(height, width) // 2
@@ -16,22 +21,26 @@ def picture(rng, height, width):
     return image, (int(x), int(y), int(side))
 
 
-def sizes(rng, count):
+def sizes(rng: np.random.Generator, count: int) -> list[tuple[int, ...]]:
     return [tuple(rng.integers(65, 131, 2).tolist()) for _ in range(count)]
 
 
-def splits(seed=0, train=18, val=5):
+def splits(
+    seed: int = 0, train: int = 18, val: int = 5
+) -> Iterator[tuple[str, np.random.Generator, list[tuple[int, ...]]]]:
     rng = np.random.default_rng(seed)
     for split, count in (('train', train), ('val', val)):
         yield split, rng, sizes(rng, count)
 
 
-def write(path, image):
+def write(path: Path, image: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), image)
 
 
-def label_maps(root, images='pictures', labels='masks'):
+def label_maps(
+    root: Path, images: str = 'pictures', labels: str = 'masks'
+) -> None:
     """Three classes, the second in no image, 255 at the border."""
     for split, rng, shapes in splits():
         for i, (height, width) in enumerate(shapes):
@@ -43,7 +52,7 @@ def label_maps(root, images='pictures', labels='masks'):
             write(root / labels / split / f'{i}_ids.png', label)
 
 
-def class_folders(root):
+def class_folders(root: Path) -> None:
     """Two classes: a square, or none."""
     for split, rng, shapes in splits(train=24, val=7):
         for i, (height, width) in enumerate(shapes):
@@ -53,7 +62,12 @@ def class_folders(root):
             write(root / split / kind / f'{i}.png', image)
 
 
-def coco(root, folder, categories, more=lambda *box: {}):
+def coco(
+    root: Path,
+    folder: str,
+    categories: list[dict[str, Any]],
+    more: Callable[..., dict[str, Any]] = lambda *box: {},
+) -> None:
     """Squares in the files of COCO, with more of each than its box."""
     for split, rng, shapes in splits(train=20, val=6):
         images, annotations = [], []
@@ -63,7 +77,9 @@ def coco(root, folder, categories, more=lambda *box: {}):
             images.append(
                 dict(id=i, file_name=f'{i}.jpg', height=height, width=width)
             )
-            box = dict(id=i + 1, image_id=i, category_id=1, iscrowd=0)
+            box: dict[str, Any] = dict(
+                id=i + 1, image_id=i, category_id=1, iscrowd=0
+            )
             box |= dict(bbox=[x, y, side, side], area=side * side)
             annotations.append(box | more(x, y, side))
         content = dict(
@@ -73,7 +89,7 @@ def coco(root, folder, categories, more=lambda *box: {}):
         (root / f'squares_{split}2020.json').write_text(json.dumps(content))
 
 
-def keypoints(root):
+def keypoints(root: Path) -> None:
     """The corners of the square; two of them are left and right."""
     names = ['left_top', 'right_top', 'bottom']
     category = dict(
@@ -88,14 +104,14 @@ def keypoints(root):
     )  # fmt: skip
 
 
-def boxes(root):
+def boxes(root: Path) -> None:
     """The square, and a class of which there is none; a test split too."""
     coco(root, 'photos', [dict(id=7, name='disc'), dict(id=1, name='square')])
     content = (root / 'squares_val2020.json').read_text()
     (root / 'squares_test2020.json').write_text(content)
 
 
-def lidar_boxes(root):
+def lidar_boxes(root: Path) -> None:
     """Generated frames, in files with a name of their own."""
     copy_data(root)
     for path in root.glob('kitti_infos_*.pkl'):

@@ -5,7 +5,9 @@ import pickle
 import re
 import shlex
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import own_data
@@ -30,7 +32,7 @@ QUICK = [
 ]
 
 
-def make_smaller(path):
+def make_smaller(path: Path) -> None:
     """Leave a block in the lowest branch of each stage, for a quick test."""
     text = re.sub(
         r'num_blocks=\((.*?),?\)',
@@ -49,7 +51,7 @@ def make_smaller(path):
         for kind in KINDS
     ],
 )
-def test_new_search(tmp_path, kind):
+def test_new_search(tmp_path: Path, kind: str) -> None:
     # Once for all processes that are forked from this one.
     pytest.importorskip(f'{KINDS[kind]}.apis')
     if kind == 'lidar_boxes':
@@ -83,7 +85,7 @@ def test_new_search(tmp_path, kind):
     assert '# - Target 0.25: choose it by what you can spend.' in config
 
 
-def test_what_a_look_finds(tmp_path):
+def test_what_a_look_finds(tmp_path: Path) -> None:
     own_data.label_maps(tmp_path)
     for kind in ('pictures', 'masks'):  # which is not to be looked at
         shutil.copytree(tmp_path / kind / 'val', tmp_path / kind / 'test')
@@ -98,7 +100,7 @@ def test_what_a_look_finds(tmp_path):
     assert detect(str(tmp_path)).facts['classes'][2] == 'square'
 
 
-def test_what_a_look_finds_in_boxes(tmp_path):
+def test_what_a_look_finds_in_boxes(tmp_path: Path) -> None:
     """Both splits have files of the same names; test is not val."""
     own_data.boxes(tmp_path)
     found = detect(str(tmp_path))
@@ -113,7 +115,7 @@ def test_what_a_look_finds_in_boxes(tmp_path):
 
 
 @pytest.mark.parametrize('suffix', ['2017', '_images'])
-def test_images_are_those_of_their_split(tmp_path, suffix):
+def test_images_are_those_of_their_split(tmp_path: Path, suffix: str) -> None:
     """As COCO names its folders, in both of which there is a 0.jpg."""
     own_data.boxes(tmp_path)
     for split in ('train', 'val'):
@@ -126,7 +128,9 @@ def test_images_are_those_of_their_split(tmp_path, suffix):
     'root, images, labels',
     [('my_segmentation', 'photos', 'masks'), ('a', 'scanned', 'classes')],
 )
-def test_words_for_labels(tmp_path, root, images, labels):
+def test_words_for_labels(
+    tmp_path: Path, root: str, images: str, labels: str
+) -> None:
     """They count as words, and where the two folders differ."""
     own_data.label_maps(tmp_path / root, images, labels)
     folders = detect(str(tmp_path)).facts['folders']
@@ -136,7 +140,7 @@ def test_words_for_labels(tmp_path, root, images, labels):
     )
 
 
-def test_grey_images_beside_masks(tmp_path):
+def test_grey_images_beside_masks(tmp_path: Path) -> None:
     own_data.label_maps(tmp_path)
     for path in tmp_path.glob('pictures/*/*'):
         own_data.write(path, own_data.cv2.imread(str(path), 0))
@@ -144,89 +148,95 @@ def test_grey_images_beside_masks(tmp_path):
     assert folders['train'] == ('pictures/train', 'masks/train')
 
 
-def test_suffixes_of_every_image_are_in_the_config(tmp_path):
+def test_suffixes_of_every_image_are_in_the_config(tmp_path: Path) -> None:
     own_data.class_folders(tmp_path)
     assert '.webp' in detect(str(tmp_path)).facts['extensions']
 
 
-def number_too_high(root):
+def number_too_high(root: Path) -> None:
     label = np.full((80, 80), 400, np.uint16)
     own_data.write(root / 'masks/val/0_ids.png', label)
 
 
-def add_an_empty_folder(root):
+def add_an_empty_folder(root: Path) -> None:
     (root / 'val/.ipynb_checkpoints').mkdir()
 
 
-def break_labels(root):
+def break_labels(root: Path) -> None:
     (root / 'classes.txt').write_text('ground\n')
 
 
-def remove_a_label(root):
+def remove_a_label(root: Path) -> None:
     (root / 'masks/train/3_ids.png').unlink()
 
 
-def colour_a_label(root):
+def colour_a_label(root: Path) -> None:
     image = own_data.cv2.imread(str(root / 'pictures/val/0_photo.jpg'))
     own_data.write(root / 'masks/val/0_ids.png', image)
 
 
-def remove_val(root):
+def remove_val(root: Path) -> None:
     for path in root.rglob('val/*'):
         path.unlink()
 
 
-def remove_a_class(root):
+def remove_a_class(root: Path) -> None:
     for path in (root / 'val/empty').iterdir():
         path.unlink()
 
 
-def shorten(root):
+def shorten(root: Path) -> None:
     path = root / 'squares_val2020.json'
     content = json.loads(path.read_text())
     content['annotations'][0]['keypoints'].pop()
     path.write_text(json.dumps(content))
 
 
-def forget_names(root):
+def forget_names(root: Path) -> None:
     categories = [dict(id=1, name='square')]
     change_coco(root / 'squares_train2020.json', categories=categories)
 
 
-def misclassify(root):
+def misclassify(root: Path) -> None:
     change_coco(root / 'squares_val2020.json', 'category_id', 4)
 
 
-def count_from_zero(root):
+def count_from_zero(root: Path) -> None:
     change_coco(root / 'squares_train2020.json', 'id', 0)
 
 
-def forget_the_crowd(root):
+def forget_the_crowd(root: Path) -> None:
     path = root / 'squares_val2020.json'
     content = json.loads(path.read_text())
     del content['annotations'][2]['iscrowd']
     path.write_text(json.dumps(content))
 
 
-def remove_an_image(root):
+def remove_an_image(root: Path) -> None:
     (root / 'photos/val/5.jpg').unlink()
 
 
-def halve_a_box(root):
+def halve_a_box(root: Path) -> None:
     change_coco(root / 'squares_val2020.json', 'bbox', [1, 2])
 
 
-def flatten_boxes(root):
+def flatten_boxes(root: Path) -> None:
     for i in range(20):
         change_coco(root / 'squares_train2020.json', 'bbox', [1, 2, 3, 0], i)
 
 
-def reorder_classes(root):
+def reorder_classes(root: Path) -> None:
     categories = [dict(id=1, name='square'), dict(id=7, name='disc')]
     change_coco(root / 'squares_val2020.json', categories=categories)
 
 
-def change_coco(path, field=None, value=None, index=0, **fields):
+def change_coco(
+    path: Path,
+    field: str | None = None,
+    value: Any = None,
+    index: int = 0,
+    **fields: Any,
+) -> None:
     content = json.loads(path.read_text())
     if field:
         content['annotations'][index][field] = value
@@ -259,14 +269,16 @@ def change_coco(path, field=None, value=None, index=0, **fields):
         ),
     ],
 )
-def test_what_is_wrong_with_the_data(tmp_path, kind, change, message):
+def test_what_is_wrong_with_the_data(
+    tmp_path: Path, kind: str, change: Callable[[Path], Any], message: str
+) -> None:
     getattr(own_data, kind, lambda root: None)(tmp_path)
     change(tmp_path)
     with pytest.raises(ValueError, match=message):
         detect(str(tmp_path))
 
 
-def write_infos(root, split, *labels):
+def write_infos(root: Path, split: str, *labels: int) -> dict[str, Any]:
     """The file of mmdet3d, with a box per label, a metre to the left of it."""
     names = ('Pedestrian', 'Cyclist', 'Car', 'Van', 'Truck')
     to_camera = [[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
@@ -285,11 +297,11 @@ def write_infos(root, split, *labels):
     return infos
 
 
-def save_infos(root, split, infos):
+def save_infos(root: Path, split: str, infos: dict[str, Any]) -> None:
     (root / f'my_infos_{split}.pkl').write_bytes(pickle.dumps(infos))
 
 
-def test_what_a_look_finds_in_lidar_frames(tmp_path):
+def test_what_a_look_finds_in_lidar_frames(tmp_path: Path) -> None:
     points = tmp_path / 'training/velodyne'
     points.mkdir(parents=True)
     with pytest.raises(ValueError, match='create_data.py kitti on it first'):
@@ -314,19 +326,19 @@ def test_what_a_look_finds_in_lidar_frames(tmp_path):
     assert found.facts['area'] == [0.0, 0.0, -3.0, 25.6, 5.12, 0.0]
 
 
-def of_nuscenes(infos):
+def of_nuscenes(infos: dict[str, Any]) -> None:
     infos['data_list'][0]['images'] = {}
 
 
-def number_from_one(infos):
+def number_from_one(infos: dict[str, Any]) -> None:
     infos['metainfo']['categories'] = dict(Car=1)
 
 
-def lose_a_box(infos):
+def lose_a_box(infos: dict[str, Any]) -> None:
     infos['data_list'][0]['instances'][0]['bbox_3d'][2] = float('nan')
 
 
-def empty(infos):
+def empty(infos: dict[str, Any]) -> None:
     infos['data_list'] = []
 
 
@@ -339,7 +351,9 @@ def empty(infos):
         (empty, 'must have at least one frame'),
     ],
 )
-def test_info_files_that_are_not_kittis(tmp_path, change, message):
+def test_info_files_that_are_not_kittis(
+    tmp_path: Path, change: Callable[[dict[str, Any]], None], message: str
+) -> None:
     infos = write_infos(tmp_path, 'train', 2)
     write_infos(tmp_path, 'val', 2)
     change(infos)
@@ -348,7 +362,7 @@ def test_info_files_that_are_not_kittis(tmp_path, change, message):
         detect(str(tmp_path))
 
 
-def test_a_crop_has_the_size_of_the_input():
+def test_a_crop_has_the_size_of_the_input() -> None:
     """mmdet's RandomCrop takes width and height, mmseg's the reverse."""
     pytest.importorskip('mmdet')
     from mmdet.datasets.transforms import RandomCrop

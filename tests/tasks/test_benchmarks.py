@@ -8,10 +8,11 @@ own evaluator, resumes, and leaves a model for its framework's own API.
 """
 
 import json
+from collections.abc import Callable
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -43,6 +44,9 @@ class Benchmark(NamedTuple):
     target: float
 
 
+Searched = tuple[Benchmark, Path, Path]
+
+
 STAGES = (
     dict(num_blocks=(1,), num_channels=(12,)),
     dict(num_blocks=(1, 1), num_channels=(12, 24)),
@@ -50,7 +54,7 @@ STAGES = (
 PIPELINE = '{}_dataloader.dataset.pipeline.{}'
 
 
-def seg_size(height, width):
+def seg_size(height: int, width: int) -> tuple[str, ...]:
     return (
         f'{PIPELINE.format("train", 2)}.scale=({width},{height})',
         f'{PIPELINE.format("train", 3)}.crop_size=({height},{width})',
@@ -127,7 +131,7 @@ BENCHMARKS = dict(
 )
 
 
-def options(benchmark, data):
+def options(benchmark: Benchmark, data: Path) -> list[str]:
     hook = f'custom_hooks.{benchmark.hook}'
     loop = (
         ('max_epochs=4', 'val_interval=2')
@@ -135,6 +139,7 @@ def options(benchmark, data):
         else ('max_iters=4', 'val_interval=2')
     )
     schedule = (2, 0, 1, 3)
+    names: tuple[str, ...]
     names = ('default_hooks.checkpoint.interval', f'{hook}.begin')
     names += (f'{hook}.interval', f'{hook}.end')
     return [
@@ -167,7 +172,9 @@ GROUPED = {
 
 
 @pytest.fixture(params=GROUPED.values())
-def searched(request, search):
+def searched(
+    request: pytest.FixtureRequest, search: Callable[[Benchmark], Searched]
+) -> Searched:
     """A benchmark, its data, and the folder of a finished search."""
     benchmark = BENCHMARKS[request.param]
     pytest.importorskip(benchmark.config.split('/')[0])
@@ -175,12 +182,16 @@ def searched(request, search):
 
 
 @pytest.fixture(scope='session')
-def search(tmp_path_factory):
+def search(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[Benchmark], Searched]:
     """Searches a benchmark, once for all its tests."""
     return cache(partial(run_search, tmp_path_factory))
 
 
-def run_search(tmp_path_factory, benchmark):
+def run_search(
+    tmp_path_factory: pytest.TempPathFactory, benchmark: Benchmark
+) -> Searched:
     data = tmp_path_factory.mktemp('data')
     work_dir = tmp_path_factory.mktemp(benchmark.layout)
     # Once for all processes that are forked from this one.
@@ -200,7 +211,7 @@ def run_search(tmp_path_factory, benchmark):
     return benchmark, data, work_dir
 
 
-def config_of(benchmark, folder):
+def config_of(benchmark: Benchmark, folder: Path) -> Path:
     """The config of a benchmark, with a smaller supernet."""
     config = ROOT / 'configs' / benchmark.config
     small = folder / config.name
@@ -211,11 +222,11 @@ def config_of(benchmark, folder):
     return small
 
 
-def architecture(work_dir):
+def architecture(work_dir: Path) -> dict[str, Any]:
     return json.loads((work_dir / 'searched/architecture.json').read_text())
 
 
-def test_meets_its_budget_in_several_shrinks(searched):
+def test_meets_its_budget_in_several_shrinks(searched: Searched) -> None:
     benchmark, _, work_dir = searched
     record = read_record(str(work_dir))
     macs = [network.costs['macs'] for network in record.history]
@@ -225,7 +236,7 @@ def test_meets_its_budget_in_several_shrinks(searched):
     assert architecture(work_dir)['costs'] == record.history[-1].costs
 
 
-def test_evaluates_with_the_frameworks_own_metric(searched):
+def test_evaluates_with_the_frameworks_own_metric(searched: Searched) -> None:
     benchmark, _, work_dir = searched
     scalars = next(work_dir.glob('*/vis_data/scalars.json')).read_text()
     rows = [json.loads(line) for line in scalars.splitlines()]
@@ -240,7 +251,7 @@ def test_evaluates_with_the_frameworks_own_metric(searched):
     [GROUPED[name] for name in ('coco', 'kitti', 'imagenet')],
     indirect=True,
 )
-def test_resumes_exactly(searched, tmp_path):
+def test_resumes_exactly(searched: Searched, tmp_path: Path) -> None:
     benchmark, data, work_dir = searched
     checked(
         'tools/train.py', config_of(benchmark, data),
@@ -255,7 +266,7 @@ def test_resumes_exactly(searched, tmp_path):
     torch.testing.assert_close(*map(dict, states), rtol=0, atol=0)
 
 
-def test_searched_model_works_in_its_framework(searched):
+def test_searched_model_works_in_its_framework(searched: Searched) -> None:
     benchmark, data, work_dir = searched
     files = [
         str(work_dir / 'searched' / f) for f in ('config.py', 'model.pth')
@@ -266,7 +277,7 @@ def test_searched_model_works_in_its_framework(searched):
         globals()[f'use_{framework}'](data, *files)
 
 
-def use_mmseg(data, config, checkpoint):
+def use_mmseg(data: Path, config: str, checkpoint: str) -> None:
     from mmseg.apis import inference_model, init_model
 
     model = init_model(config, checkpoint, device='cpu')
@@ -274,7 +285,7 @@ def use_mmseg(data, config, checkpoint):
     assert result.pred_sem_seg.data.shape == (1, 64, 64)
 
 
-def use_mmpose(data, config, checkpoint):
+def use_mmpose(data: Path, config: str, checkpoint: str) -> None:
     from mmpose.apis import inference_topdown, init_model
 
     model = init_model(config, checkpoint, device='cpu')
@@ -286,7 +297,7 @@ def use_mmpose(data, config, checkpoint):
     ] * 2
 
 
-def use_mmdet3d(data, config, checkpoint):
+def use_mmdet3d(data: Path, config: str, checkpoint: str) -> None:
     from mmdet3d.apis import inference_detector, init_model
 
     model = init_model(config, checkpoint, device='cpu')
@@ -295,7 +306,7 @@ def use_mmdet3d(data, config, checkpoint):
     assert result.pred_instances_3d.bboxes_3d.tensor.shape[1] == 7
 
 
-def use_mmdet(data, config, checkpoint):
+def use_mmdet(data: Path, config: str, checkpoint: str) -> None:
     from mmdet.apis import inference_detector, init_detector
 
     model = init_detector(config, checkpoint, device='cpu')
@@ -304,7 +315,7 @@ def use_mmdet(data, config, checkpoint):
     assert result.pred_instances.bboxes.shape[1] == 4
 
 
-def use_mmpretrain(data, config, checkpoint):
+def use_mmpretrain(data: Path, config: str, checkpoint: str) -> None:
     from mmpretrain.apis import ImageClassificationInferencer, get_model
 
     model = get_model(config, pretrained=checkpoint, device='cpu')

@@ -1,10 +1,14 @@
 """Errors in a config, and in the data, are told before a run begins."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import tiny
 import torch
+from mmengine.config import Config
 from mmengine.structures import BaseDataElement, PixelData
 from torch import nn
 from training.check_config import check_config
@@ -17,7 +21,7 @@ from hrnas_mm.engine.check_samples import check_fit
 HOOK = 'custom_hooks.0'
 
 
-def searching(tmp_path, **options):
+def searching(tmp_path: Path, **options: Any) -> Config:
     cfg = tiny.config(tmp_path, rho=None, interval=None, target=0.5)
     cfg.merge_from_dict(options)
     return cfg
@@ -58,14 +62,14 @@ def searching(tmp_path, **options):
         ),
     ],
 )  # fmt: skip
-def test_config(tmp_path, options, message):
+def test_config(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     check_config(searching(tmp_path))
     with pytest.raises(ValueError, match=message) as caught:
         check_config(searching(tmp_path, **options))
     assert '\n' not in str(caught.value)
 
 
-def test_part_of_a_framework_that_cannot_be_built():
+def test_part_of_a_framework_that_cannot_be_built() -> None:
     """mmseg asserts it, without a word."""
     path = 'configs/mmseg/hrnas_demo_1xb8-300_cityscapes-128x256.py'
     cfg = prepare_config(path, {'model.decode_head.channels': 64})
@@ -92,7 +96,9 @@ def test_part_of_a_framework_that_cannot_be_built():
         (dict(seg_map_suffix='.bmp'), "data_prefix.seg_map_path .*'.bmp'"),
     ],
 )
-def test_folders_of_a_data_set(tmp_path, options, message):
+def test_folders_of_a_data_set(
+    tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
     for name in ('images/a.jpg', 'labels/a.png', 'empty/'):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).mkdir() if name[-1] == '/' else (
@@ -116,17 +122,17 @@ class Head(nn.Module):
 
 
 class Data(list):
-    metainfo = dict(classes=('a', 'b', 'c'))
+    metainfo: dict[str, Any] = dict(classes=('a', 'b', 'c'))
 
 
-def fit(samples, batch_size=2):
+def fit(samples: Sequence[Any], batch_size: int = 2) -> None:
     loader = SimpleNamespace(dataset=samples, batch_size=batch_size)
     model = tiny.TinyModel(dict(type='HRNASSupernet', **tiny.SUPERNET))
     model.decode_head = Head()
     check_fit(SimpleNamespace(train_dataloader=loader), model)
 
 
-def sample(label, size=32):
+def sample(label: int, size: int = 32) -> dict[str, Any]:
     labels = torch.tensor([[[0, label, 255]]])
     return dict(
         inputs=torch.zeros(3, size, size),
@@ -134,7 +140,7 @@ def sample(label, size=32):
     )
 
 
-def test_data_that_do_not_fit_the_model():
+def test_data_that_do_not_fit_the_model() -> None:
     fit(Data([sample(2), sample(2, 8)]), batch_size=1)
     with pytest.raises(ValueError, match='decode_head.num_classes is 3.* 5: '):
         fit(Data([sample(1), sample(5)]))
@@ -155,14 +161,14 @@ class SomeOfImageNet(Data):
     metainfo = dict(classes=tuple(map(str, range(1000))))
     labels = [0, 1, 2]
 
-    def get_gt_labels(self):
+    def get_gt_labels(self) -> Any:
         return self.labels
 
-    def get_data_info(self, index):
+    def get_data_info(self, index: int) -> dict[str, Any]:
         return dict(gt_label=self.labels[index])
 
 
-def test_classes_that_occur_count_where_a_dataset_knows_them():
+def test_classes_that_occur_count_where_a_dataset_knows_them() -> None:
     data = SomeOfImageNet([sample(0), sample(1), sample(2)])
     fit(data)
     data.labels = [0, 1, 3]
@@ -171,6 +177,6 @@ def test_classes_that_occur_count_where_a_dataset_knows_them():
 
 
 @pytest.mark.parametrize('shape', [(64,), (3, 0, 4), (1, 2, 3, 4)])
-def test_shape(shape):
+def test_shape(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match='must be H W or C H W.*got'):
         input_shape_of(nn.Module(), shape)

@@ -7,6 +7,7 @@ import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -19,7 +20,7 @@ pytest.importorskip('mmpretrain')
 
 
 @pytest.fixture
-def configs(tmp_path, monkeypatch):
+def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """A search, and the same network without one."""
     monkeypatch.setenv('PYTHONPATH', str(Path(tiny.__file__).parent))
     paths = []
@@ -33,14 +34,16 @@ def configs(tmp_path, monkeypatch):
     return paths
 
 
-def finish_without_training(path, folder, value, **settings):
+def finish_without_training(
+    path: Path, folder: Path, value: Any, **settings: Any
+) -> None:
     folder.mkdir(parents=True)
     shutil.copy(path, folder)
     noted = dict(accuracy=value, options=[], **settings)
     (folder / 'result.json').write_text(json.dumps(noted))
 
 
-def test_compare(configs, tmp_path):
+def test_compare(configs: list[Path], tmp_path: Path) -> None:
     """What is finished is not trained again; the rest is, with its seed."""
     folder = tmp_path / 'compared'
     for seed, value in ((0, 40.0), (1, 44.0)):
@@ -72,7 +75,7 @@ def test_compare(configs, tmp_path):
     assert (folder / 'comparison.png').read_bytes().startswith(b'\x89PNG')
 
 
-def test_clear_errors(configs, tmp_path):
+def test_clear_errors(configs: list[Path], tmp_path: Path) -> None:
     args = ('--work-dir', tmp_path / 'x', '--backend', 'channels_last')
     same = call('tools/compare.py', configs[0], configs[0], *args)
     assert same.code == 2 and 'must have different names' in same.err
@@ -91,11 +94,13 @@ def test_clear_errors(configs, tmp_path):
         Trainings(str(broken), 'accuracy', []).run([run])
 
 
-def test_each_config_and_seed_is_its_own(configs, tmp_path):
+def test_each_config_and_seed_is_its_own(
+    configs: list[Path], tmp_path: Path
+) -> None:
     """No run may pass for that of another config or of another seed."""
     folder, plain = str(tmp_path / 'compared'), configs[1]
 
-    def runs():
+    def runs() -> Any:
         return runs_of([str(plain)], [0], folder)
 
     (run,) = runs()
@@ -116,7 +121,9 @@ def test_each_config_and_seed_is_its_own(configs, tmp_path):
         runs()
 
 
-def test_a_run_without_a_finite_metric(configs, tmp_path):
+def test_a_run_without_a_finite_metric(
+    configs: list[Path], tmp_path: Path
+) -> None:
     """It is a cell without a number, for which nothing else is lost."""
     other = tmp_path / 'other.yaml'
     Config.fromfile(configs[1]).dump(other)
@@ -133,7 +140,7 @@ def test_a_run_without_a_finite_metric(configs, tmp_path):
     assert (tmp_path / 'to/comparison.png').exists()
 
 
-def test_a_comparison_ends_with_its_trainings(tmp_path):
+def test_a_comparison_ends_with_its_trainings(tmp_path: Path) -> None:
     """A terminated comparison leaves no training behind."""
     started, script = tmp_path / 'started', tmp_path / 'endless.py'
     os.mkfifo(started)
@@ -154,7 +161,9 @@ def test_a_comparison_ends_with_its_trainings(tmp_path):
     assert not Path(next_run.folder).exists()
 
 
-def test_a_finished_run_is_what_it_was(configs, tmp_path):
+def test_a_finished_run_is_what_it_was(
+    configs: list[Path], tmp_path: Path
+) -> None:
     run = Run(str(configs[0]), 0, str(tmp_path / 'run'))
     finish_without_training(configs[0], tmp_path / 'run', 40.0)
     Trainings('nothing is run', 'accuracy', []).run([run])

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,13 +22,13 @@ from demo_data.kitti import _calibration, _label, points, scene  # noqa: E402
 COUNTS = dict(train=6, val=3)
 
 
-def make(layout, folder, seed=0):
+def make(layout: str, folder: Path, seed: int = 0) -> Path:
     size = LAYOUTS[layout].size
     LAYOUTS[layout].make(str(folder), COUNTS, size, seed)
     return folder
 
 
-def files(folder):
+def files(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob('*')
@@ -35,7 +36,7 @@ def files(folder):
     }
 
 
-def built(framework, **config):
+def built(framework: str, **config: Any) -> Any:
     pytest.importorskip(framework)
     with DefaultScope.overwrite_default_scope(framework):
         return DATASETS.build(config)
@@ -44,14 +45,14 @@ def built(framework, **config):
 @pytest.mark.parametrize(
     'layout', ['cityscapes', 'ade20k', 'coco', 'imagenet']
 )
-def test_a_seed_makes_the_same_files(layout, tmp_path):
+def test_a_seed_makes_the_same_files(layout: str, tmp_path: Path) -> None:
     first = files(make(layout, tmp_path / 'a'))
     assert first == files(make(layout, tmp_path / 'b'))
     other = files(make(layout, tmp_path / 'c', seed=1))
     assert set(other) == set(first) and other != first
 
 
-def test_other_data_are_not_replaced(tmp_path):
+def test_other_data_are_not_replaced(tmp_path: Path) -> None:
     command = 'tools/make_demo_data.py', 'imagenet', tmp_path
     few = '--train', 1, '--val', 1
     for _ in range(2):  # what was generated may be
@@ -64,7 +65,7 @@ def test_other_data_are_not_replaced(tmp_path):
     assert 'at least 1' in call(*command, '--train', -3).err
 
 
-def test_ade20k(tmp_path):
+def test_ade20k(tmp_path: Path) -> None:
     data = make('ade20k', tmp_path)
     dataset = built(
         'mmseg',
@@ -83,7 +84,7 @@ def test_ade20k(tmp_path):
     assert len(seen) > 5 and max(seen) <= 150
 
 
-def test_coco(tmp_path):
+def test_coco(tmp_path: Path) -> None:
     data = make('coco', tmp_path)
     dataset = built(
         'mmpose',
@@ -109,7 +110,7 @@ def test_coco(tmp_path):
         assert joints[INDEX['nose'], 1] < joints[INDEX['left_hip'], 1]
 
 
-def test_coco_detections_are_boxes_of_its_people(tmp_path):
+def test_coco_detections_are_boxes_of_its_people(tmp_path: Path) -> None:
     data = make('coco', tmp_path)
     annotations = json.loads(
         (data / 'annotations/person_keypoints_val2017.json').read_text()
@@ -129,7 +130,7 @@ def test_coco_detections_are_boxes_of_its_people(tmp_path):
         assert max(overlaps) > 0.5
 
 
-def test_imagenet(tmp_path):
+def test_imagenet(tmp_path: Path) -> None:
     data = make('imagenet', tmp_path)
     dataset = built(
         'mmpretrain',
@@ -146,7 +147,7 @@ def test_imagenet(tmp_path):
 
 
 @pytest.mark.parametrize('seed', range(3))
-def test_kittis_labels_are_where_the_points_are(seed):
+def test_kittis_labels_are_where_the_points_are(seed: int) -> None:
     """By KITTI's own definition, in the camera's coordinates."""
     rng = np.random.default_rng(seed)
     boxes = scene(rng)

@@ -14,11 +14,11 @@ from hrnas_mm.frameworks import FRAMEWORKS
 
 
 @pytest.fixture(scope='module')
-def printed():
+def printed() -> list[str]:
     return checked('tools/env.py').splitlines()
 
 
-def version(module):
+def version(module: str) -> str | None:
     """Return the version of OpenMMLab's package, or of the fork's."""
     for name in (MODULE2PACKAGE.get(module, module), f'onedl-{module}'):
         with suppress(metadata.PackageNotFoundError):
@@ -29,15 +29,15 @@ def version(module):
 @pytest.mark.parametrize(
     'module', ('mmcv', *FRAMEWORKS, 'onnx', 'onnxscript', 'openvino', 'scipy')
 )
-def test_packages(printed, module):
+def test_packages(printed: list[str], module: str) -> None:
     label = f'{module}: '
     found = [line.split()[1] for line in printed if line.startswith(label)]
     expected = version(module)
     assert found == ([expected] if expected else [])
 
 
-def test_machine(printed):
+def test_machine(printed: list[str]) -> None:
     assert f'hrnas_mm: {hrnas_mm.__version__}' in printed
     assert f'PyTorch: {torch.__version__}' in printed
     (threads,) = (x for x in printed if x.startswith('threads: '))
-    assert 1 <= int(threads.split()[1]) <= os.cpu_count()
+    assert 1 <= int(threads.split()[1]) <= (os.cpu_count() or 1)

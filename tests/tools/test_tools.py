@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -39,7 +40,7 @@ LOADING = [
 
 
 @pytest.fixture(scope='module', autouse=True)
-def _imported():
+def _imported() -> None:
     """What every command would have to import."""
     import mmseg.apis  # noqa: F401
     import mmseg.datasets
@@ -48,14 +49,14 @@ def _imported():
 
 
 @pytest.fixture(scope='module')
-def data(tmp_path_factory):
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp('cityscapes')
     size = ('--train', 16, '--val', 4, '--size', 64, 32)
     checked('tools/make_demo_data.py', 'cityscapes', folder, *size)
     return folder
 
 
-def options(data):
+def options(data: Path) -> list[str]:
     return [
         '--cfg-options',
         f'data_root={data}',
@@ -77,7 +78,7 @@ def options(data):
 # Any run of mmengine; test_kill.py has those with a search
 
 
-def test_killed_run_goes_on_and_is_tested(data, tmp_path):
+def test_killed_run_goes_on_and_is_tested(data: Path, tmp_path: Path) -> None:
     """By a config of mmseg alone, in whose run there is nothing of ours."""
     config = 'mmseg::hrnet/fcn_hr18s_4xb2-40k_cityscapes-512x1024.py'
     pipeline = '{}_dataloader.dataset.pipeline.{}'.format
@@ -133,7 +134,7 @@ def test_killed_run_goes_on_and_is_tested(data, tmp_path):
 # Single tools
 
 
-def test_missing_data_names_folder_and_remedy():
+def test_missing_data_names_folder_and_remedy() -> None:
     result = call(
         'tools/train.py', CONFIG, '--cfg-options', 'data_root=/nowhere'
     )
@@ -145,7 +146,9 @@ def test_missing_data_names_folder_and_remedy():
     )
 
 
-def test_camvid_config_trains_on_the_real_images(shared_data, tmp_path):
+def test_camvid_config_trains_on_the_real_images(
+    shared_data: Path, tmp_path: Path
+) -> None:
     checked(
         'tools/train.py', CAMVID, '--no-validate', '--work-dir', tmp_path,
         '--cfg-options', f'data_root={shared_data / "camvid"}', *LOADING[:2],
@@ -169,8 +172,8 @@ def test_camvid_config_trains_on_the_real_images(shared_data, tmp_path):
     ],
 )
 def test_a_baseline_is_a_config_of_its_budget(
-    tmp_path, name, options, cost, amount
-):
+    tmp_path: Path, name: str, options: tuple[str, ...], cost: str, amount: int
+) -> None:
     out = tmp_path / 'baseline.py'
     command = (f'tools/{name}.py', CONFIG, out, *options)
     assert 'of the budget' in checked(*command)
@@ -184,7 +187,7 @@ def test_a_baseline_is_a_config_of_its_budget(
     assert out.read_text() == written
 
 
-def test_a_baseline_of_milliseconds(tmp_path):
+def test_a_baseline_of_milliseconds(tmp_path: Path) -> None:
     cfg = prepare_config(str(ROOT / CONFIG))
     costs = cost_model_of(build_model(cfg), search_shape(cfg))
     table = table_of_formula(costs)
@@ -199,7 +202,7 @@ def test_a_baseline_of_milliseconds(tmp_path):
     assert 0.95 * target < ms.total(architecture_of(model)) <= target
 
 
-def test_benchmark_of_the_search():
+def test_benchmark_of_the_search() -> None:
     command = ('benchmarks/training_cost.py', CONFIG, '--rounds', 1)
     # Of smaller images that form's copies of weights outweigh the maps.
     out = checked(*command, '--shape', 64, 128, '--batch', 2)
@@ -219,7 +222,7 @@ def test_benchmark_of_the_search():
     assert efficient < plain
 
 
-def test_labels_of_the_demo_data(data):
+def test_labels_of_the_demo_data(data: Path) -> None:
     labels = {
         int(v)
         for p in data.rglob('*labelTrainIds.png')
@@ -231,7 +234,7 @@ def test_labels_of_the_demo_data(data):
 # Several processes, through the scripts
 
 
-def script(name, *args, **environment):
+def script(name: str, *args: object, **environment: str) -> str:
     """Run a script to its end; return what it prints."""
     settings = dict(
         PYTHON=sys.executable, PORT=str(free_port()), OMP_NUM_THREADS='1'
@@ -247,11 +250,13 @@ def script(name, *args, **environment):
     return result.stdout
 
 
-SHORT = ('train_cfg.max_iters=4', 'train_cfg.val_interval=4')
+SHORT: tuple[str, ...] = ('train_cfg.max_iters=4', 'train_cfg.val_interval=4')
 SHORT += ('custom_hooks.1.interval=1', 'custom_hooks.1.end=3')
 
 
-def test_two_processes_through_the_launch_script(data, tmp_path):
+def test_two_processes_through_the_launch_script(
+    data: Path, tmp_path: Path
+) -> None:
     work_dir = ('--work-dir', tmp_path)
     script('dist_train.sh', CONFIG, 2, *work_dir, *options(data), *SHORT)
     log = next(tmp_path.glob('*/*.log')).read_text()
@@ -268,7 +273,9 @@ def test_two_processes_through_the_launch_script(data, tmp_path):
     ]  # fmt: skip
 
 
-def test_slurm_script(data, tmp_path, monkeypatch):
+def test_slurm_script(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With an srun that tells the task, which is then run here."""
     srun = tmp_path / 'srun'
     srun.write_text('#!/usr/bin/env bash\nprintf "%s\\n" "$@"\n')
