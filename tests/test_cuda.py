@@ -83,9 +83,13 @@ def cost(runner: Runner) -> float:
 def test_mixed_precision_meets_the_target_and_is_saved_whole(
     tmp_path: Path,
 ) -> None:
-    runner = train(config(tmp_path))
+    cfg = config(tmp_path)
+    cfg.log_level = 'INFO'
+    runner = train(cfg)
     device = next(bare_model(runner).parameters()).device
     assert device.type == 'cuda'
+    (log,) = tmp_path.glob('*/*.log')
+    assert 'set memory_efficient=True' in log.read_text()
     whole = tiny.history_of(runner)[0]['macs']
     assert 0.485 * whole <= cost(runner) <= 0.5 * whole
     for param in bare_model(runner).parameters():
