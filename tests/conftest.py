@@ -1,17 +1,20 @@
 """What all tests share: one thread each, a seed, the real data."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import mmengine.config.config
 import mmengine.optim.optimizer.amp_optimizer_wrapper as amp
 import pytest
 import torch
 import yapf.yapflib.yapf_api
+from torch import nn
 
 from hrnas_mm.engine import results
+from hrnas_mm.search import Trace, cost_model, trace
 
 # One thread of a forked process makes torch's thread pool anew; several at
 # once, as autograd's, may find none ("Invalid thread pool!").
@@ -69,7 +72,40 @@ def _no_reports() -> Iterator[None]:
         yield
 
 
-LONGEST = ('tasks', 'tools', 'engine', 'resume', 'deploy')
+@pytest.fixture(autouse=True, scope='session')
+def _traced_once() -> Iterator[None]:
+    """Trace equal models once: it takes as long as the training of most."""
+    traces: dict[tuple[Any, ...], Trace] = {}
+
+    def trace_once(
+        model: nn.Module,
+        input_shape: Sequence[int],
+        traced: nn.Module | None = None,
+    ) -> Trace:
+        parts = (_facts(x) for x in (model, traced) if x is not None)
+        key = (tuple(input_shape), *parts)
+        if key not in traces:
+            traces[key] = trace(model, input_shape, traced)
+        return traces[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cost_model, 'trace', trace_once)
+        yield
+
+
+def _facts(model: nn.Module) -> tuple[Any, ...]:
+    """All that a trace can depend on: modules, their settings, and shapes."""
+    settings = [
+        (name, type(module), key, repr(value))
+        for name, module in model.named_modules()
+        for key, value in vars(module).items()
+        if isinstance(value, bool | int | float | str | tuple | list | None)
+    ]
+    shapes = [(name, x.shape) for name, x in model.named_parameters()]
+    return *settings, *shapes
+
+
+LONGEST = ('tasks', 'tools', 'starter', 'engine', 'resume', 'deploy')
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the marks in this hook too
