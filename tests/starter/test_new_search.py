@@ -30,6 +30,7 @@ QUICK = [
     for split in ('train', 'val', 'test')
     for option in ('num_workers=0', 'persistent_workers=False')
 ]
+QUICK += ['default_hooks.checkpoint.interval=6', 'train_cfg.val_interval=6']
 
 
 def make_smaller(path: Path) -> None:

@@ -14,7 +14,7 @@ import cv2
 import pytest
 import torch
 from counting import counted, random_keep
-from torch import nn
+from torch import Tensor, nn
 
 import hrnas_mm.deploy
 from hrnas_mm.building import build_model
@@ -157,6 +157,7 @@ def test_export_onnx(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """What is said and refused around an export; the tutorial makes one."""
     _, path = network
     data, out = tmp_path / 'data', tmp_path / 'model.onnx'
     command: tuple[Any, ...]
@@ -167,21 +168,25 @@ def test_export_onnx(
         '--size', 64, 32,
     )  # fmt: skip
     command += ('--dynamic-batch', '--cfg-options')
+    compared = []
+
+    def export(model: nn.Module, shape: Any, path: str, *args: Any) -> None:
+        Path(path).write_bytes(b'a network')
+
+    def check(path: str, model: nn.Module, images: Tensor) -> float:
+        compared.append((Path(path).read_bytes(), tuple(images.shape)))
+        return 1e-6
+
+    monkeypatch.setattr(hrnas_mm.deploy, 'export_onnx', export)
+    monkeypatch.setattr(hrnas_mm.deploy, 'check_onnx', check)
     result = tool(*command, f'data_root={data}')
     assert result.code == 0, result.err
     for kind in ('random', 'real'):
-        assert f'{kind} input: largest difference to torch' in result.out
+        assert f'{kind} input: largest difference to torch 1e-06' in result.out
+    assert compared == [(b'a network', (2, 3, 32, 64))] * 2
     assert 'input B x (3, 32, 64)' in result.out
     result = tool(*command, f'data_root={data}')
     assert result.code == 2 and 'exists; --force' in result.err
-    written = out.read_bytes()
-
-    # Exported once more, it would be the same file.
-    monkeypatch.setattr(
-        hrnas_mm.deploy,
-        'export_onnx',
-        lambda model, shape, path, *args: Path(path).write_bytes(written),
-    )
     result = tool(*command, 'data_root=nowhere', '--force')
     assert 'Not compared on real input: test_dataloader.dataset.data_root' in (
         result.out
@@ -191,10 +196,11 @@ def test_export_onnx(
     def differ(*args: Any) -> None:
         raise ValueError('it differs')
 
+    out.write_bytes(b'the one before')
     monkeypatch.setattr(hrnas_mm.deploy, 'check_onnx', differ)
     with pytest.raises(ValueError, match='it differs'):
         tool(*command, f'data_root={data}', '--force')
-    assert out.read_bytes() == written
+    assert out.read_bytes() == b'the one before'
     assert {p.name for p in tmp_path.iterdir()} == {'data', 'model.onnx'}
 
 
