@@ -1,5 +1,6 @@
 """What all tests share: one thread each, a seed, the real data."""
 
+import gc
 import os
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -23,6 +24,8 @@ os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 # that has some cannot be forked. While Dynamo compiles, a CUDA build of torch
 # counts eight, on any machine; so let it be this one.
 torch.ones(1, requires_grad=True).sum().backward()
+# The frameworks are a million objects, which each full collection visits.
+gc.set_threshold(50_000, 20, 50)
 
 SHARED = Path(__file__).parents[2] / 'shared' / 'data'
 

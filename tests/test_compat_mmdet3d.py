@@ -20,6 +20,8 @@ from hrnas_mm.compat_mmdet3d import (
 
 pytest.importorskip('mmdet3d')
 mend_mmdet3d_()
+# In the process that compiles numba's kernels for others too.
+pytestmark = pytest.mark.xdist_group('kitti')
 
 from mmdet3d.datasets.transforms.dbsampler import BatchSampler  # noqa: E402
 
