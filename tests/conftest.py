@@ -20,6 +20,8 @@ from hrnas_mm.search import Trace, cost_model, trace
 # One thread of a forked process makes torch's thread pool anew; several at
 # once, as autograd's, may find none ("Invalid thread pool!").
 os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+# What a forked process does not collect, it does not copy.
+os.register_at_fork(before=gc.freeze, after_in_parent=gc.unfreeze)
 # The first backward pass of a process starts a thread per GPU, and a process
 # that has some cannot be forked. While Dynamo compiles, a CUDA build of torch
 # counts eight, on any machine; so let it be this one.
