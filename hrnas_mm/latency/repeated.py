@@ -33,7 +33,7 @@ def part_alone(
 ) -> tuple[nn.Module, tuple[int, ...]]:
     """Return the deployed form of some elements of a part.
 
-    For a Deployable, return only what it adds to its shortcut, between maps
+    Of what has terms, return only what it adds to its shortcut, between maps
     whose channels are rounded up as in a network; else the whole module.
 
     Args:
@@ -49,7 +49,7 @@ def part_alone(
     module: Any = deepcopy(model.get_submodule(part.name))
     module.eval().requires_grad_(False)
     apply_architecture_(module, counts)
-    if not isinstance(module, Deployable):
+    if not isinstance(module, Deployable) or not module.has_terms():
         convs = (m for m in module.modules() if isinstance(m, nn.Conv2d))
         channels = next(convs).in_channels
         return deployed_(module, form), (channels, *size)

@@ -190,11 +190,14 @@ def table_of(content: Any) -> LatencyTable:
             f'{schema!r} in {unit!r}'
         )
     fields = {k: v for k, v in content.items() if k not in ('schema', 'unit')}
-    conditions = dict(fields.get('conditions') or {})
-    if 'form' in conditions:  # the file's name for it
+    conditions = fields.get('conditions')
+    if isinstance(conditions, Mapping) and 'form' in conditions:
+        # The file's name for it.
+        conditions = dict(conditions)
+        fields['conditions'] = conditions
         conditions['runtime'] = conditions.pop('form')
     try:
-        table = read_as(LatencyTable, {**fields, 'conditions': conditions})
+        table = read_as(LatencyTable, fields)
     except ValueError as error:
         raise ValueError(
             f'is no table of tools/measure_latency.py: {error}'

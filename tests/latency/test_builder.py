@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from milliseconds import ms_of, table_of_formula
 from mmengine.config import Config
 from tiny import SUPERNET, supernet, with_statistics
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from hrnas_mm.building import build_model
 from hrnas_mm.deploy import cost_model_of
@@ -43,11 +45,17 @@ from hrnas_mm.latency.repeated import (
 )
 from hrnas_mm.latency.table import Curve
 from hrnas_mm.models import HRNASSupernet
-from hrnas_mm.modules import SearchingBlock
-from hrnas_mm.modules.deployed import form_of
+from hrnas_mm.modules import Deployable, SearchingBlock
+from hrnas_mm.modules.deployed import Form, form_of
 from hrnas_mm.modules.primitives.resizing import resize
 from hrnas_mm.runtimes import stopwatch
-from hrnas_mm.search import CostModel, apply_architecture_
+from hrnas_mm.search import (
+    Axis,
+    CostModel,
+    SearchUnit,
+    Size,
+    apply_architecture_,
+)
 
 SHAPE = (3, 32, 48)
 FORM = form_of('onnxruntime', 'always', 4, {})
@@ -137,6 +145,45 @@ def test_parts_alone_are_those_of_the_given_model(
     counts = {'mixconv.k3': 3, 'mixconv.k5': 2, 'transformer.tokens': 2}
     alone, _ = part_alone(given, part, (8, 12), counts, form)
     assert {p.dtype for p in alone.parameters()} == {torch.double}
+
+
+class Whole(nn.Module, Deployable):
+    """A block that is deployed by itself, and not with its neighbours."""
+
+    unit_names = ('channels',)
+    shared_params = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 6, 1, bias=False)
+        self.norm = nn.BatchNorm2d(6)
+
+    def search_units(self) -> dict[str, SearchUnit]:
+        tensors = ('weight', 'bias', 'running_mean', 'running_var')
+        axes = [Axis(self.norm, name, 0) for name in tensors]
+        axes.append(Axis(self.conv, 'weight', 0))
+        unit = SearchUnit(self.norm.weight, tuple(axes), kind='channels')
+        return dict(channels=unit)
+
+    def macs(self, counts: Mapping[str, int], size: Size) -> int:
+        return 4 * counts['channels'] * size[0] * size[1]
+
+    def drop_empty_(self) -> None:
+        """Nothing: it keeps an element here."""
+
+    def deployed(self, form: Form) -> nn.Module:
+        return fuse_conv_bn_eval(self.conv, self.norm)
+
+
+def test_a_block_that_declares_deployed_alone_is_timed_as_that() -> None:
+    form = FORM
+    part: Any = SimpleNamespace(name='0')
+    model = nn.Sequential(Whole())
+    alone, shape = part_alone(model, part, (8, 8), dict(channels=5), form)
+    assert type(alone) is nn.Conv2d and shape == (4, 8, 8)
+    assert alone.out_channels == 5
+    counts = Whole().deployed_counts(dict(channels=3, tokens=0), (8, 8), form)
+    assert counts == dict(channels=3)
 
 
 @pytest.mark.parametrize('chained', [True, False])

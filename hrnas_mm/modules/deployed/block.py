@@ -61,6 +61,11 @@ class Deployable:
         """
         raise NotImplementedError
 
+    @classmethod
+    def has_terms(cls) -> bool:
+        """Return whether it can be deployed together with others."""
+        return cls.terms is not Deployable.terms
+
     def deployed_counts(
         self, counts: Mapping[str, int], size: tuple[int, int], form: Form
     ) -> dict[str, int]:
@@ -71,7 +76,7 @@ class Deployable:
             size: Height and width of the input.
             form: Form that it is deployed in.
         """
-        return dict(counts)
+        return {unit: count for unit, count in counts.items() if count}
 
 
 class Sum(nn.ModuleDict):

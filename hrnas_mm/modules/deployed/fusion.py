@@ -38,8 +38,8 @@ def deployed_sum(
 
     Args:
         blocks: Blocks by their source.
-        layouts: Stream of each source.
-        target: Stream of the sum.
+        layouts: Layout of each source.
+        target: Layout of the sum.
     """
     left = target
     sums: dict[str, Sum] = {}
