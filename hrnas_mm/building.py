@@ -83,7 +83,7 @@ def build_runner(cfg: Config, *loaders: str) -> Runner:
         loaders: Names of the dataloaders whose data has to be there.
 
     Raises:
-        FileNotFoundError: See :func:`~hrnas_mm.data.check_data`.
+        FileNotFoundError: See :func:`~hrnas_mm.check_files.check_data`.
     """
     check_data(cfg, *loaders)
     use_gloo_(cfg)

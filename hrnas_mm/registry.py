@@ -2,7 +2,7 @@
 
 The public classes are registered in the root as well: lookup goes from a
 scope to its parents, never sideways, so ``type='HRNASSupernet'`` can be built
-inside mmseg, mmpose, mmdet3d and mmpretrain alike. With
+inside mmseg, mmpose, mmdet, mmdet3d and mmpretrain alike. With
 ``type='hrnas_mm.HRNASSupernet'``, mmengine finds the child registry and
 imports the class without ``custom_imports``.
 """

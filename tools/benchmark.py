@@ -13,7 +13,6 @@ import copy
 import os
 import statistics
 from contextlib import suppress
-from functools import partial
 from itertools import chain, islice, product, zip_longest
 from typing import NamedTuple
 
@@ -157,7 +156,8 @@ def as_trained(
 ) -> Call:
     """Return a forward pass as trained."""
     to = dict(device=args.device, dtype=getattr(torch, args.dtype))
-    return partial(dense_part(copy.deepcopy(model).to(**to)), image.to(**to))
+    network = dense_part(copy.deepcopy(model).to(**to))
+    return BACKENDS['eager'].load(network, image.to(**to), args.dtype)
 
 
 def call_of(

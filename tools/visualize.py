@@ -10,7 +10,8 @@ coefficient of the penalty, over the iterations.
 
 pareto: metric against cost, for several runs and their milestones.
 
-report: the page that every search writes at its end, written again.
+report: the page that every search writes at its end, written again; with
+--force over the old one.
 """
 
 import argparse

@@ -46,7 +46,7 @@ def announce(search: Search) -> None:
         runner.logger.info(
             'Search: on a GPU all maps are kept for the backward pass, which '
             'is faster. If memory runs out, set memory_efficient=True in '
-            'model.backbone'
+            'the config of the backbone, and of the neck if it has one'
         )
 
 

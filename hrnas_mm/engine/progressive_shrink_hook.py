@@ -60,6 +60,7 @@ class ProgressiveShrinkHook(Hook):
         options: See :class:`~hrnas_mm.engine.options.SearchOptions`.
 
     Raises:
+        TypeError: If there is no such option.
         ValueError: If an option is out of range.
     """
 
@@ -67,7 +68,13 @@ class ProgressiveShrinkHook(Hook):
     priority = 'ABOVE_NORMAL'
 
     def __init__(self, **options: Any) -> None:
-        self.options = SearchOptions(**options)
+        try:
+            self.options = SearchOptions(**options)
+        except TypeError as error:  # one that there is not
+            name = type(self).__name__
+            raise TypeError(
+                str(error).replace(SearchOptions.__name__, name)
+            ) from None
         self._trains = False
         self._stale = True
         self._resumed: SearchState | None = None

@@ -92,7 +92,7 @@ def write_results(search: Search, classes: ClassMetrics | None) -> None:
     except Exception as error:  # the results are complete without it
         runner.logger.warning(
             f'{page} could not be drawn: {type(error).__name__}: {error}. '
-            'tools/visualize.py report tries again'
+            f'tools/visualize.py report {runner.work_dir} tries again'
         )
 
 

@@ -66,8 +66,7 @@ class SearchingBlock(nn.Module, Deployable):
         super().__init__()
         if num_tokens < 0:
             raise ValueError(
-                'num_tokens must be 0 (no Transformer) or '
-                f'positive, got {num_tokens}'
+                f'num_tokens must be 0 (none) or positive, got {num_tokens}'
             )
         self.in_channels = in_channels
         self.out_channels = out_channels
