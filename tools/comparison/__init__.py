@@ -1,0 +1,1 @@
+"""What compare.py alone uses: its runs, their trainings, the picture."""

@@ -1,0 +1,1 @@
+"""What convert_official.py alone uses: the authors' names and formats."""

@@ -1,0 +1,1 @@
+"""What the tools that time networks share: their arguments."""
