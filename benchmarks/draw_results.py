@@ -26,7 +26,7 @@ TABLES = {
         'multiply-adds': MACS,
         'parameters': PARAMS,
         'mIoU': '{mIoU}',
-        'ms per image': '{ms}',
+        'ms': '{ms}',
     },
     'stock': {
         'network': '{network}',

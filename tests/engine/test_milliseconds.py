@@ -113,9 +113,9 @@ def test_ends_at_the_target(
     assert record['latency']['measured'] == 3.0
     assert record['latency']['predicted'] == pytest.approx(predicted)
     assert record['target'] == dict(cost='latency', amount=amount)
-    (rung,) = record['milestones']
-    assert 0.97 * 4 <= rung['costs']['latency'] <= 4
-    assert rung['latency']['measured'] == 3.0
+    (milestone,) = record['milestones']
+    assert 0.97 * 4 <= milestone['costs']['latency'] <= 4
+    assert milestone['latency']['measured'] == 3.0
     assert (tmp_path / 'run/milestones/4ms/model.pth').is_file()
     record = read_record(str(tmp_path / 'run'))
     titles = {table.title: table for table in result_tables(record)}

@@ -192,7 +192,7 @@ def test_a_search_that_goes_on_from_a_network_without_tokens(
         for name, count in architecture_of(model).items()
     }
     apply_architecture_(model, arch)
-    cfg.load_from = str(tmp_path / 'rung.pth')
+    cfg.load_from = str(tmp_path / 'milestone.pth')
     torch.save(dict(state_dict=model.state_dict()), cfg.load_from)
     Runner.from_cfg(cfg).train()
     record = read_record(str(tmp_path))
