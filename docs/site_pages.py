@@ -23,7 +23,7 @@ PAGES = {
 }
 SOURCES = {page: source for source, page in PAGES.items()}
 LINK = re.compile(r'(!?)\[([^\]]*)\]\(([^)\s#]*)(#[^)\s]*)?\)')
-ROLE = re.compile(r':(?:attr|class|func|meth|mod):`~?([\w.]+)`')
+ROLE = re.compile(r':(?:attr|class|data|func|meth|mod):`~?([\w.]+)`')
 CODE = re.compile(r'(```.*?```|`[^`\n]*`)', re.S)
 
 
