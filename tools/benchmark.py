@@ -11,15 +11,14 @@ mmseg::ddrnet/ddrnet_23-slim_....py.
 import argparse
 import copy
 import os
-import statistics
 from contextlib import suppress
-from itertools import chain, islice, product, zip_longest
-from typing import NamedTuple
+from itertools import chain, product
 
 # Otherwise torch's profiler, which measures the memory, announces itself.
 os.environ.setdefault('KINETO_LOG_LEVEL', '99')
 
 import torch  # noqa: E402
+from measuring.benchmark_tables import Result, shares_table, table_of
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -41,29 +40,11 @@ from hrnas_mm.runtimes import (
     profiled,
 )
 from hrnas_mm.runtimes.runtime import Call
-from hrnas_mm.search import count_params
 
 EAGER = Eager()
 # What can be timed: the network as trained, and its deployed form.
 BACKENDS: dict[str, Runtime] = {EAGER.name: EAGER, **RUNTIMES}
-SHARES_SHOWN = 12  # rows of the table of shares
 Form = tuple[str, int | str]  # --fuse and --round
-
-
-class Result(NamedTuple):
-    """Measurements of one candidate on one backend.
-
-    Attributes:
-        candidate: The model.
-        backend: Name of the backend, with the form if there are several.
-        times: Seconds per batch, one for each turn.
-        peak: Peak memory in bytes; None if it was not measured.
-    """
-
-    candidate: Candidate
-    backend: str
-    times: list[float]
-    peak: int | None
 
 
 def parse_args() -> argparse.Namespace:
@@ -228,40 +209,6 @@ def label_of(args: argparse.Namespace, backend: str, form: Form) -> str:
     return f'{backend} {form[0]}:{form[1]}'
 
 
-def table_of(args: argparse.Namespace, results: list[Result]) -> Table:
-    """Return a table with a row for each candidate on each backend."""
-    table = Table(
-        title=f'Batches of {args.batch} on {args.device}, {args.dtype}, '
-        f'{torch.get_num_threads()} threads, {args.rounds} turns',
-        caption='eager: as trained; the others: deployed. Parameters: of the '
-        'whole model. Peak: what a forward pass allocates beside the weights. '
-        'onnxruntime and openvino: on the CPU.',
-    )
-    table.add_column('model', overflow='fold')
-    for column in (
-        '', 'input', 'multiply-adds', 'parameters', 'ms, median', '10-90 %',
-        'images/s', 'peak MB',
-    ):  # fmt: skip
-        text = column in ('', 'input')
-        table.add_column(column, justify='left' if text else 'right')
-    for (name, model, shape, macs), backend, times, peak in results:
-        taken = [1000 * t for t in times]
-        median = statistics.median(taken)
-        low, *_, high = statistics.quantiles(taken, n=10, method='inclusive')
-        table.add_row(
-            name,
-            backend,
-            'x'.join(map(str, shape)),
-            '-' if macs is None else f'{macs / 1e9:.4f} G',
-            f'{count_params(model) / 1e6:.3f} M',
-            f'{median:.2f}',
-            f'{low:.2f}-{high:.2f}',
-            f'{1000 * args.batch / median:.2f}',
-            '-' if peak is None else f'{peak / 1e6:.1f}',
-        )
-    return table
-
-
 def shares_of(
     args: argparse.Namespace, runtime: Runtime, found: Candidate
 ) -> Table:
@@ -273,21 +220,10 @@ def shares_of(
     image = torch.randn(args.batch, *found.shape)
     assert runtime.form is not None
     network = deployed(runtime.form, args.forms[0], found.model, image)
-    by_stage, by_operator = (
-        [
-            (name, f'{100 * share:.1f}')
-            for name, share in islice(shares.items(), SHARES_SHOWN)
-        ]
-        for shares in profiled(runtime, network, image)
+    return shares_table(
+        f'Shares of the time: {found.name}, {runtime.name}, float32, cpu',
+        *profiled(runtime, network, image),
     )
-    table = Table(
-        title=f'Shares of the time: {found.name}, {runtime.name}, float32, cpu'
-    )
-    for column in ('stage', '%', 'operator', '%'):
-        table.add_column(column, justify='right' if column == '%' else 'left')
-    for left, right in zip_longest(by_stage, by_operator, fillvalue=('', '')):
-        table.add_row(*left, *right)
-    return table
 
 
 def main() -> None:

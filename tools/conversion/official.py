@@ -41,8 +41,7 @@ def blocks_in_order(model: nn.Module) -> list[Block]:
     """Return all searching blocks in the order of the authors' constructor.
 
     Args:
-        model: Model with an HRNASSupernet as ``backbone``, and with an
-            HRNASFuseScales among its necks if it classifies.
+        model: Model of an HRNASSupernet, and of HRNASFuseScales to classify.
 
     Raises:
         ValueError: If the backbone is not an HRNASSupernet.
@@ -59,10 +58,8 @@ def blocks_in_order(model: nn.Module) -> list[Block]:
     head = f'features.{2 * len(backbone.stages)}'
     for ours, neck in model.named_modules():
         if hasattr(neck, 'widen'):
-            for name, theirs in (
-                ('widen', 'incre_modules'),
-                ('down', 'downsamp_modules'),
-            ):
+            lists = dict(widen='incre_modules', down='downsamp_modules')
+            for name, theirs in lists.items():
                 blocks += [
                     Block(f'{ours}.{name}.{i}', f'{head}.{theirs}.{i}')
                     for i in range(len(getattr(neck, name)))

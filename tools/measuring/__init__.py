@@ -1,1 +1,1 @@
-"""What the tools that time networks share: their arguments."""
+"""What the tools that time networks use: their arguments and tables."""
