@@ -31,9 +31,8 @@ def test_this_machine_will_do() -> None:
     [
         ('3.9.2', 'openmmlab', False),
         ('3.10.0', 'openmmlab', True),
-        ('3.11.9', 'openmmlab', True),
-        ('3.12.9', 'openmmlab', False),
-        ('3.12.9', 'onedl', True),
+        ('3.12.9', 'openmmlab', True),
+        ('3.13.0', 'openmmlab', False),
         ('3.13.0', 'onedl', True),
         ('3.14.0', 'onedl', False),
     ],

@@ -2,7 +2,7 @@
 # Stops the set-up with one clear line if this machine cannot do it.
 python=$1
 stack=${2:-openmmlab}
-newest=11  # mmpose's xtcocotools has no wheel for 3.12
+newest=12
 [ "$stack" = onedl ] && newest=13
 if ! command -v "$python" > /dev/null; then
     echo "No interpreter '$python'; choose one: PYTHON=python3.11 make setup" >&2
