@@ -25,12 +25,11 @@ def read_file_as(kind: type[Value], path: str) -> Value:
         ValueError: If it is not JSON of this kind; the message names the file
             and the first misfit.
     """
+    content = read_json(path)
     try:
-        return read_as(kind, read_json(path))
+        return read_as(kind, content)
     except ValueError as error:
-        message = str(error)
-        known = message.startswith(path)
-        raise ValueError(message if known else f'{path}: {message}') from error
+        raise ValueError(f'{path}: {error}') from error
 
 
 def read_as(kind: type[Value], content: Any, where: str = '') -> Value:

@@ -6,7 +6,6 @@ from copy import deepcopy
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-import torch
 from mmengine.dist import (
     broadcast_object_list,
     is_distributed,
@@ -29,7 +28,7 @@ from ..resume.files import checkpoint_to_resume
 from ..resume.rng import forked_rng
 from ..runners import bare_model
 from ..runtimes import RUNTIMES, LocalTimer, check_packages
-from ..runtimes.devices import device_name, device_named, processor
+from ..runtimes.devices import device_named, processor
 from ..search import Budget, CostModel, parse_budget
 from ..search.budget import Target, in_milliseconds
 from .options import MEASURED
@@ -140,11 +139,7 @@ def _kept_or_measured(
     timer = LocalTimer(
         RUNTIMES[wanted['backend']], wanted['device'], wanted['dtype']
     )
-    here = dict(
-        wanted,
-        device=device_name(torch.device(wanted['device'])),
-        version=timer.version,
-    )
+    here = dict(wanted, device=timer.device, version=timer.version)
     table = read_latency_table(path) if osp.isfile(path) else None
     if table is not None and _measured_here(table, here):
         try:

@@ -82,7 +82,7 @@ class Latency(Milliseconds):
     ) -> Iterator[tuple[str, int, str, int]]:
         """Yield (class, call, unit's name in the part, deployed elements)."""
         for prefix, searchable in part.searchables.items():
-            inner = prefix[len(part.name) :].lstrip('.')
+            inner = part.inside(prefix)
             own = {
                 name: counts.get(join(prefix, name), 0)
                 for name in searchable.unit_names

@@ -144,15 +144,14 @@ def stepped_part(
 def _units_of(part: Part) -> dict[str, int]:
     """Return the elements of the units, by their names in the part."""
     return {
-        name.removeprefix(f'{part.name}.'): facts.elements
-        for name, facts in part.units.items()
+        part.inside(name): facts.elements for name, facts in part.units.items()
     }
 
 
 def _owner(part: Part, unit: str) -> tuple[Any, str, str]:
     """Return the module of a unit, its prefix in the part, and its name."""
     for prefix, searchable in part.searchables.items():
-        inner = prefix[len(part.name) :].lstrip('.')
+        inner = part.inside(prefix)
         name = unit[len(inner) :].lstrip('.')
         if unit.startswith(inner) and name in searchable.unit_names:
             return searchable, inner, name

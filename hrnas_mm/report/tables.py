@@ -6,7 +6,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from ..latency import Milliseconds
+from ..search.budget import LATENCY
 from ..search.cost import MACS
 from .amounts import amount_of, noun_of
 from .record import Evaluation, Record, Timing, last_network
@@ -159,7 +159,7 @@ def _amount(name: str, costs: Mapping[str, float]) -> str:
 def _measured(timing: Timing | None) -> str:
     if timing is None or timing.measured is None:
         return UNKNOWN
-    return Milliseconds().format(timing.measured)
+    return amount_of(LATENCY, timing.measured)
 
 
 def _number(value: float | None) -> str:

@@ -159,6 +159,10 @@ class Part:
             for size in self.sizes.get(prefix, ()):
                 yield searchable, own, size
 
+    def inside(self, name: str) -> str:
+        """Return the name in the part of what has a name in the model."""
+        return name[len(self.name) :].lstrip('.')
+
 
 def named_parts(
     model: nn.Module, sizes: Mapping[str, Sequence[Size]] | None = None
