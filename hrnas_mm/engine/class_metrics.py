@@ -1,13 +1,15 @@
 """The per-class metrics of an evaluation, which frameworks only log."""
 
 import math
-from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from mmengine.runner import Runner
 
+from ..patching import Method, Patch
 from ..report.record import ClassMetrics
+
+AREAS = 'total_area_to_metrics'  # a method of IoUMetric
 
 
 class ClassMetricsRecorder:
@@ -21,18 +23,20 @@ class ClassMetricsRecorder:
         self._runner, self._iter = runner, -1
         self._found: dict[str, list[float | None]] = {}
         self._classes: list[str] = []
+        self._patches: list[Patch] = []
         if runner.val_loop is None:
             return
         for metric in getattr(runner.val_evaluator, 'metrics', []):
-            areas = getattr(metric, 'total_area_to_metrics', None)
-            if areas is not None:
-                vars(metric)['total_area_to_metrics'] = self._noting(
-                    areas, metric
-                )
+            if hasattr(metric, AREAS):
+                wrap = partial(self._noting, metric)
+                self._patches.append(Patch(metric, AREAS, wrap))
 
-    def _noting(
-        self, areas: Callable[..., Any], metric: Any
-    ) -> Callable[..., Any]:
+    def remove(self) -> None:
+        """Give the metrics their method back."""
+        for patch in self._patches:
+            patch.remove()
+
+    def _noting(self, metric: Any, areas: Method) -> Method:
         @wraps(areas)
         def note(*args: Any, **kwargs: Any) -> Any:
             found = areas(*args, **kwargs)

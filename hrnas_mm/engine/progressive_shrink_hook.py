@@ -209,6 +209,7 @@ class ProgressiveShrinkHook(Hook):
         self._line.close()
         self._penalising.remove()
         self._observing.remove()
+        self._class_metrics.remove()
         self._recalibrate(runner)
         if self.search.misses(self.search.architecture):
             runner.logger.error(
