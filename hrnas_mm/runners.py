@@ -1,4 +1,4 @@
-"""What is read of mmengine's Runner: its models, and whether it trains."""
+"""Reading mmengine's Runner: its models, and whether it trains."""
 
 from mmengine.hooks import EMAHook
 from mmengine.model import BaseAveragedModel, is_model_wrapper

@@ -41,7 +41,7 @@ def room_of(path: Path) -> str:
 
 
 def imports(path: Path) -> Iterator[tuple[str, str]]:
-    """What a file imports, type hints included: modules in full, and names."""
+    """Yield what a file imports, also for type hints: (module, name)."""
     package = path.relative_to(PACKAGE.parent).parent.parts
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):

@@ -12,7 +12,7 @@ from ..typed import read_as
 
 @dataclass
 class History:
-    """What a search has done so far.
+    """Shrinks, evaluations and milestones of a search so far.
 
     Args:
         shrinks: The network at the start, and after each shrink.

@@ -1,4 +1,4 @@
-"""What can run a deployed network, and how its time is taken."""
+"""Runtimes of deployed networks, and the timing of them."""
 
 from .command import CommandTimer
 from .profiling import profiled

@@ -1,4 +1,4 @@
-"""A runtime: what can run a deployed network, behind one Protocol."""
+"""The Protocol of a runtime, which runs deployed networks."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -20,7 +20,7 @@ INNER = 'model'  # what a DeployableModel calls the network in it
 
 
 class Runtime(Protocol):
-    """What can run a network; add yours to ``RUNTIMES``.
+    """Runtime of deployed networks; add yours to ``RUNTIMES``.
 
     A class with this base only has to define ``name`` and ``load``.
 

@@ -10,7 +10,7 @@ Limits = tuple[float, float]
 
 
 class Priced(Protocol):
-    """What a cut asks of a :class:`~hrnas_mm.search.CostModel`.
+    """Costs that a cut asks a :class:`~hrnas_mm.search.CostModel` for.
 
     Attributes:
         parts: Parts of the supernet, by name.

@@ -157,7 +157,7 @@ def test_export_onnx(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What is said and refused around an export; the tutorial makes one."""
+    """Check the messages around an export; the tutorial makes a real one."""
     _, path = network
     data, out = tmp_path / 'data', tmp_path / 'model.onnx'
     command: tuple[Any, ...]

@@ -1,1 +1,1 @@
-"""What compare.py alone uses: its runs, their trainings, the picture."""
+"""Parts of compare.py: its runs, their trainings, the picture."""

@@ -1,1 +1,1 @@
-"""What convert_official.py alone uses: the authors' names and formats."""
+"""Part of convert_official.py: the authors' names and formats."""

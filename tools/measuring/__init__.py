@@ -1,1 +1,1 @@
-"""What the tools that time networks use: their arguments and tables."""
+"""Arguments and tables of the tools that time networks."""

@@ -1,4 +1,4 @@
-"""What is known of a folder of data."""
+"""Facts about a folder of data."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,1 +1,1 @@
-"""What train.py and test.py alone use: the check of a config."""
+"""Part of train.py and test.py: the check of a config."""

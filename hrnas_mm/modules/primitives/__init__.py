@@ -1,1 +1,1 @@
-"""What blocks and their deployed forms are both made of."""
+"""Functions and layers that blocks and their deployed forms share."""
