@@ -78,10 +78,13 @@ class _Network:
         }
         self.counts = ranking.counts
         self.left = sum(self.counts.values())
-        self.searched = sum(
-            priced.part(name, self.counts) for name in priced.parts
-        )
+        self.searched = self._searched()
         self.removals = {name: self._of(name) for name in priced.parts}
+
+    def _searched(self) -> float:
+        return sum(
+            self.priced.part(name, self.counts) for name in self.priced.parts
+        )
 
     def take_(self, lowest: float, highest: float) -> None:
         """Take removals down to ``highest``, all dead ones to ``lowest``."""
@@ -126,7 +129,8 @@ class _Network:
     def _take_(self, removal: Removal, name: str) -> None:
         self.counts.update(removal.counts)
         self.left = sum(self.counts.values())
-        self.searched += removal.saved
+        # Added up anew, as a cost model does: sums of differences drift.
+        self.searched = self._searched()
         self.removals[name] = self._of(name)
 
     def cost(self, saved: float = 0.0) -> float:
