@@ -288,6 +288,8 @@ def test_classes_are_those_of_the_last_network() -> None:
     assert classes_table(make_record(classes=many)) is None
     runner.iter = 40
     assert found.now() is None
+    found.remove()
+    assert 'total_area_to_metrics' not in vars(metric)
 
 
 def test_a_table_is_whole_and_literal() -> None:
