@@ -5,7 +5,7 @@ import os
 import os.path as osp
 import subprocess
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import metadata
 from importlib.util import find_spec
@@ -15,7 +15,7 @@ import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.device import get_device
-from mmengine.hooks import CheckpointHook, EarlyStoppingHook
+from mmengine.hooks import EarlyStoppingHook
 from mmengine.runner import CheckpointLoader, Runner
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from torch import nn
@@ -144,47 +144,6 @@ def restore_early_stopping_(
 
 def _early_stopping_hooks(runner: Runner) -> list[EarlyStoppingHook]:
     return [h for h in runner.hooks if isinstance(h, EarlyStoppingHook)]
-
-
-def remove_after_saving_(hook: CheckpointHook) -> None:
-    """Make a hook keep old checkpoints until the new one is written.
-
-    With ``max_keep_ckpts`` mmengine removes the oldest checkpoint first, and
-    the oldest may be the only one.
-
-    Upstream: mmengine, CheckpointHook._save_checkpoint_with_step and
-    _save_best_checkpoint. Can be removed when they remove after saving.
-    """
-    for name in ('_save_checkpoint_with_step', '_save_best_checkpoint'):
-        setattr(hook, name, _remove_after(hook, getattr(hook, name)))
-
-
-def _remove_after(
-    hook: CheckpointHook, save: Callable[..., None]
-) -> Callable[..., None]:
-    def save_then_remove(*args: Any, **kwargs: Any) -> None:
-        backend = hook.file_backend
-        old: list[str] = []
-        hook.file_backend = _Keeping(backend, old)
-        try:
-            save(*args, **kwargs)
-        finally:
-            hook.file_backend = backend
-        for path in old:
-            backend.remove(path)
-
-    return save_then_remove
-
-
-class _Keeping:
-    """File backend that only records which files it is told to remove."""
-
-    def __init__(self, backend: Any, noted: list[str]) -> None:
-        self.backend = backend
-        self.remove = noted.append
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.backend, name)
 
 
 def sync_first_iteration_(model: nn.Module) -> None:

@@ -13,7 +13,9 @@ from hrnas_mm.building import build_runner
 from hrnas_mm.check_files import check_data
 from hrnas_mm.cli.config import add_runner_arguments, prepare_config
 from hrnas_mm.cli.errors import clear_errors
+from hrnas_mm.engine.results import LAST
 from hrnas_mm.resume.files import telling_of_full_disk
+from hrnas_mm.resume.former_run import check_work_dir
 
 
 def parse_args() -> argparse.Namespace:
@@ -23,12 +25,19 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--work-dir', help='folder to which logs and models are written'
     )
-    parser.add_argument(
+    begins = parser.add_mutually_exclusive_group()
+    begins.add_argument(
         '--resume',
         nargs='?',
         const='auto',
         help='resume from a checkpoint; without a path, from the latest one '
         'in the work dir',
+    )
+    begins.add_argument(
+        '--overwrite',
+        action='store_true',
+        help='remove the checkpoints and results of the run that the work '
+        'dir has already',
     )
     parser.add_argument(
         '--amp',
@@ -65,6 +74,8 @@ def set_arguments_(cfg: Config, args: argparse.Namespace) -> None:
                 f'dict(base_batch_size=...) in {args.config}'
             )
         cfg.auto_scale_lr.enable = True
+    if args.overwrite:
+        cfg.overwrite = True
     if args.resume == 'auto':
         cfg.resume, cfg.load_from = True, None
     elif args.resume is not None:
@@ -77,6 +88,7 @@ def main() -> None:
     with clear_errors():
         cfg = prepare_config(args.config, args.cfg_options, args.work_dir)
         set_arguments_(cfg, args)
+        check_work_dir(cfg, LAST)
         check_data(cfg, 'train_dataloader', 'val_dataloader')
         check_config(cfg)
         runner = build_runner(cfg)

@@ -3,6 +3,7 @@
 import inspect
 from typing import Any
 
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -11,6 +12,7 @@ from ..compat_torch import keep_freed_memory
 from ..files import weights_in
 from ..registry import HOOKS, register_in
 from ..resume import resume_exactly_
+from ..resume.former_run import check_work_dir, config_of, remove_former_
 from ..runners import bare_model, trains
 from ..search import (
     describe_architecture,
@@ -33,7 +35,7 @@ from .options import SearchOptions
 from .penalising import Penalising
 from .progress import LiveLine
 from .recalibration import recalibrate_runner_
-from .results import write_milestone, write_results
+from .results import LAST, RESULTS, write_milestone, write_results
 from .search import Search
 from .state import SearchState, read_state
 from .surgery import (
@@ -84,6 +86,7 @@ class ProgressiveShrinkHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Check the run and measure the supernet before weights are loaded."""
         if trains(runner) and not self._trains:  # not in a later test
+            check_work_dir(config_of(runner), LAST)
             check_runner(runner, self)
             self.search = Search(self.options, runner)
             check_fit(runner, self.search.model)
@@ -92,6 +95,8 @@ class ProgressiveShrinkHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Install the penalty and restore the search of a resumed run."""
+        if runner.cfg.get('overwrite') and is_main_process():
+            remove_former_(runner.work_dir, RESULTS)
         compat.sync_first_iteration_(runner.model)
         search = self.search
         keep_freed_memory(next(search.model.parameters()).device)

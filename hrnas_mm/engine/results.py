@@ -13,7 +13,7 @@ from ..deploy import stage_names
 from ..files import replacing
 from ..nested import plain
 from ..report import write_report
-from ..report.record import ClassMetrics, Stage, Timing
+from ..report.record import RECORD, ClassMetrics, Stage, Timing
 from ..report.tables import result_tables
 from ..resume.files import failing_clearly
 from ..runners import evaluated_model
@@ -25,10 +25,19 @@ from ..search import (
 from ..version import __version__
 from .history import note_milestone, record_of, write_search_record
 from .latency import measured_time, why_not_measured
+from .predictions import FOLDER as PREDICTIONS
 from .predictions import draw_predictions
 from .run_info import run_info, training_curves
 from .search import Search
 from .searched_config import searched_config
+
+PAGE = 'report.html'
+# mmengine puts the config's own folder here: it may have been moved.
+BESIDE_IT = '{{ fileDirname }}/retrained'
+SEARCHED = 'searched'
+# What a search writes into its work_dir, and what is there only at its end.
+RESULTS = (SEARCHED, 'milestones', RECORD, PAGE, PREDICTIONS)
+LAST = (osp.join(SEARCHED, 'model.pth'),)
 
 
 @master_only
@@ -52,9 +61,7 @@ def _write_network(search: Search, folder: str) -> None:
     checkpoint['architecture'] = description.as_json()
     with replacing(osp.join(folder, 'model.pth')) as new:
         torch.save(checkpoint, new)
-    config = searched_config(
-        search.runner.cfg, description.units, osp.join(folder, 'retrained')
-    )
+    config = searched_config(search.runner.cfg, description.units, BESIDE_IT)
     if config is not None:
         with replacing(osp.join(folder, 'config.py')) as new:
             config.dump(new)
@@ -70,7 +77,7 @@ def write_results(search: Search, classes: ClassMetrics | None) -> None:
         classes: Metrics by class of the network as it is, if they are known.
     """
     runner = search.runner
-    folder = osp.join(runner.work_dir, 'searched')
+    folder = osp.join(runner.work_dir, SEARCHED)
     write_network(search, folder)
     known = dict(
         latency=time_network(search),
@@ -81,7 +88,7 @@ def write_results(search: Search, classes: ClassMetrics | None) -> None:
     )
     write_search_record(search, **known)
     draw_predictions(runner)
-    page = osp.join(runner.work_dir, 'report.html')
+    page = osp.join(runner.work_dir, PAGE)
     tables = result_tables(record_of(search, **known))
     runner.logger.info(
         f'Search finished; see {folder} and {page}\n'

@@ -54,7 +54,7 @@ def searched_config(
     if cfg.get('runner_type', 'Runner') == 'Runner':
         cfg.custom_hooks.append(dict(type=f'hrnas_mm.{RESUME}'))
     cfg.load_from, cfg.resume = None, False
-    for name in ('work_dir', 'experiment_name'):  # belong to the search
+    for name in ('work_dir', 'experiment_name', 'overwrite'):  # of the search
         cfg.pop(name, None)
     if work_dir is not None:
         cfg.work_dir = work_dir

@@ -8,15 +8,16 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from .. import compat
+from ..compat_checkpoints import name_no_folder_
 from ..registry import HOOKS, register_in
 from ..runners import bare_model, trains
 from .files import (
-    check_own,
     check_whole,
     guard_loading_,
     guard_saving_,
     reading,
 )
+from .former_run import check_work_dir, config_of, remove_former_
 from .lock import lock_, remove_leftovers_, unlock_
 from .plain import plain_checkpoint_, restore_checkpoint_
 from .rng import (
@@ -62,7 +63,8 @@ class ExactResumeHook(Hook):
         Raises:
             TypeError: If the runner is not mmengine's own Runner.
             RuntimeError: If another process trains into the work_dir.
-            ValueError: If the work_dir has checkpoints of another config.
+            ValueError: If the work_dir has another run, or one that has
+                ended.
         """
         if not isinstance(runner, Runner):
             raise TypeError(
@@ -72,8 +74,7 @@ class ExactResumeHook(Hook):
         if trains(runner) and is_main_process():
             lock_(runner.work_dir)
             remove_leftovers_(runner.work_dir)
-            if not runner._resume:
-                check_own(runner)
+            check_work_dir(config_of(runner))
         guard_loading_(runner)
         self._seed = runner.seed
 
@@ -88,6 +89,8 @@ class ExactResumeHook(Hook):
         """Restore the resumed state and set up how checkpoints are saved."""
         others = [hook for hook in runner._hooks if hook is not self]
         runner._hooks = [*others, self]
+        if runner.cfg.get('overwrite') and is_main_process():
+            remove_former_(runner.work_dir)
         self._saving = guard_saving_(runner)
         if runner.seed != self._seed:
             compat.reseed_loading_(runner)
@@ -159,6 +162,7 @@ class ExactResumeHook(Hook):
             self._state, last_val=self._last_val, batches_of_epoch=past
         )
         checkpoint.update(compat.early_stopping_state(runner))
+        name_no_folder_(checkpoint)
         plain_checkpoint_(checkpoint, runner.logger)
 
     def after_train(self, runner: Runner) -> None:

@@ -1,32 +1,32 @@
 """Checkpoint files: never half written, and errors that say what to do."""
 
 import errno
-import os
 import os.path as osp
-import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
-from mmengine.runner import (
-    CheckpointLoader,
-    Runner,
-    find_latest_checkpoint,
-)
+from mmengine.runner import CheckpointLoader, Runner
 from torch import nn
 
 from .. import compat
-from ..files import read_checkpoint, replacing
+from ..compat_checkpoints import remove_own_after_saving_
+from ..files import replacing
 from ..patching import Patch
+from .pointer import (
+    latest_checkpoint,
+    name_relatively_,
+    resume_from_folder_,
+)
 
 
 def guard_loading_(runner: Runner) -> None:
     """Make a runner load without running code, and name the file in errors.
 
-    If ``last_checkpoint``, the file that names the latest checkpoint, was cut
-    off, it is rewritten with the newest checkpoint in the work_dir.
+    A run that resumes without a path does so from its own folder, wherever
+    that has been moved.
     """
     if 'load_or_resume' in vars(runner):
         return
@@ -42,7 +42,7 @@ def guard_loading_(runner: Runner) -> None:
 
     runner._init_model_weights = init_model_weights
     runner.load_or_resume = load_or_resume
-    _mend_pointer_for_all(runner)
+    resume_from_folder_(runner)
 
 
 def checkpoint_to_resume(runner: Runner) -> Mapping[str, Any] | None:
@@ -56,7 +56,6 @@ def checkpoint_to_resume(runner: Runner) -> Mapping[str, Any] | None:
     """
     if not runner._resume:
         return None
-    _mend_pointer_for_all(runner)
     path = _path_to_load(runner)
     if path is None:
         return None
@@ -93,39 +92,7 @@ def reading(runner: Runner) -> Iterator[None]:
 
 
 def _path_to_load(runner: Runner) -> str | None:
-    return runner._load_from or find_latest_checkpoint(runner.work_dir)
-
-
-def _mend_pointer_for_all(runner: Runner) -> None:
-    if runner._resume and runner._load_from is None:
-        if is_main_process():
-            _mend_pointer(runner)
-        barrier()
-
-
-def _mend_pointer(runner: Runner) -> None:
-    """Rewrite ``last_checkpoint`` if a killed process left it incomplete."""
-    pointer = osp.join(runner.work_dir, 'last_checkpoint')
-    latest = find_latest_checkpoint(runner.work_dir)
-    if latest is None or latest.endswith('.pth'):
-        return
-    found = [
-        entry.path
-        for entry in os.scandir(runner.work_dir)
-        if entry.name.startswith(('iter_', 'epoch_'))
-        and entry.name.endswith('.pth')
-    ]
-    if not found:
-        raise FileNotFoundError(
-            f'{pointer} does not name a checkpoint, and there is none in '
-            f'{runner.work_dir}: give its path after --resume'
-        )
-    newest = max(found, key=osp.getmtime)
-    runner.logger.warning(
-        f'{pointer} was cut off: {newest} is the newest there'
-    )
-    with replacing(pointer) as new, open(new, 'w') as file:
-        file.write(newest)
+    return runner._load_from or latest_checkpoint(runner.work_dir)
 
 
 def guard_saving_(runner: Runner) -> Patch:
@@ -156,31 +123,9 @@ def guard_saving_(runner: Runner) -> Patch:
 
     for hook in runner.hooks:
         if isinstance(hook, CheckpointHook):
-            compat.remove_after_saving_(hook)
+            name_relatively_(hook, runner)
+            remove_own_after_saving_(hook)
     return Patch(runner, 'save_checkpoint', guarded)
-
-
-def check_own(runner: Runner) -> None:
-    """Raise ValueError if a run would overwrite the checkpoints of another.
-
-    Another run is one whose config has another name.
-    """
-    path = find_latest_checkpoint(runner.work_dir)
-    if path is None or not osp.isfile(path):
-        return
-    try:
-        meta = read_checkpoint(path).get('meta', {})
-    except ValueError:  # half written, or mmengine's own: of an unknown run
-        return
-    names = [
-        re.sub(r'_\d{8}_\d{6}$', '', str(name))
-        for name in (meta.get('experiment_name', ''), runner.experiment_name)
-    ]
-    if names[0] and names[0] != names[1]:
-        raise ValueError(
-            f'work_dir {runner.work_dir} has checkpoints of {names[0]}, which '
-            f'this run of {names[1]} would overwrite: give another --work-dir'
-        )
 
 
 @contextmanager
@@ -219,8 +164,10 @@ def telling_of_full_disk(runner: Runner) -> Iterator[None]:
 
 def last_whole(runner: Runner) -> str:
     """Return a sentence that names the checkpoint to resume from."""
-    path = find_latest_checkpoint(runner.work_dir)
-    if path is None or not osp.isfile(path):
+    path = None
+    with suppress(OSError, ValueError):
+        path = latest_checkpoint(runner.work_dir)
+    if path is None:
         return 'No checkpoint was written so far.'
     return f'The last whole checkpoint is {path}.'
 

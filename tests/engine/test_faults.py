@@ -227,11 +227,14 @@ def test_two_processes_in_one_work_dir(tmp_path: Path) -> None:
     os.waitpid(process, 0)
     inner = tmp_path / 'searched/retrained'
     inner.mkdir(parents=True)
-    for name in ('.lock', '.tmp_of_its_own'):
+    for name in ('.lock', '.tmp_of_its_own', 'iter_9.pth'):
         (inner / name).touch()
     run(tiny.config(tmp_path, max_iters=4))
     assert [p.name for p in tmp_path.rglob('.tmp_*')] == ['.tmp_of_its_own']
-    run(tiny.config(tmp_path, max_iters=4))  # the same process, once more
+    cfg = tiny.config(tmp_path, max_iters=4)
+    cfg.overwrite = True
+    run(cfg)  # the same process, once more
+    assert (inner / 'iter_9.pth').exists()
 
 
 # Checkpoints

@@ -219,6 +219,7 @@ def test_measures_before_the_first_iteration_and_keeps_that(
     first = run(cfg)
     assert len(measured) == 1 and measured[0].backend == 'onnxruntime'
     assert json.loads((tmp_path / 'run/latency.json').read_text())
+    cfg.overwrite = True
     again = run(copy.deepcopy(cfg))  # finds the file
     assert len(measured) == 1
     torch.testing.assert_close(

@@ -170,7 +170,7 @@ def test_searched_config_has_no_search_in_it(tmp_path: Path) -> None:
     written = Config.fromfile(tmp_path / 'searched/config.py')
     assert written.work_dir == str(tmp_path / 'searched/retrained')
     written.work_dir = str(tmp_path)
-    with pytest.raises(ValueError, match='work_dir .* this run of config wou'):
+    with pytest.raises(ValueError, match='has a run with another custom_h'):
         build_runner(written).train()
 
 
