@@ -24,7 +24,7 @@ from .resume import resume_exactly_
 
 def build_model(cfg: Config) -> nn.Module:
     """Build the model of a config, for one process on any device."""
-    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    init_default_scope(cfg.get('default_scope') or 'mmengine')
     # Some models modify their config.
     return revert_sync_batchnorm(MODELS.build(deepcopy(cfg.model)))
 
@@ -87,13 +87,18 @@ def build_runner(cfg: Config, *loaders: str) -> Runner:
     """
     check_data(cfg, *loaders)
     use_gloo_(cfg)
-    framework_of(cfg).mend_()
-    _collate_as_needed_(cfg)
+    fit_to_framework_(cfg)
     build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
     runner = build(cfg)
     quieten_(runner.logger)
     resume_exactly_(runner)
     return runner
+
+
+def fit_to_framework_(cfg: Config) -> None:
+    """Work around a framework's defects, and collate as it does itself."""
+    framework_of(cfg).mend_()
+    _collate_as_needed_(cfg)
 
 
 def _collate_as_needed_(cfg: Config) -> None:
@@ -124,8 +129,7 @@ def first_input(cfg: Config, model: nn.Module) -> Tensor:
     if not cfg.get('test_dataloader'):
         raise FileNotFoundError('the config has no test_dataloader')
     check_data(cfg, 'test_dataloader')
-    framework_of(cfg).mend_()
-    _collate_as_needed_(cfg)
+    fit_to_framework_(cfg)
     loader: Any = Runner.build_dataloader(cfg.test_dataloader)
     backbone = model.get_submodule('backbone')
     handle = backbone.register_forward_pre_hook(_stop)

@@ -30,7 +30,7 @@ def check_data(cfg: Config, *loaders: str) -> None:
         FileNotFoundError: If data is missing; the error names the config key,
             the folder or the file, and how to get it.
     """
-    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    init_default_scope(cfg.get('default_scope') or 'mmengine')
     for loader in loaders:
         for key, node in named_dicts(cfg.get(loader) or {}, loader):
             root = node.get('data_root')

@@ -4,6 +4,7 @@ import logging
 import os
 import os.path as osp
 import subprocess
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -18,7 +19,8 @@ from mmengine.device import get_device
 from mmengine.hooks import EarlyStoppingHook
 from mmengine.runner import CheckpointLoader, Runner
 from mmengine.runner.loops import _InfiniteDataloaderIterator
-from torch import nn
+from torch import Tensor, nn
+from torch.autograd import Function
 
 from .files import read_checkpoint
 from .nested import nested_dicts
@@ -213,3 +215,35 @@ def _set_slurm_ranks() -> None:
         os.environ['MASTER_ADDR'] = hosts[0]
     os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
     os.environ.setdefault('MASTER_PORT', '29500')
+
+
+def take_channels_last_() -> None:
+    """Make mmcv's deformable convolutions take maps in channels_last.
+
+    Our networks compute in it on a CPU, where theirs demand contiguous maps.
+
+    Upstream: mmcv/ops/csrc/pytorch/deform_conv.cpp, "input must be
+    contiguous". Can be removed when they make their inputs contiguous.
+    """
+    names = ('deform_conv', 'modulated_deform_conv')
+    for name in names:
+        ops = sys.modules.get(f'mmcv.ops.{name}')
+        for kind in vars(ops).values() if ops else ():
+            if isinstance(kind, type) and issubclass(kind, Function):
+                for method in ('forward', 'backward'):
+                    _make_contiguous_(kind, method)
+
+
+def _make_contiguous_(kind: type[Function], name: str) -> None:
+    call = getattr(kind, name)
+    if hasattr(call, '__wrapped__') and call.__module__ == __name__:
+        return
+
+    def contiguous(ctx: Any, *args: Any) -> Any:
+        return call(
+            ctx,
+            *(x.contiguous() if isinstance(x, Tensor) else x for x in args),
+        )
+
+    contiguous.__wrapped__ = call  # type: ignore[attr-defined]
+    setattr(kind, name, staticmethod(contiguous))

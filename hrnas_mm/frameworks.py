@@ -128,8 +128,17 @@ HEADS = (*DETECTION_HEADS, *OTHER_HEADS)
 
 
 def framework_of(cfg: Config) -> Framework:
-    """Return the framework of a config's ``default_scope``."""
-    return FRAMEWORKS.get(cfg.get('default_scope', ''), _OTHER)
+    """Return the framework of a config's ``default_scope``.
+
+    A config without one, in pure Python, is of the framework that has the
+    class of its model.
+    """
+    scope = cfg.get('default_scope')
+    if scope is None:
+        kind = (cfg.get('model') or {}).get('type', '')
+        path = kind if isinstance(kind, str) else kind.__module__
+        scope = path.split('.')[0]
+    return FRAMEWORKS.get(scope, _OTHER)
 
 
 def data_site(kind: str | type) -> DataSite | None:

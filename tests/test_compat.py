@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny
 import torch
 from torch import nn
 
@@ -150,3 +151,16 @@ def test_an_export_reads_the_graph_less_often(
         monkeypatch.setattr(deploy_onnx, 'quick_matching', nullcontext)
     assert files[0] == files[1]
     assert reads[0] < reads[1] / 2
+
+
+def test_deformable_convolutions_take_channels_last() -> None:
+    """On a CPU our networks compute in it."""
+    ops = pytest.importorskip('mmcv.ops')
+    tiny.supernet()
+    conv = ops.DeformConv2dPack(4, 4, 3, padding=1)
+    image = torch.randn(2, 4, 8, 8, requires_grad=True)
+    (wanted,) = torch.autograd.grad(conv(image).square().sum(), image)
+    last = image.contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(conv(last), conv(image))
+    (found,) = torch.autograd.grad(conv(last).square().sum(), image)
+    torch.testing.assert_close(found, wanted)

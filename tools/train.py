@@ -8,6 +8,7 @@ import os
 
 from mmengine.config import Config
 from training.check_config import check_config
+from training.rehearsal import rehearse
 
 from hrnas_mm.building import build_runner
 from hrnas_mm.check_files import check_data
@@ -54,6 +55,11 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='scale the learning rate in proportion to the total batch size',
     )
+    parser.add_argument(
+        '--no-rehearsal',
+        action='store_true',
+        help='do not try a training step and an evaluated batch beforehand',
+    )
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
@@ -90,7 +96,10 @@ def main() -> None:
         set_arguments_(cfg, args)
         check_work_dir(cfg, LAST)
         check_data(cfg, 'train_dataloader', 'val_dataloader')
-        check_config(cfg)
+        model = check_config(cfg)
+        if not args.no_rehearsal:
+            rehearse(cfg, model)
+        del model
         runner = build_runner(cfg)
     with clear_errors(user_errors=()), telling_of_full_disk(runner):
         runner.train()

@@ -1,13 +1,17 @@
 """Cost models of models of any framework."""
 
+import re
 from collections.abc import Sequence
 
 from torch import nn
 
 from ..search import CostModel
-from ..search.trace import image_channels, run_on_meta
+from ..search.trace import image_channels, run_without_values
 from ..search.units import join
 from .dense import dense_part
+
+# What torch says of tensors whose shapes do not fit.
+MISFIT = re.compile('channels|shape|size|dimension')
 
 
 def input_shape_of(
@@ -82,13 +86,16 @@ def cost_model_of(
 
 def _misfit(model: nn.Module, shape: Sequence[int], error: Exception) -> str:
     try:
-        maps = run_on_meta(model.get_submodule('backbone'), shape)
+        maps = run_without_values(model.get_submodule('backbone'), shape)
     except Exception:
         return f'model cannot take an input of {tuple(shape)}: {error}'
     channels = tuple(x.shape[1] for x in maps)
     sizes = tuple(tuple(x.shape[2:]) for x in maps)
+    problem = 'in_channels, feat_channels or in_index of the head do not fit'
+    if isinstance(error, RuntimeError) and not MISFIT.search(str(error)):
+        problem = 'the neck or the head cannot run on the output of'
     return (
-        'in_channels, feat_channels or in_index of the head do not fit '
-        f'model.backbone, which puts out {len(maps)} maps of {channels} '
-        f'channels, {sizes} pixels, from an input of {tuple(shape)}: {error}'
+        f'{problem} model.backbone, which puts out {len(maps)} maps of '
+        f'{channels} channels, {sizes} pixels, from an input of '
+        f'{tuple(shape)}: {error}'
     )

@@ -1,10 +1,11 @@
 """Checks, before the training, that the data fit the model."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import torch
-from mmengine.runner import Runner
+from mmengine.dataset import InfiniteSampler
 from torch import Tensor, nn
 
 from ..deploy.dense import dense_part
@@ -14,27 +15,28 @@ from ..search.trace import image_channels
 
 CHECKED_SAMPLES = 4
 MAX_LABELS = 1000  # of images, read without loading these
-HEADS = ('decode_head', 'head', 'bbox_head')
+# Heads that tell objects from background, or borders from areas.
+OTHER_CLASSES = re.compile('rpn|RPN|STDC|Boundary')
 
 
-def check_fit(runner: Runner, model: nn.Module) -> None:
+def check_fit(loader: Any, model: nn.Module) -> None:
     """Raise ValueError if images or labels do not fit the model.
 
     Images are checked only where the input of the model is one image tensor.
 
     Args:
-        runner: The runner of the training.
-        model: The model without its wrapper.
+        loader: Dataloader of the training.
+        model: Model without its wrapper.
 
     Raises:
         ValueError: If they do not fit, or if there are no samples; the
             message names the config key.
     """
-    dataset: Any = runner.train_dataloader.dataset
+    dataset = loader.dataset
     if not len(dataset):
         raise ValueError(
             'train_dataloader.dataset is empty: its data_prefix, suffixes or '
-            'ann_file name no sample'
+            'ann_file name no sample, or filter_cfg leaves none'
         )
     with forked_rng(0):
         samples = [
@@ -45,10 +47,32 @@ def check_fit(runner: Runner, model: nn.Module) -> None:
         image = sample.get('inputs')
         if isinstance(image, Tensor):
             _check_channels(image, model)
-            _check_size(image, model, runner.train_dataloader.batch_size)
+            _check_size(image, model, loader)
     _check_classes(dataset, model)
     for sample in samples:
         _check_labels(sample, model)
+
+
+def smallest_batch(loader: Any) -> int:
+    """Return the number of images in the smallest batch of a dataloader.
+
+    Raises:
+        ValueError: If it has no batch.
+    """
+    batches = loader.batch_sampler
+    size = loader.batch_size or getattr(batches, 'batch_size', 1)
+    if isinstance(loader.sampler, InfiniteSampler):
+        return int(size)
+    whole, rest = divmod(len(loader.sampler), size)
+    if not getattr(batches, 'drop_last', True):
+        return int(rest or size)
+    if not whole:
+        raise ValueError(
+            f'train_dataloader has no batch: its {len(loader.sampler)} images '
+            f'are fewer than batch_size={size}, and drop_last=True leaves '
+            'them out'
+        )
+    return int(size)
 
 
 def _check_channels(image: Tensor, model: nn.Module) -> None:
@@ -60,52 +84,64 @@ def _check_channels(image: Tensor, model: nn.Module) -> None:
         )
 
 
-def _check_size(image: Tensor, model: nn.Module, batch_size: int) -> None:
+def _check_size(image: Tensor, model: nn.Module, loader: Any) -> None:
     """Refuse images that give a batch norm one value: one image, one pixel."""
-    if batch_size != 1 or image.dim() != 3:
+    if smallest_batch(loader) != 1 or image.dim() != 3:
         return
     sizes = trace(model, image.shape, dense_part(model)).sizes
     smallest = min(size for calls in sizes.values() for size in calls)
-    if smallest == (1, 1):
-        raise ValueError(
-            f'images of {tuple(image.shape[1:])} pixels are too small for '
-            'train_dataloader.batch_size=1: the lowest resolution is one '
-            'pixel, of which batch norm makes nothing. Give larger images, '
-            'or more of them'
-        )
+    if smallest != (1, 1):
+        return
+    one = 'train_dataloader.batch_size=1'
+    advice = 'Give larger images, or more of them'
+    if loader.batch_size != 1:
+        one = 'the last batch of an epoch, which is one image'
+        advice = 'Set train_dataloader.drop_last=True, or give larger images'
+    raise ValueError(
+        f'images of {tuple(image.shape[1:])} pixels are too small for {one}: '
+        'the lowest resolution is one pixel, of which batch norm makes '
+        f'nothing. {advice}'
+    )
 
 
 def _check_classes(dataset: Any, model: nn.Module) -> None:
     classes = _class_count(dataset)
-    for key, count in _heads(model):
-        if classes > count:
+    for key, head in _heads(model):
+        if classes > head.num_classes:
             raise ValueError(
-                f'{key}.num_classes is {count}, but train_dataloader.dataset '
-                f'has {classes} classes'
+                f'{key}.num_classes is {head.num_classes}, but '
+                f'train_dataloader.dataset has {classes} classes'
             )
 
 
 def _class_count(dataset: Any) -> int:
     """Return how many classes a dataset names, or has labels of.
 
-    mmpretrain's ImageNet always names 1000, of which a subset has fewer.
+    mmpretrain's ImageNet always names 1000, of which a subset has fewer. What
+    a panoptic dataset names is shared among several heads.
     """
+    meta = getattr(dataset, 'metainfo', {})
+    if 'thing_classes' in meta:
+        return 0
     if not hasattr(dataset, 'get_gt_labels'):
-        return len(getattr(dataset, 'metainfo', {}).get('classes') or ())
+        return len(meta.get('classes') or ())
     last = len(dataset) - 1
     some = {*range(0, last, max(1, last // MAX_LABELS)), last}
-    labels = (dataset.get_data_info(i).get('gt_label', -1) for i in some)
-    return 1 + max(int(torch.as_tensor(label).max()) for label in labels)
+    found = [
+        torch.as_tensor(dataset.get_data_info(i).get('gt_label', -1))
+        for i in some
+    ]
+    return 1 + max((int(x.max()) for x in found if x.numel()), default=-1)
 
 
 def _check_labels(sample: dict[str, Any], model: nn.Module) -> None:
     labels = _labels(sample.get('data_samples'))
-    for key, count in _heads(model):
-        ignored = getattr(model.get_submodule(key[6:]), 'ignore_index', None)
+    for key, head in _heads(model):
+        ignored = getattr(head, 'ignore_index', None)
         largest = max((x for x in labels if x != ignored), default=0)
-        if largest >= count:
+        if largest >= head.num_classes:
             raise ValueError(
-                f'{key}.num_classes is {count}, but a sample of '
+                f'{key}.num_classes is {head.num_classes}, but a sample of '
                 f'train_dataloader.dataset has the label {largest}: labels '
                 'are 0 to num_classes - 1'
             )
@@ -121,9 +157,19 @@ def _labels(sample: Any) -> list[int]:
     return []
 
 
-def _heads(model: nn.Module) -> Iterator[tuple[str, int]]:
-    """Yield config key and number of classes of every head with classes."""
-    for name in HEADS:
-        count = getattr(getattr(model, name, None), 'num_classes', None)
-        if isinstance(count, int):
-            yield f'model.{name}', count
+def _heads(model: nn.Module) -> Iterator[tuple[str, Any]]:
+    """Yield every head with a number of classes, and its config key."""
+    for name, module in model.named_modules():
+        key = key_of(name)
+        kind = f'{key} {type(module).__name__}'
+        if (
+            isinstance(getattr(module, 'num_classes', None), int)
+            and re.search(r'head(\[\d+\])*$', key)
+            and not OTHER_CLASSES.search(kind)
+        ):
+            yield key, module
+
+
+def key_of(name: str) -> str:
+    """Return the config key of a module of the model, by its name."""
+    return 'model.' + re.sub(r'\.(\d+)(?=\.|$)', r'[\1]', name)

@@ -8,9 +8,13 @@ from torch.optim import Optimizer
 
 from ..patching import Patch
 from ..search import check_optimizer
+from .learning import check_terms, learns, not_learning
 from .search import Search
 
 LOSS = 'loss_resource'
+# Steps without a gradient that a training may begin with: all pixels of its
+# first images may be ignored.
+IDLE_STEPS = 3
 
 
 class Penalising:
@@ -22,7 +26,8 @@ class Penalising:
 
     def __init__(self, search: Search) -> None:
         self.runner, self.search = search.runner, search
-        self._checked = False
+        self._steps = 0
+        self._losses: tuple[str, ...] = ()
         # No framework overrides parse_losses.
         self._patch = Patch(search.model, 'parse_losses', self._with_penalty)
         optimizer = self.runner.optim_wrapper.optimizer
@@ -51,6 +56,8 @@ class Penalising:
         # in as a constant.
         @torch.compiler.disable
         def parse_losses(losses: dict[str, Any]) -> Any:
+            check_terms(losses, self.runner.cfg)
+            self._losses = tuple(losses)
             if self._rho:
                 term = self._rho * self.search.penalty()
                 losses = {**losses, LOSS: term}
@@ -61,8 +68,16 @@ class Penalising:
     def _check_step(
         self, optimizer: Optimizer, args: Any, kwargs: Any
     ) -> None:
-        """Check, after the first step, the state that the optimizer keeps."""
-        if not self._checked:
+        """Check, after the first steps, what they have done.
+
+        The first shows the state that the optimizer keeps.
+        """
+        if self._steps == 0:
             params = [p for g in optimizer.param_groups for p in g['params']]
             check_optimizer(optimizer, params)
-            self._checked = True
+        if self._steps < IDLE_STEPS:
+            self._steps += 1
+            if learns(self.search.model):
+                self._steps = IDLE_STEPS
+            elif self._steps == IDLE_STEPS:
+                raise ValueError(not_learning(self._losses))

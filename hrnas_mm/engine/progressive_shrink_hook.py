@@ -89,7 +89,7 @@ class ProgressiveShrinkHook(Hook):
             check_work_dir(config_of(runner), LAST)
             check_runner(runner, self)
             self.search = Search(self.options, runner)
-            check_fit(runner, self.search.model)
+            check_fit(runner.train_dataloader, self.search.model)
         self._trains = trains(runner)
         resume_exactly_(runner)
 

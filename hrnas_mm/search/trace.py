@@ -38,6 +38,9 @@ def trace(
 ) -> Trace:
     """Trace one image through a model, which is left as it was.
 
+    It is on the meta device, or on the CPU if an operator has no shape
+    inference.
+
     Args:
         model: Model whose parameters are counted.
         input_shape: (C, H, W) of the image.
@@ -53,8 +56,13 @@ def trace(
         for name, _ in named_searchables(traced)
     ]
     try:
-        with FlopCounterMode(display=False) as counter:
-            run_on_meta(traced, input_shape)
+        try:
+            with FlopCounterMode(display=False) as counter:
+                run_without_values(traced, input_shape)
+        except RuntimeError:  # an operator without shape inference
+            sizes.clear()
+            with FlopCounterMode(display=False) as counter:
+                run_without_values(traced, input_shape, 'cpu')
     finally:
         for hook in hooks:
             hook.remove()
@@ -67,23 +75,24 @@ def trace(
 
 
 @torch.no_grad()
-def run_on_meta(model: nn.Module, input_shape: Sequence[int]) -> Any:
-    """Return the output of a model for one image, as tensors without values.
+def run_without_values(
+    model: nn.Module, input_shape: Sequence[int], device: str = 'meta'
+) -> Any:
+    """Return the output of a model for one image, of which only shapes count.
 
     Args:
         model: Model that takes one tensor; it runs in eval mode and is left
             as it was.
         input_shape: (C, H, W) of the image.
+        device: 'meta', where nothing is computed, or 'cpu'.
     """
     weights = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    meta = {
-        name: weight.detach().to('meta') for name, weight in weights.items()
-    }
+    there = {name: w.detach().to(device) for name, w in weights.items()}
     floats = (w.dtype for w in weights.values() if w.is_floating_point())
     dtype = next(floats, torch.float32)
-    image = torch.empty(1, *input_shape, device='meta', dtype=dtype)
+    image = torch.zeros(1, *input_shape, device=device, dtype=dtype)
     with evaluating(model):
-        return functional_call(model, meta, (image,))
+        return functional_call(model, there, (image,))
 
 
 def image_channels(backbone: nn.Module) -> int | None:

@@ -1,8 +1,6 @@
 """Errors in a config, and in the data, are told before a run begins."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.structures import BaseDataElement, PixelData
 from torch import nn
+from torch.utils.data import DataLoader
 from training.check_config import check_config
 
 from hrnas_mm.check_files import check_data
@@ -38,7 +37,7 @@ def searching(tmp_path: Path, **options: Any) -> Config:
         ({f'{HOOK}.end': 99}, 'at most 11 iterations'),
         (
             {f'{HOOK}.end': 9, f'{HOOK}.by_epoch': True,
-             'train_cfg': dict(_delete_=True, max_epochs=5)},
+             'train_cfg': dict(_delete_=True, by_epoch=True, max_epochs=5)},
             'begin=0 and at most 4 epochs, .* within the run of 5, got 9',
         ),
         (
@@ -125,11 +124,11 @@ class Data(list):
     metainfo: dict[str, Any] = dict(classes=('a', 'b', 'c'))
 
 
-def fit(samples: Sequence[Any], batch_size: int = 2) -> None:
-    loader = SimpleNamespace(dataset=samples, batch_size=batch_size)
+def fit(samples: Any, batch_size: int = 2) -> None:
+    loader = DataLoader(samples, batch_size)
     model = tiny.TinyModel(dict(type='HRNASSupernet', **tiny.SUPERNET))
     model.decode_head = Head()
-    check_fit(SimpleNamespace(train_dataloader=loader), model)
+    check_fit(loader, model)
 
 
 def sample(label: int, size: int = 32) -> dict[str, Any]:
@@ -146,7 +145,9 @@ def test_data_that_do_not_fit_the_model() -> None:
         fit(Data([sample(1), sample(5)]))
     with pytest.raises(ValueError, match='4, 4. pixels are too small for tra'):
         fit(Data([sample(1, 4)]), batch_size=1)
-    fit(Data([sample(1, 4)]))
+    with pytest.raises(ValueError, match='for the last batch of an epoch, wh'):
+        fit(Data([sample(1, 4)] * 3))
+    fit(Data([sample(1, 4)] * 4))
     with pytest.raises(ValueError, match='train_dataloader.dataset is empty'):
         fit(Data())
     more = Data([sample(1)])

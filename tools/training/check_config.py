@@ -2,6 +2,7 @@
 
 import inspect
 import linecache
+import os.path as osp
 import traceback
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -10,6 +11,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import MODELS as ALL_MODELS
+from mmengine.registry import init_default_scope
 from torch import nn
 
 from hrnas_mm.building import build_model
@@ -24,17 +26,23 @@ from hrnas_mm.registry import HOOKS, MODELS
 from hrnas_mm.search_in_config import SEARCH, search_hooks
 from hrnas_mm.spelling import like
 
+from .check_types import DATA, check_types
 
-def check_config(cfg: Config) -> None:
+
+def check_config(cfg: Config) -> nn.Module:
     """Raise an error about the first mistake in a config.
 
-    Checked are the names and options of this package's classes, the settings
+    Checked are all types, the options of this package's classes, the settings
     of evaluations, the model, and whether it can be searched to the target.
 
     Args:
         cfg: Config of a training.
 
+    Returns:
+        The model of the config.
+
     Raises:
+        FileNotFoundError: If it begins with a checkpoint that is not there.
         ValueError: If there is a mistake; the message names the config key.
     """
     ours = {**_classes(MODELS), **_classes(HOOKS)}
@@ -42,11 +50,20 @@ def check_config(cfg: Config) -> None:
         for key, node in named_dicts(cfg.get(place), place):
             if isinstance(node.get('type'), str):
                 _check_names(key, node, ours)
+    init_default_scope(cfg.get('default_scope') or 'mmengine')
+    check_types(cfg)
+    path = cfg.get('load_from')
+    if path and '://' not in path and not osp.isfile(osp.expanduser(path)):
+        key = '--resume' if cfg.get('resume') else 'load_from'
+        raise FileNotFoundError(f'{key} {path!r} does not exist')
     for split in ('val', 'test'):
         _check_evaluation(cfg, split)
+    for key in DATA:
+        _check_workers(key, cfg.get(key) or {})
     model = _built(cfg)
     for hook in search_hooks(cfg):
         _check_search(dict(hook), cfg, model)
+    return model
 
 
 def _check_names(
@@ -96,6 +113,19 @@ def _check_evaluation(cfg: Config, split: str) -> None:
         )
 
 
+def _check_workers(key: str, loader: Mapping[str, Any]) -> None:
+    """Refuse what torch allows only with workers."""
+    if loader.get('num_workers', 0):
+        return
+    for option in ('persistent_workers', 'prefetch_factor'):
+        if loader.get(option):
+            raise ValueError(
+                f'{key}.{option} must not be given with {key}.num_workers=0, '
+                f'got {loader[option]}: --cfg-options {key}.{option}='
+                f'{False if option == "persistent_workers" else None}'
+            )
+
+
 def _built(cfg: Config) -> nn.Module:
     """Build the model, or raise an error that says which part fails, and why.
 
@@ -108,7 +138,7 @@ def _built(cfg: Config) -> nn.Module:
             raise
         key = _culprit(cfg)
         raise ValueError(
-            f'{key} cannot be built: {_in_a_line(error)}'
+            f'{key} cannot be built: {in_a_line(error)}'
         ) from error
 
 
@@ -123,7 +153,7 @@ def _culprit(cfg: Config) -> str:
     return f'model, of type {cfg.model.get("type")},'
 
 
-def _in_a_line(error: Exception) -> str:
+def in_a_line(error: Exception) -> str:
     """Return an error in one line; for a bare assertion, its source line."""
     text = str(error).strip()
     if not text:

@@ -7,6 +7,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ...compat import take_channels_last_
 from ...modules import ConvNormAct, SearchingBlock
 from ...modules.conv import affine
 from ...modules.deployed import (
@@ -187,6 +188,7 @@ class HRNASSupernet(BaseModule, Deployable):
             zero_residuals_(self)
         searched_(self, arch)
         self._freeze()
+        take_channels_last_()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         if x.shape[1] != self.in_channels:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ...modules import LightweightTransformer
 from ...registry import MODELS, register_in
-from ...search.trace import image_channels, run_on_meta
+from ...search.trace import image_channels, run_without_values
 from ..arch import searched_
 from ..blocks import NORM_CFG, norm_layer_of
 
@@ -116,7 +116,7 @@ def _sizes(model: nn.Module, blocks: list[nn.Module]) -> list[dict[str, Any]]:
 
     handles = [block.register_forward_hook(record) for block in blocks]
     try:
-        run_on_meta(model, (image_channels(model) or 3, 256, 256))
+        run_without_values(model, (image_channels(model) or 3, 256, 256))
     finally:
         for handle in handles:
             handle.remove()
