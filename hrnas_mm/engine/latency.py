@@ -2,6 +2,7 @@
 
 import os.path as osp
 from collections.abc import Mapping
+from contextlib import suppress
 from copy import deepcopy
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -121,7 +122,17 @@ def _resumed_table(
         named, content = state['settings']['latency'], state['latency']
     except (KeyError, TypeError):  # of no search in milliseconds
         return None
-    return table_of(content) if content and named == str(option) else None
+    if not content or named != str(option):
+        return None
+    table, now = table_of(content), table_of(content)
+    with suppress(OSError, ValueError):
+        now = read_latency_table(str(option))
+    if now.as_json() != table.as_json():
+        runner.logger.warning(
+            f'Resume: latency={option} is another table now, but that of the '
+            'checkpoint is used. The new one is used under another name'
+        )
+    return table
 
 
 def _patient_group() -> Any:

@@ -17,7 +17,13 @@ from .files import (
     guard_saving_,
     reading,
 )
-from .former_run import check_work_dir, config_of, remove_former_
+from .former_run import (
+    check_optimizer,
+    check_work_dir,
+    config_of,
+    note_changes,
+    remove_former_,
+)
 from .lock import lock_, remove_leftovers_, unlock_
 from .plain import plain_checkpoint_, restore_checkpoint_
 from .rng import (
@@ -83,6 +89,7 @@ class ExactResumeHook(Hook):
         restore_checkpoint_(checkpoint)
         if runner._resume and trains(runner):
             check_whole(checkpoint, bare_model(runner))
+            note_changes(runner, checkpoint)
             self._resumed = checkpoint
 
     def before_train(self, runner: Runner) -> None:
@@ -97,6 +104,7 @@ class ExactResumeHook(Hook):
         own_generators_(runner)
         if self._resumed is not None:
             with reading(runner):
+                check_optimizer(runner)
                 self._restore(runner, self._resumed)
             self._evaluate_what_is_due(runner)
             self._resumed = None

@@ -39,6 +39,8 @@ MATTERS_NOT = (
     'dynamic_intervals',
 )
 
+# What a checkpoint has as well, so that the config's is not used.
+OVERRIDDEN = ('optim_wrapper.optimizer', 'param_scheduler')
 # Default hooks that observe a run.
 OBSERVERS = ('timer', 'logger', 'checkpoint', 'visualization', 'runtime_info')
 
@@ -109,6 +111,56 @@ def _why_not(cfg: Config, folder: str) -> str | None:
         if end.isdigit() and meta.get(reached, 0) >= int(end):
             return f'a run that has ended, at {reached} {end}'
     return None
+
+
+def note_changes(runner: Runner, checkpoint: Mapping[str, Any]) -> None:
+    """Say what a config has otherwise than that of the run that it resumes.
+
+    Args:
+        runner: Runner that resumes.
+        checkpoint: Checkpoint that it resumes from.
+
+    Raises:
+        ValueError: If the optimizer is of another kind.
+    """
+    try:
+        former = _settings(checkpoint['meta']['cfg'])
+    except (KeyError, SyntaxError, TypeError, ValueError):
+        return
+    changed = []
+    now = _settings(runner.cfg.pretty_text)
+    for key, old, new in _differences(former, now):
+        if key == 'optim_wrapper.optimizer.type':
+            raise ValueError(
+                f'it has the state of the optimizer {old:.99}, but {key} is '
+                f'{new:.99}. Resume with the former, or begin a new run from '
+                'its weights with load_from'
+            )
+        if key.startswith(OVERRIDDEN):
+            runner.logger.warning(
+                f'Resume: {key} is {new:.99} in the config, but {old:.99} of '
+                'the checkpoint is used'
+            )
+        elif key != 'load_from':
+            changed.append(f'{key} is {new:.99}, it was {old:.99}')
+    if changed:
+        runner.logger.warning(f'Resume: {"; ".join(changed)}')
+
+
+def check_optimizer(runner: Runner) -> None:
+    """Raise ValueError if an optimizer has loaded the state of another kind.
+
+    torch does not notice it before its next step.
+    """
+    optimizer: Any = getattr(runner.optim_wrapper, 'optimizer', None)
+    for group in getattr(optimizer, 'param_groups', ()):
+        for name in optimizer.defaults:
+            if name not in group:
+                raise ValueError(
+                    f'its optimizer has no {name!r}, so that it is no '
+                    f'{type(optimizer).__name__}. Resume with the optimizer '
+                    'of before, or begin a new run with load_from'
+                )
 
 
 def _settings(text: str) -> dict[str, Any]:

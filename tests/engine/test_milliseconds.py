@@ -4,6 +4,7 @@ import copy
 import itertools
 import json
 import os
+import os.path as osp
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -158,6 +159,8 @@ def test_a_resumed_search_has_the_table_of_its_checkpoint(
         everything(resumed), everything(whole), rtol=0, atol=0
     )
     assert told(resumed) == told(whole)
+    logs = (p.read_text() for p in (tmp_path / 'broken').rglob('*.log'))
+    assert ('is another table now' in '\n'.join(logs)) is osp.exists(path)
 
 
 def test_another_table_on_resume_is_a_new_plan(

@@ -176,3 +176,42 @@ def test_nothing_else_is_removed(
     start = going_on(ended, tmp_path, run / name)
     search(run, start, **{'train_cfg.max_iters': 12}).train()
     assert all(file.exists() for file in files)
+
+
+def test_settings_that_a_checkpoint_overrides_are_named(
+    tmp_path: Path, ended: Path
+) -> None:
+    shutil.copytree(ended, tmp_path / 'run')
+    options = {
+        'train_cfg.max_iters': 10,
+        'train_dataloader.batch_size': 2,
+        'optim_wrapper.optimizer.lr': 0.01,
+        'log_level': 'WARNING',
+    }
+    search(tmp_path / 'run', True, **options).train()
+    logs = (p.read_text() for p in (tmp_path / 'run').rglob('*.log'))
+    text = '\n'.join(logs)
+    assert (
+        'Resume: optim_wrapper.optimizer.lr is 0.01 in the config, but 0.02 '
+        'of the checkpoint is used'
+    ) in text
+    assert 'train_dataloader.batch_size is 2, it was 4' in text
+    assert 'train_cfg.max_iters is 10, it was 8' in text
+
+
+@pytest.mark.parametrize('known', [True, False])
+def test_another_optimizer_is_refused(
+    tmp_path: Path, ended: Path, known: bool
+) -> None:
+    """Also where the checkpoint does not have its config."""
+    saved = torch.load(ended / 'iter_8.pth', weights_only=True)
+    if not known:
+        saved['meta']['cfg'] = ''
+    torch.save(saved, tmp_path / 'from.pth')
+    options = {
+        'train_cfg.max_iters': 12,
+        'optim_wrapper.optimizer': dict(_delete_=True, type='SGD', lr=0.1),
+    }
+    message = 'the optimizer .AdamW., but' if known else "no 'momentum', so"
+    with pytest.raises(RuntimeError, match=f'from.pth cannot be .*{message}'):
+        search(tmp_path / 'run', tmp_path / 'from.pth', **options).train()
