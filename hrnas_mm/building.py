@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from .check_files import check_data
-from .compat import quieten_, use_gloo_
+from .compat import plain_loading, quieten_, use_gloo_
 from .files import naming, read_checkpoint, weights_in
 from .frameworks import framework_of
 from .resume import resume_exactly_
@@ -25,8 +25,9 @@ from .resume import resume_exactly_
 def build_model(cfg: Config) -> nn.Module:
     """Build the model of a config, for one process on any device."""
     init_default_scope(cfg.get('default_scope') or 'mmengine')
-    # Some models modify their config.
-    return revert_sync_batchnorm(MODELS.build(deepcopy(cfg.model)))
+    # Some models modify their config, and some load a teacher's checkpoint.
+    with plain_loading():
+        return revert_sync_batchnorm(MODELS.build(deepcopy(cfg.model)))
 
 
 def load_network(cfg: Config, path: str) -> nn.Module:
@@ -89,10 +90,23 @@ def build_runner(cfg: Config, *loaders: str) -> Runner:
     use_gloo_(cfg)
     fit_to_framework_(cfg)
     build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
-    runner = build(cfg)
+    with plain_loading():
+        runner = build(cfg)
     quieten_(runner.logger)
-    resume_exactly_(runner)
+    if isinstance(runner, Runner):
+        resume_exactly_(runner)
+    else:
+        _load_plainly_(runner)
     return runner
+
+
+def _load_plainly_(runner: Any) -> None:
+    """Make a FlexibleRunner load checkpoints without running code."""
+    for owner, name in (
+        (runner, 'load_or_resume'),
+        (runner.strategy, '_init_model_weights'),
+    ):
+        setattr(owner, name, plain_loading()(getattr(owner, name)))
 
 
 def fit_to_framework_(cfg: Config) -> None:

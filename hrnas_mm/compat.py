@@ -12,6 +12,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
@@ -22,7 +23,7 @@ from mmengine.runner.loops import _InfiniteDataloaderIterator
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from .files import read_checkpoint
+from .files import load_plain, read_checkpoint
 from .nested import nested_dicts
 
 
@@ -95,22 +96,25 @@ def _is_distribution(name: str) -> bool:
 
 @contextmanager
 def plain_loading() -> Iterator[None]:
-    """Make mmengine load local checkpoints with ``weights_only=True``.
+    """Make torch and mmengine load checkpoints with ``weights_only=True``.
 
-    Only tensors and plain types are then read. mmengine leaves it to torch
-    and to the environment whether code in a checkpoint is run: before torch
-    2.6, and with TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD, it is.
+    Only tensors and plain types are then read, from files and from addresses
+    of any scheme. mmengine leaves it to torch and to the environment whether
+    code in a checkpoint is run: before torch 2.6, with
+    TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD, and in torch.hub, which loads what is
+    downloaded, it is.
 
-    Upstream: mmengine/runner/checkpoint.py, load_from_local. Can be removed
-    when this passes ``weights_only=True``.
+    Upstream: mmengine/runner/checkpoint.py, load_from_*. Can be removed when
+    these pass ``weights_only=True``.
     """
-    schemes = CheckpointLoader._schemes
+    schemes, load = CheckpointLoader._schemes, torch.load
     before = schemes['']
     schemes[''] = _read_local
+    torch.load = load_plain  # type: ignore[assignment]
     try:
         yield
     finally:
-        schemes[''] = before
+        schemes[''], torch.load = before, load
 
 
 def _read_local(filename: str, map_location: Any) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 import json
 import os
 import os.path as osp
+import tarfile
 import uuid
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
@@ -34,21 +36,83 @@ def replacing(path: str) -> Iterator[str]:
         raise
 
 
+class _Skipped:
+    """Stands for an object in a checkpoint, and takes nothing over from it."""
+
+    def __init__(self, *args: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+class _SkippedDict:
+    """Becomes a plain dict, the only one that torch lets a file fill."""
+
+    def __new__(cls, *args: Any) -> Any:
+        return OrderedDict(*(arg for arg in args if isinstance(arg, dict)))
+
+
+# What the checkpoints of the frameworks' model zoos hold beside the weights.
+# Nothing of it is imported or called.
+_SKIPPED = [
+    type(name, (base,), dict(__module__=module))
+    for base, module, names in (
+        (_Skipped, 'numpy', 'dtype ndarray'),
+        (_Skipped, 'numpy.core.multiarray', 'scalar _reconstruct'),
+        (_Skipped, 'numpy._core.multiarray', 'scalar _reconstruct'),
+        (_Skipped, 'mmengine.logging.history_buffer', 'HistoryBuffer'),
+        (_Skipped, 'builtins', 'getattr'),  # by which it names its methods
+        (_Skipped, 'argparse', 'Namespace'),
+        (_SkippedDict, 'mmengine.config.config', 'ConfigDict'),
+        (_SkippedDict, 'mmcv.utils.config', 'ConfigDict'),
+        (_SkippedDict, 'addict.addict', 'Dict'),
+        (_SkippedDict, 'collections', 'defaultdict'),
+    )
+    for name in names.split()
+]
+_load = torch.load
+
+
+def load_plain(file: Any, *args: Any, **options: Any) -> Any:
+    """Load tensors and plain types, in place of ``torch.load``.
+
+    Histories and numpy values of the frameworks are skipped.
+
+    Args:
+        file: Path, or open file.
+        args: Arguments of ``torch.load``.
+        options: Options of ``torch.load``; ``weights_only`` is always on.
+
+    Raises:
+        ValueError: If the file is not a checkpoint, or holds other objects.
+    """
+    try:
+        # Before 2.6 torch ran the code in these, weights_only or not.
+        if isinstance(file, (str, os.PathLike)) and tarfile.is_tarfile(file):
+            raise ValueError('it is a tar archive')
+        # Before 2.5 torch had no such list, and refuses what is skipped.
+        safe_globals = getattr(
+            torch.serialization, 'safe_globals', lambda names: nullcontext()
+        )
+        with safe_globals(_SKIPPED):
+            return _load(file, *args, **{**options, 'weights_only': True})
+    except OSError:
+        raise
+    except Exception as error:  # torch raises many types for damaged files
+        raise ValueError(
+            f'{file} is no checkpoint, or it holds Python objects, which '
+            'could run code; only tensors and plain types are loaded'
+        ) from error
+
+
 def read_checkpoint(path: str) -> dict[str, Any]:
     """Read a checkpoint of tensors and plain types.
 
     Raises:
         ValueError: If the file is not a checkpoint, or holds other objects.
     """
-    try:
-        checkpoint = torch.load(path, 'cpu', weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # torch raises many types for damaged files
-        raise ValueError(
-            f'{path} is no checkpoint, or it holds Python objects, which '
-            'could run code; only tensors and plain types are loaded'
-        ) from error
+    checkpoint = load_plain(path, 'cpu')
     if not isinstance(checkpoint, dict):
         raise ValueError(
             f'{path} must hold a dict, got {type(checkpoint).__name__}'

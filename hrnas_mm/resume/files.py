@@ -30,18 +30,9 @@ def guard_loading_(runner: Runner) -> None:
     """
     if 'load_or_resume' in vars(runner):
         return
-    init_weights, load = runner._init_model_weights, runner.load_or_resume
-
-    def init_model_weights() -> None:
-        with compat.plain_loading():
-            init_weights()
-
-    def load_or_resume() -> None:
-        with reading(runner), compat.plain_loading():
-            load()
-
-    runner._init_model_weights = init_model_weights
-    runner.load_or_resume = load_or_resume
+    for name in ('_init_model_weights', 'load_checkpoint', 'load_or_resume'):
+        setattr(runner, name, compat.plain_loading()(getattr(runner, name)))
+    runner.load_or_resume = reading(runner)(runner.load_or_resume)
     resume_from_folder_(runner)
 
 
@@ -179,7 +170,7 @@ def check_whole(checkpoint: Mapping[str, Any], model: nn.Module) -> None:
         checkpoint: Checkpoint as it was read.
         model: Model with the architecture of the checkpoint.
     """
-    for key in ('meta', 'message_hub', 'state_dict'):
+    for key in ('meta', 'message_hub', 'state_dict', 'rng_state'):
         if key not in checkpoint:
             raise ValueError(
                 f'it has no {key!r}: it is not of a run that could go on. To '
