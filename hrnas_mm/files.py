@@ -3,6 +3,7 @@
 import json
 import os
 import os.path as osp
+import re
 import tarfile
 import uuid
 from collections import OrderedDict
@@ -12,7 +13,8 @@ from typing import Any
 
 import torch
 
-TEMPORARY = '.tmp_'
+# The names of half-written files: no file of a user's is called so.
+_HALF_WRITTEN = re.compile(r'\.hrnas_mm_[0-9a-f]{32}_.+')
 
 
 @contextmanager
@@ -24,7 +26,7 @@ def replacing(path: str) -> Iterator[str]:
     """
     folder, name = osp.split(path)
     # Unique, because another process may be writing the same file.
-    temporary = osp.join(folder, f'{TEMPORARY}{uuid.uuid4().hex}_{name}')
+    temporary = osp.join(folder, f'.hrnas_mm_{uuid.uuid4().hex}_{name}')
     try:
         yield temporary
         with open(temporary, 'rb') as file:
@@ -34,6 +36,19 @@ def replacing(path: str) -> Iterator[str]:
         with suppress(OSError):
             os.remove(temporary)
         raise
+
+
+def remove_leftovers_(folder: str) -> None:
+    """Remove from a folder what killed processes have left half written.
+
+    Folders in it are not searched, and links are not followed.
+    """
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _HALF_WRITTEN.fullmatch(entry.name) and entry.is_file(
+                follow_symlinks=False
+            ):
+                os.remove(entry.path)
 
 
 class _Skipped:

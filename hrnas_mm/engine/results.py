@@ -10,7 +10,7 @@ from mmengine.dist import master_only
 from torch import nn
 
 from ..deploy import stage_names
-from ..files import replacing
+from ..files import remove_leftovers_, replacing
 from ..nested import plain
 from ..report import write_report
 from ..report.record import RECORD, ClassMetrics, Stage, Timing
@@ -54,6 +54,9 @@ def write_network(search: Search, folder: str) -> None:
 
 def _write_network(search: Search, folder: str) -> None:
     os.makedirs(folder, exist_ok=True)
+    work_dir = osp.realpath(search.runner.work_dir)
+    if osp.realpath(folder).startswith(work_dir + os.sep):
+        remove_leftovers_(folder)  # unless a link leads elsewhere
     model = evaluated_model(search.runner)
     description = describe_architecture(model, search.cost_model, search.costs)
     write_architecture(osp.join(folder, 'architecture.json'), description)

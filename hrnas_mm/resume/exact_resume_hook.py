@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 
 from .. import compat
 from ..compat_checkpoints import name_no_folder_
+from ..files import remove_leftovers_
 from ..registry import HOOKS, register_in
 from ..runners import bare_model, trains
 from .files import (
@@ -24,7 +25,7 @@ from .former_run import (
     note_changes,
     remove_former_,
 )
-from .lock import lock_, remove_leftovers_, unlock_
+from .lock import lock_, unlock_
 from .plain import plain_checkpoint_, restore_checkpoint_
 from .rng import (
     RngState,

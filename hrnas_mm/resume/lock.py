@@ -10,8 +10,6 @@ from contextlib import suppress
 
 from mmengine.logging import print_log
 
-from ..files import TEMPORARY
-
 try:
     import fcntl
 except ImportError:  # on Windows, where nothing is locked
@@ -111,20 +109,3 @@ def _key(path: str) -> tuple[int, int]:
         found = os.lstat(path)
         return found.st_dev, found.st_ino
     return 0, 0
-
-
-def remove_leftovers_(folder: str) -> None:
-    """Remove the half-written files of killed processes from a folder.
-
-    Subfolders are searched too, except those that have a lock of their own.
-    """
-    for root, folders, names in os.walk(folder):
-        folders[:] = [
-            name
-            for name in folders
-            if not osp.exists(osp.join(root, name, LOCK))
-        ]
-        for name in names:
-            if name.startswith(TEMPORARY):
-                with suppress(OSError):
-                    os.remove(osp.join(root, name))

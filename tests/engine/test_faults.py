@@ -217,24 +217,47 @@ def test_two_processes_in_one_work_dir(tmp_path: Path) -> None:
         os.read(waits[0], 1)
         os._exit(0)
     os.read(ends[0], 1)
-    (tmp_path / '.tmp_half').write_text('of the other one')
+    half = tmp_path / f'.hrnas_mm_{"0" * 32}_iter_4.pth'
+    half.write_text('of the other one')
     with pytest.raises(
         RuntimeError, match=f'{tmp_path} is in use by process {process} on '
     ):
         Runner.from_cfg(tiny.config(tmp_path)).train()
-    assert (tmp_path / '.tmp_half').exists()
+    assert half.exists()
     os.write(waits[1], b'x')
     os.waitpid(process, 0)
-    inner = tmp_path / 'searched/retrained'
-    inner.mkdir(parents=True)
-    for name in ('.lock', '.tmp_of_its_own', 'iter_9.pth'):
-        (inner / name).touch()
     run(tiny.config(tmp_path, max_iters=4))
-    assert [p.name for p in tmp_path.rglob('.tmp_*')] == ['.tmp_of_its_own']
+    assert not half.exists()
     cfg = tiny.config(tmp_path, max_iters=4)
     cfg.overwrite = True
     run(cfg)  # the same process, once more
-    assert (inner / 'iter_9.pth').exists()
+
+
+def test_only_what_a_run_left_half_written_is_removed(tmp_path: Path) -> None:
+    """And nothing of the user's, whatever it is called and where it is."""
+    name = f'.hrnas_mm_{"0" * 32}_model.pth'
+    work_dir, outside = tmp_path / 'run', tmp_path / 'outside'
+    theirs = [
+        outside / name,
+        outside / '0.9' / name,
+        work_dir / '.tmp_notes',
+        work_dir / f'.tmp_{"0" * 32}_model.pth',
+        work_dir / 'data' / name,
+        work_dir / 'searched' / '.tmp_mine',
+        work_dir / 'searched/retrained' / name,
+    ]
+    ours = [work_dir / name, work_dir / 'searched' / name]
+    for path in (*theirs, *ours):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('half')
+    (work_dir / 'milestones').symlink_to(outside)
+    (work_dir / f'.hrnas_mm_{"1" * 32}_a').symlink_to(outside / name)
+    (work_dir / f'.hrnas_mm_{"2" * 32}_a').mkdir()
+    run(tiny.config(work_dir, milestones=[0.9]))
+    assert all(path.read_text() == 'half' for path in theirs)
+    assert not any(path.exists() for path in ours)
+    assert len(list(work_dir.glob('.hrnas*'))) == 2  # a link and a folder
+    assert (outside / '0.9/model.pth').exists()
 
 
 # Checkpoints

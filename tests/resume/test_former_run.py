@@ -102,8 +102,13 @@ def test_overwrite_leaves_nothing_of_the_former_run(
         'train_cfg.max_iters': 4,
         'load_from': str(tmp_path / 'run/iter_8.pth'),
     }
+    inner = tmp_path / 'run/searched/retrained'
+    inner.mkdir()
+    for name in ('.lock', 'iter_9.pth'):  # of a run of its own
+        (inner / name).touch()
     search(tmp_path / 'new', **options).train()
     search(tmp_path / 'run', **options).train()
+    (inner / 'iter_9.pth').unlink()
     old, new = contents(tmp_path / 'run'), contents(tmp_path / 'new')
     assert list(old) == list(new)
     assert 'iter_8.pth' not in old
