@@ -68,8 +68,21 @@ def check_runner(runner: Runner, search_hook: Hook) -> None:
             'ProgressiveShrinkHook needs an optimizer that has its whole '
             'state on every rank, got ZeroRedundancyOptimizer'
         )
-    with forked_rng(0):
+    with forked_rng(0), naming_the_optimizer():
         try_out(wrapper.optimizer)
+
+
+@contextmanager
+def naming_the_optimizer() -> Iterator[None]:
+    """Name the key of the config in an error about the optimizer.
+
+    Raises:
+        TypeError: In place of a TypeError.
+    """
+    try:
+        yield
+    except TypeError as error:
+        raise TypeError(f'optim_wrapper.optimizer: {error}') from error
 
 
 @contextmanager

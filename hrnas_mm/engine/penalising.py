@@ -8,6 +8,7 @@ from torch.optim import Optimizer
 
 from ..patching import Patch
 from ..search import check_optimizer
+from .check_runner import naming_the_optimizer
 from .learning import check_terms, learns, not_learning
 from .search import Search
 
@@ -74,7 +75,8 @@ class Penalising:
         """
         if self._steps == 0:
             params = [p for g in optimizer.param_groups for p in g['params']]
-            check_optimizer(optimizer, params)
+            with naming_the_optimizer():
+                check_optimizer(optimizer, params)
         if self._steps < IDLE_STEPS:
             self._steps += 1
             if learns(self.search.model):

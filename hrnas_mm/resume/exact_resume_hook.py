@@ -26,7 +26,7 @@ from .former_run import (
     remove_former_,
 )
 from .lock import lock_, unlock_
-from .plain import plain_checkpoint_, restore_checkpoint_
+from .plain import objects_in, plain_checkpoint_, restore_checkpoint_
 from .rng import (
     RngState,
     begin_epoch_,
@@ -35,7 +35,12 @@ from .rng import (
     rng_state,
     set_rng_state,
 )
-from .state import gather_state, last_due, restore_state_
+from .state import (
+    gather_state,
+    last_due,
+    optimizer_states,
+    restore_state_,
+)
 
 
 @register_in(HOOKS)
@@ -63,6 +68,7 @@ class ExactResumeHook(Hook):
         self._before_val: RngState | None = None
         self._last_val = 0
         self._batches = 0  # of an unfinished epoch
+        self._checked = False
 
     def before_run(self, runner: Runner) -> None:
         """Lock the work_dir and make loading errors say what to do.
@@ -135,6 +141,16 @@ class ExactResumeHook(Hook):
     ) -> None:
         """Count the batches that the epoch has seen."""
         self._batches = batch_idx + 1
+
+    def after_train_iter(self, runner: Runner, *args: Any, **kw: Any) -> None:
+        """Warn, after the first step, of state that cannot be saved."""
+        states = [] if self._checked else optimizer_states(runner)
+        self._checked |= bool(states)
+        for what in objects_in(states, "the optimizer's state")[:1]:
+            runner.logger.warning(
+                f'{what} is neither a tensor nor of a plain type: no '
+                'checkpoint can hold it, so that this run cannot be resumed'
+            )
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Count from the start again: the epoch is over."""

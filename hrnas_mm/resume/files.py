@@ -176,6 +176,13 @@ def check_whole(checkpoint: Mapping[str, Any], model: nn.Module) -> None:
                 f'it has no {key!r}: it is not of a run that could go on. To '
                 'train on from its weights give it as load_from'
             )
+    for what in checkpoint.get('left_out', ()):
+        if str(what).startswith('optimizer'):
+            raise ValueError(
+                f'it lacks {what} which cannot be saved, so that the run '
+                'cannot go on. To train on from its weights give it as '
+                'load_from'
+            )
     saved = {
         name.removeprefix('module.'): tensor
         for name, tensor in checkpoint['state_dict'].items()

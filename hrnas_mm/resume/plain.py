@@ -42,11 +42,24 @@ def plain_checkpoint_(checkpoint: dict, logger: logging.Logger) -> None:
     for key, value in checkpoint.items():
         if key != 'state_dict':
             checkpoint[key] = _without_objects(plain(value), key, left_out)
+    checkpoint['left_out'] = left_out
     for what in left_out:
         logger.warning(
             f'Checkpoint: {what} is left out: it is neither a tensor nor of '
             'a plain type, and could not be loaded without running code'
         )
+
+
+def objects_in(value: Any, path: str) -> list[str]:
+    """Return descriptions of what a checkpoint with this would not hold.
+
+    Args:
+        value: A value to be saved.
+        path: What the value is, for the descriptions.
+    """
+    left_out: list[str] = []
+    _without_objects(plain(value), path, left_out)
+    return left_out
 
 
 def _without_objects(value: Any, path: str, left_out: list[str]) -> Any:

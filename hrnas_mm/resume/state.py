@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.dist import all_gather_object, get_rank, get_world_size
-from mmengine.optim import OptimWrapperDict
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor
 
@@ -49,13 +49,23 @@ def gather_state(runner: Runner) -> dict[str, Any]:
 
 
 def _accumulates(runner: Runner) -> bool:
+    return not all(each.should_update() for each in _wrappers(runner))
+
+
+def _wrappers(runner: Runner) -> list[OptimWrapper]:
     wrapper = runner.optim_wrapper
-    wrappers = (
-        list(wrapper.values())
-        if isinstance(wrapper, OptimWrapperDict)
-        else [wrapper]
-    )
-    return not all(each.should_update() for each in wrappers)
+    if isinstance(wrapper, OptimWrapperDict):
+        return list(wrapper.values())
+    return [wrapper]
+
+
+def optimizer_states(runner: Runner) -> list[Any]:
+    """Return what the optimizers keep of each parameter."""
+    return [
+        state
+        for wrapper in _wrappers(runner)
+        for state in wrapper.optimizer.state.values()
+    ]
 
 
 def restore_state_(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -16,13 +17,17 @@ def check_optimizer(optimizer: Optimizer, params: Iterable[Tensor]) -> None:
     """
     for param in params:
         for key, value in optimizer.state.get(param, {}).items():
-            for tensor in _tensors_in(value):
-                if tensor.shape != param.shape:
-                    raise TypeError(
-                        f'{type(optimizer).__name__} cannot be shrunk: its '
-                        f'state {key!r} has shape {tuple(tensor.shape)} for a '
-                        f'parameter of shape {tuple(param.shape)}; {_ADVICE}'
-                    )
+            for item in _items_in(value):
+                if _fits(item, param):
+                    continue
+                kind = f'is of type {type(item).__name__}'
+                if isinstance(item, Tensor):
+                    kind = f'has shape {tuple(item.shape)}'
+                raise TypeError(
+                    f'{type(optimizer).__name__} cannot be shrunk: its '
+                    f'state {key!r} {kind} for a parameter of shape '
+                    f'{tuple(param.shape)}; {_ADVICE}'
+                )
     for where, key in _elsewhere(optimizer):
         raise TypeError(
             f'{type(optimizer).__name__} cannot be shrunk: its {where} '
@@ -30,14 +35,22 @@ def check_optimizer(optimizer: Optimizer, params: Iterable[Tensor]) -> None:
         )
 
 
+# What a checkpoint can hold beside tensors.
+_PLAIN = (type(None), bool, int, float, str, bytes, torch.dtype)
 _ADVICE = (
     'use an optimizer with element-wise state, such as SGD, RMSprop, Adam or '
     'AdamW'
 )
 
 
+def _fits(item: Any, param: Tensor) -> bool:
+    if isinstance(item, Tensor):
+        return not item.dim() or item.shape == param.shape
+    return isinstance(item, _PLAIN)
+
+
 def try_out(optimizer: Optimizer) -> None:
-    """Make two steps on dummy parameters with an optimizer of this kind.
+    """Make two steps on dummy parameters with optimizers of this kind.
 
     Only then is it known what state it keeps. An optimizer whose constructor
     or step needs more arguments than usual is not tried out.
@@ -45,49 +58,65 @@ def try_out(optimizer: Optimizer) -> None:
     Raises:
         TypeError: If that state cannot be sliced.
     """
+    for shape in ((4, 3, 2, 2), (4, 3), (4,)):
+        trial = _after_two_steps(optimizer, shape)
+        if trial is not None:
+            check_optimizer(trial, trial.param_groups[0]['params'])
+
+
+def _after_two_steps(
+    optimizer: Optimizer, shape: tuple[int, ...]
+) -> Optimizer | None:
+    """Return an optimizer of the same kind that has made two steps.
+
+    Args:
+        optimizer: Optimizer whose kind and options count.
+        shape: Shape of its only parameter.
+    """
     group = optimizer.param_groups[0]
-    params = [nn.Parameter(group['params'][0].new_ones(4, 3, 2, 2))]
-    params.append(nn.Parameter(params[0].new_ones(4)))
+    param = nn.Parameter(group['params'][0].new_ones(shape))
     try:
         options = {name: group[name] for name in optimizer.defaults}
-        trial = type(optimizer)(params, **options)
+        trial = type(optimizer)([param], **options)
         for _ in range(2):
-            for param in params:
-                param.grad = param.new_full(param.shape, 0.1)
+            param.grad = param.new_full(shape, 0.1)
             trial.step()
     except Exception:
-        return
-    check_optimizer(trial, params)
+        return None
+    return trial
 
 
 def _elsewhere(optimizer: Optimizer) -> Iterator[tuple[str, str]]:
     """Yield the places outside its state where an optimizer keeps tensors.
 
-    Each place is a pair: 'group' or 'attribute', and the name there.
+    Each place is a pair: 'group', 'attribute' or 'state', and the name there.
     """
     own = {id(p) for g in optimizer.param_groups for p in g['params']}
     places = [('group', group) for group in optimizer.param_groups]
     places.append(('attribute', vars(optimizer)))
+    state: dict[Any, Any] = optimizer.state
+    shared = {k: v for k, v in state.items() if not isinstance(k, Tensor)}
+    places.append(('state', shared))
     for where, place in places:
         for key, value in place.items():
             if key in ('params', 'state', 'param_groups'):
                 continue
             if isinstance(value, Optimizer) or any(
-                id(tensor) not in own for tensor in _tensors_in(value)
+                isinstance(item, Tensor) and item.dim() and id(item) not in own
+                for item in _items_in(value)
             ):
                 yield where, key
 
 
-def _tensors_in(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors in nested containers, except zero-dimensional ones."""
-    if isinstance(value, Tensor):
-        if value.dim():
-            yield value
-    elif isinstance(value, dict):
-        yield from _tensors_in(list(value.values()))
-    elif isinstance(value, (list, tuple, set)):
+def _items_in(value: Any) -> Iterator[Any]:
+    """Yield what is in nested containers, or the value itself."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple, set)):
         for item in value:
-            yield from _tensors_in(item)
+            yield from _items_in(item)
+    else:
+        yield value
 
 
 def slice_state_(
@@ -105,7 +134,9 @@ def _sliced(value: Any, slice_: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, dict):
         return {key: _sliced(item, slice_) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(_sliced(item, slice_) for item in value)
+        items = [_sliced(item, slice_) for item in value]
+        named = hasattr(value, '_fields')
+        return type(value)(*items) if named else type(value)(items)
     return value
 
 

@@ -233,7 +233,31 @@ class RowWise(torch.optim.SGD):
                     self.state[param]['rows'] = param.detach().sum(-1)
 
 
-def test_optimizers_with_another_state_are_refused(tmp_path: Path) -> None:
+class Projector:
+    """Tensors in an object, as GaLore's."""
+
+    def __init__(self, param: torch.Tensor) -> None:
+        self.matrix = param.detach().clone()
+
+
+@OPTIMIZERS.register_module(force=True)
+class ByObjects(torch.optim.SGD):
+    """Keeps objects, as Conda and ScalableShampoo do."""
+
+    def step(self, closure: Any = None) -> Any:
+        for group in self.param_groups:
+            for param in group['params']:
+                if not self.state[param]:
+                    self.state[param]['by'] = Projector(param)
+        return super().step(closure)
+
+
+@pytest.mark.parametrize(
+    'kind, why', [('RowWise', "'rows'"), ('ByObjects', "'by' is of type Proj")]
+)
+def test_optimizers_with_another_state_are_refused(
+    tmp_path: Path, kind: str, why: str
+) -> None:
     """In the first iteration, not at the first shrink."""
 
     class Count(Hook):
@@ -243,9 +267,29 @@ def test_optimizers_with_another_state_are_refused(tmp_path: Path) -> None:
             Count.iterations += 1
 
     cfg = tiny.config(tmp_path, interval=10)
-    cfg.optim_wrapper.optimizer = dict(type='RowWise', lr=0.1)
+    cfg.optim_wrapper.optimizer = dict(type=kind, lr=0.1)
     runner = Runner.from_cfg(cfg)
     runner.register_hook(Count())
-    with pytest.raises(TypeError, match="RowWise cannot be shrunk: .*'rows'"):
+    message = f'optim_wrapper.optimizer: {kind} cannot be shrunk: .*{why}'
+    with pytest.raises(TypeError, match=message):
         runner.train()
     assert Count.iterations == 0
+
+
+def test_a_run_that_cannot_be_resumed_says_so(tmp_path: Path) -> None:
+    """At once, and when it should be."""
+    cfg = tiny.config(tmp_path, max_iters=4)
+    cfg.custom_hooks = [dict(type='ExactResumeHook')]
+    cfg.log_level = 'INFO'
+    cfg.optim_wrapper.optimizer = dict(type='ByObjects', lr=0.1)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    [log] = tmp_path.rglob('*.log')
+    told = log.read_text().index('so that this run cannot be resumed')
+    assert told < log.read_text().index('Saving checkpoint')
+    cfg.resume = True
+    cfg.experiment_name += '-resumed'
+    with pytest.raises(
+        RuntimeError, match='iter_4.pth .* lacks optimizer.*by'
+    ):
+        Runner.from_cfg(cfg).train()

@@ -1,7 +1,8 @@
 """Optimizers: what they keep of a parameter is sliced, or refused."""
 
+from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -53,12 +54,67 @@ class AsAttribute(Keeping):
         vars(self).setdefault('buffers', {})[param] = param.detach() * 2
 
 
+class Projector:
+    """As GaLore's: tensors in an object."""
+
+    def __init__(self, param: Tensor) -> None:
+        self.matrix = param.detach().clone()
+
+
+class Objects(Keeping):
+    """As Conda: for matrices only."""
+
+    def keep_(self, group: dict[str, Any], param: Tensor) -> None:
+        if param.dim() == 2:
+            self.state[param]['projector'] = Projector(param)
+
+
+class ObjectsInLists(Keeping):
+    """And for convolutions only."""
+
+    def keep_(self, group: dict[str, Any], param: Tensor) -> None:
+        if param.dim() == 4:
+            self.state[param]['graft'] = [dict(by=Projector(param))]
+
+
+class Queues(Keeping):
+    """As AdaShift: tensors in what is no list."""
+
+    def keep_(self, group: dict[str, Any], param: Tensor) -> None:
+        self.state[param]['queue'] = deque([param.detach().clone()])
+
+
+class Shared(Keeping):
+    """In the state, but of no parameter."""
+
+    def keep_(self, group: dict[str, Any], param: Tensor) -> None:
+        state: dict[Any, Any] = self.state
+        state['all'] = [torch.eye(3)]
+
+
+class Moments(NamedTuple):
+    first: Tensor
+    step: Tensor
+
+
+class Named(Keeping):
+    """Element-wise, in a tuple with names."""
+
+    def keep_(self, group: dict[str, Any], param: Tensor) -> None:
+        moments = Moments(param.detach().clone(), torch.tensor(1.0))
+        self.state[param]['moments'] = moments
+
+
 @pytest.mark.parametrize(
     'kind, what',
     [
         (Matrices, "state 'GG'"),
         (InGroups, "group 'update_buffer'"),
         (AsAttribute, "attribute 'buffers'"),
+        (Objects, "state 'projector' is of type Projector"),
+        (ObjectsInLists, "state 'graft' is of type Projector"),
+        (Queues, "state 'queue' is of type deque"),
+        (Shared, "state 'all'"),
         (torch.optim.Adafactor, "state 'row_var'"),
     ],
 )
@@ -86,6 +142,18 @@ def test_containers_of_elements_are_sliced() -> None:
         torch.testing.assert_close(
             optimizer.state[param]['last']['x'], 2 * first
         )
+
+
+def test_named_tuples_of_elements_are_sliced() -> None:
+    model = supernet()
+    optimizer = Named(model.parameters(), lr=0.1)
+    try_out(optimizer)
+    optimizer.step()
+    shrink_(model, random_keep(model), optimizer)
+    for param in model.parameters():
+        moments = optimizer.state[param]['moments']
+        torch.testing.assert_close(moments.first, param.detach())
+        assert moments.step == 1
 
 
 def test_one_that_cannot_be_made_is_not_tried_out() -> None:
