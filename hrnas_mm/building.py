@@ -17,7 +17,12 @@ from torch import Tensor, nn
 
 from .check_files import check_data
 from .compat import plain_loading, quieten_, use_gloo_
-from .files import naming, read_checkpoint, weights_in
+from .files import (
+    load_weights_,
+    naming,
+    read_checkpoint,
+    weights_in,
+)
 from .frameworks import framework_of
 from .resume import resume_exactly_
 
@@ -39,38 +44,13 @@ def load_network(cfg: Config, path: str) -> nn.Module:
 
     Raises:
         ValueError: If the file is not a checkpoint, or belongs to another
-            network; the error then names the first misfit.
+            network; the error then names what does not fit.
     """
     model = build_model(cfg)
     checkpoint = read_checkpoint(path)
     with naming(path):
-        weights = weights_in(checkpoint)
-    load_weights_(model, weights, path)
+        load_weights_(model, weights_in(checkpoint))
     return model
-
-
-def load_weights_(
-    model: nn.Module, state_dict: dict[str, Tensor], path: str
-) -> None:
-    """Load weights into a model, in place.
-
-    Args:
-        model: Model that takes the weights.
-        state_dict: State dict with the weights.
-        path: File that the weights come from, for error messages.
-
-    Raises:
-        ValueError: If they belong to another network; the error names the
-            first misfit.
-    """
-    try:
-        model.load_state_dict(state_dict)
-    except RuntimeError as error:
-        problem = str(error).splitlines()[1].strip()
-        raise ValueError(
-            f'{path} is of another network than that of the config: '
-            + (problem if len(problem) < 300 else f'{problem[:300]} ...')
-        ) from error
 
 
 def build_runner(cfg: Config, *loaders: str) -> Runner:

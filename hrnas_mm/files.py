@@ -6,12 +6,15 @@ import os.path as osp
 import re
 import tarfile
 import uuid
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
+from copy import copy
 from typing import Any
 
 import torch
+from torch import nn
+
+from .stand_ins import STAND_INS
 
 # The names of half-written files: no file of a user's is called so.
 _HALF_WRITTEN = re.compile(r'\.hrnas_mm_[0-9a-f]{32}_.+')
@@ -51,42 +54,8 @@ def remove_leftovers_(folder: str) -> None:
                 os.remove(entry.path)
 
 
-class _Skipped:
-    """Stands for an object in a checkpoint, and takes nothing over from it."""
-
-    def __init__(self, *args: Any) -> None:
-        pass
-
-    def __setstate__(self, state: Any) -> None:
-        pass
-
-
-class _SkippedDict:
-    """Becomes a plain dict, the only one that torch lets a file fill."""
-
-    def __new__(cls, *args: Any) -> Any:
-        return OrderedDict(*(arg for arg in args if isinstance(arg, dict)))
-
-
-# What the checkpoints of the frameworks' model zoos hold beside the weights.
-# Nothing of it is imported or called.
-_SKIPPED = [
-    type(name, (base,), dict(__module__=module))
-    for base, module, names in (
-        (_Skipped, 'numpy', 'dtype ndarray'),
-        (_Skipped, 'numpy.core.multiarray', 'scalar _reconstruct'),
-        (_Skipped, 'numpy._core.multiarray', 'scalar _reconstruct'),
-        (_Skipped, 'mmengine.logging.history_buffer', 'HistoryBuffer'),
-        (_Skipped, 'builtins', 'getattr'),  # by which it names its methods
-        (_Skipped, 'argparse', 'Namespace'),
-        (_SkippedDict, 'mmengine.config.config', 'ConfigDict'),
-        (_SkippedDict, 'mmcv.utils.config', 'ConfigDict'),
-        (_SkippedDict, 'addict.addict', 'Dict'),
-        (_SkippedDict, 'collections', 'defaultdict'),
-    )
-    for name in names.split()
-]
 _load = torch.load
+_WRAPPER = 'module.'
 
 
 def load_plain(file: Any, *args: Any, **options: Any) -> Any:
@@ -110,7 +79,7 @@ def load_plain(file: Any, *args: Any, **options: Any) -> Any:
         safe_globals = getattr(
             torch.serialization, 'safe_globals', lambda names: nullcontext()
         )
-        with safe_globals(_SKIPPED):
+        with safe_globals(STAND_INS):
             return _load(file, *args, **{**options, 'weights_only': True})
     except OSError:
         raise
@@ -151,12 +120,14 @@ def naming(path: str) -> Iterator[None]:
 def weights_in(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     """Return the state dict in a checkpoint, or the checkpoint if it is one.
 
+    The prefix of a data-parallel wrapper is removed.
+
     Raises:
         ValueError: If it is not a dict of tensors by name.
     """
-    weights = checkpoint.get('state_dict', checkpoint)
+    weights: Any = checkpoint.get('state_dict', checkpoint)
     found = f'one of type {type(weights).__name__}'
-    if isinstance(weights, Mapping):
+    if isinstance(weights, dict):
         # The extra state of a module need not be a tensor.
         odd = [
             f'{name!r:.99} of type {type(value).__name__}'
@@ -165,12 +136,63 @@ def weights_in(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
             or not isinstance(value, torch.Tensor)
             and not name.endswith('_extra_state')
         ]
+        if not odd and all(name.startswith(_WRAPPER) for name in weights):
+            return {name[len(_WRAPPER) :]: weights[name] for name in weights}
         if not odd:
-            return dict(weights)
+            return copy(weights)  # with the versions that torch notes in it
         found = odd[0]
     raise ValueError(
         f'its state_dict must be tensors by their names, got {found}'
     )
+
+
+def load_weights_(
+    model: nn.Module, state_dict: Mapping[str, torch.Tensor]
+) -> None:
+    """Load weights into a model, in place.
+
+    Parts that the model does not have, such as an auxiliary head or a
+    teacher, are left out, and so are buffers of other versions.
+
+    Args:
+        model: Model that takes the weights.
+        state_dict: State dict with the weights.
+
+    Raises:
+        ValueError: If a tensor of the model is missing or has another shape,
+            or if a part of the model has more weights in the state dict.
+    """
+    misfits: list[str] = []
+
+    # Modules may rename tensors before they load them: only torch knows.
+    def note(module: nn.Module, keys: Any) -> None:
+        misfits.extend(
+            f'{name} is missing'
+            for name in keys.missing_keys
+            if not name.endswith('.num_batches_tracked')
+        )
+        parts = dict(model.named_children())
+        misfits.extend(
+            f'{name} is not in the model'
+            for name in keys.unexpected_keys
+            if name.split('.')[0] in parts
+            and name.endswith(('.weight', '.bias'))
+        )
+
+    hook = model.register_load_state_dict_post_hook(note)
+    try:
+        model.load_state_dict(state_dict, strict=False)
+    except RuntimeError as error:
+        misfits[:0] = map(str.strip, str(error).splitlines()[1:])
+    finally:
+        hook.remove()
+    if misfits:
+        shown = '; '.join(misfit[:300].rstrip('.') for misfit in misfits[:3])
+        more = len(misfits) - 3
+        raise ValueError(
+            f'it is of another network than that of the config: {shown}'
+            + (f'; and {more} more' if more > 0 else '')
+        )
 
 
 def write_json(path: str, content: Any, indent: int | None = None) -> None:

@@ -21,7 +21,7 @@ from conversion.official import (
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from hrnas_mm.building import build_model, load_weights_
+from hrnas_mm.building import build_model
 from hrnas_mm.cli.config import (
     add_config_arguments,
     add_shape_argument,
@@ -29,7 +29,13 @@ from hrnas_mm.cli.config import (
 )
 from hrnas_mm.cli.errors import add_force, check_new, clear_errors
 from hrnas_mm.deploy import cost_model_of
-from hrnas_mm.files import naming, read_checkpoint, read_json, replacing
+from hrnas_mm.files import (
+    load_weights_,
+    naming,
+    read_checkpoint,
+    read_json,
+    replacing,
+)
 from hrnas_mm.report.amounts import in_words
 from hrnas_mm.search import (
     Description,
@@ -97,7 +103,8 @@ def convert(args: argparse.Namespace) -> Description:
     with naming(args.source):
         architecture = fitting_architecture(state_dict, model)
     description = shrunk(model, architecture, cfg, args.shape)
-    load_weights_(model, state_dict, args.source)
+    with naming(args.source):
+        load_weights_(model, state_dict)
     with replacing(args.out) as new:
         torch.save(
             dict(

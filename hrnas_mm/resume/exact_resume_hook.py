@@ -5,11 +5,12 @@ from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
+from mmengine.model import BaseTTAModel
 from mmengine.runner import Runner
 
 from .. import compat
 from ..compat_checkpoints import name_no_folder_
-from ..files import remove_leftovers_
+from ..files import load_weights_, remove_leftovers_, weights_in
 from ..registry import HOOKS, register_in
 from ..runners import bare_model, trains
 from .files import (
@@ -92,12 +93,17 @@ class ExactResumeHook(Hook):
         self._seed = runner.seed
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Check that the run can resume from the checkpoint and keep it."""
+        """Check that the run can resume from it, or test it, and keep it."""
         restore_checkpoint_(checkpoint)
         if runner._resume and trains(runner):
             check_whole(checkpoint, bare_model(runner))
             note_changes(runner, checkpoint)
             self._resumed = checkpoint
+        if not trains(runner):  # the figures of a random head mean nothing
+            model = bare_model(runner)
+            if isinstance(model, BaseTTAModel):
+                model = model.module
+            load_weights_(model, weights_in(checkpoint))
 
     def before_train(self, runner: Runner) -> None:
         """Restore the resumed state and set up how checkpoints are saved."""
