@@ -1,14 +1,13 @@
 """Milestones: budgets at which a search saves networks on its way down."""
 
-from bisect import bisect_left
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from ..latency import Latency
 from ..search import Budget, CostModel, Ranking
 from ..search.budget import Target
-from ..search.ranking import Counts
+from ..search.descent import allowed
+from ..search.ranking import Counts, Place
 from .latency import parse_target
 
 
@@ -66,19 +65,19 @@ def _name(target: Target) -> str:
     return str(target)
 
 
-def first_crossed(
+def crossed(
     milestones: Sequence[NamedBudget],
     now: Mapping[str, int],
     then: Mapping[str, int],
-) -> NamedBudget | None:
-    """Return the first milestone that a shrink would cross; None without.
+) -> list[NamedBudget]:
+    """Return the milestones that a shrink would cross, the nearest first.
 
     Args:
         milestones: All milestones of the search.
         now: Number of elements of each unit, by unit name.
         then: Number of elements that the shrink would leave.
     """
-    crossed = [
+    between = [
         milestone
         for milestone in milestones
         if milestone.budget.spent(then)
@@ -90,37 +89,83 @@ def first_crossed(
         budget = milestone.budget
         return budget.amount / budget.spent(now)
 
-    return max(crossed, key=share, default=None)
+    return sorted(between, key=share, reverse=True)
 
 
 def on_the_way(
-    ranking: Ranking, then: Mapping[str, int], budget: Budget
+    ranking: Ranking,
+    then: Mapping[str, int],
+    milestones: Sequence[NamedBudget],
+    target: CostModel,
 ) -> Counts:
-    """Return the counts of a network that meets a budget on the way.
+    """Return the counts of the first network on the way at a milestone.
 
     A cut for another cost than the target's could leave less of this than the
-    target allows. Here, only what was going to be removed goes, in the order
-    of the ranking, until the budget is met.
+    target allows. Here, what was going to be removed goes, in the order of
+    the ranking, until a milestone is met. What would lead too far below one
+    waits. If nothing else is left, other elements go in its place, as long as
+    the network costs no less than then; if that is not enough, it goes.
 
     Args:
         ranking: Ranking of the elements.
         then: Number of elements that the shrink was going to leave.
-        budget: Budget that is crossed between now and then.
+        milestones: Milestones that are crossed between now and then.
+        target: Cost model for the cost of the target.
     """
-    counts = ranking.counts
-    going = sorted(
-        place
-        for name, places in ranking.places.items()
-        for place in places[: counts[name] - then[name]]
-    )
+    going, others = list[Place](), list[Place]()
+    for name, places in ranking.places.items():
+        number = len(places) - then[name]
+        going += places[:number]
+        others += places[number:-1]
+    least, least_share = target.total(then), allowed(1.0)[0]
 
-    def left(number: int) -> Counts:
-        gone = Counter(name for *_, name in going[:number])
-        return {name: count - gone[name] for name, count in counts.items()}
+    def is_near(counts: Counts) -> bool:
+        return _least_share(milestones, counts) >= least_share
 
-    number = bisect_left(
-        range(len(going)),
-        True,
-        key=lambda number: budget.spent(left(number)) <= budget.amount,
-    )
-    return left(number)
+    def is_enough(counts: Counts) -> bool:
+        return is_near(counts) and target.total(counts) >= least
+
+    counts, waiting = _walk(ranking.counts, going, milestones, is_near)
+    if _least_share(milestones, counts) > 1:
+        units = {name for *_, name in waiting}
+        free = [place for place in others if place[-1] not in units]
+        instead, _ = _walk(counts, free, milestones, is_enough)
+        if _least_share(milestones, instead) <= 1:
+            return instead
+        counts, _ = _walk(counts, waiting, milestones)
+    return counts
+
+
+def _least_share(milestones: Sequence[NamedBudget], counts: Counts) -> float:
+    """Return the cost as a share of the milestone that it is nearest to."""
+    return min(b.spent(counts) / b.amount for _, b in milestones)
+
+
+def _walk(
+    counts: Counts,
+    places: Sequence[Place],
+    milestones: Sequence[NamedBudget],
+    is_allowed: Callable[[Counts], bool] = lambda counts: True,
+) -> tuple[Counts, list[Place]]:
+    """Remove elements until a milestone is met; return what had to wait, too.
+
+    Args:
+        counts: Number of elements of each unit, by unit name.
+        places: Places of the elements that may go.
+        milestones: Milestones that are all below the network.
+        is_allowed: Whether a network may be passed; else an element waits,
+            and with it those of its unit that come after it.
+    """
+    waiting: list[Place] = []
+    units = set[str]()
+    for place in sorted(places):
+        *_, name = place
+        fewer = {**counts, name: counts[name] - 1}
+        if name in units or not is_allowed(fewer):
+            units.add(name)
+            waiting.append(place)
+            continue
+        counts = fewer
+        if _least_share(milestones, counts) <= 1:
+            break
+    return counts, waiting

@@ -127,28 +127,29 @@ class ProgressiveShrinkHook(Hook):
 
     def _shrink(self, runner: Runner) -> None:
         before = self.search.architecture
-        milestone = self._cut(runner, adapts=True)
-        while milestone is not None:
+        milestones = self._cut(runner, adapts=True)
+        while milestones:
             metrics = evaluate(runner)
             self._recalibrate(runner)
-            write_milestone(self.search, milestone.name, metrics)
-            milestone = self._cut(runner, adapts=False)
+            for milestone in milestones:
+                write_milestone(self.search, milestone.name, metrics)
+            milestones = self._cut(runner, adapts=False)
         self.search.importance.restart_()
         note_shrink(self.search, before)
 
-    def _cut(self, runner: Runner, adapts: bool) -> NamedBudget | None:
-        """Remove elements as due; return the milestone that is met, if any."""
+    def _cut(self, runner: Runner, adapts: bool) -> list[NamedBudget]:
+        """Remove elements as due; return the milestones that are met."""
         with stopping(runner):
             alpha = importances_of_runner(runner)
             if adapts:
                 alive = self.search.alive(alpha)
                 self.search.controller.adapt_(alive, runner.iter)
-            keep, milestone = self.search.select(alpha)
+            keep, milestones = self.search.select(alpha)
             if any(len(keep[name]) < len(v) for name, v in alpha.items()):
                 self.search.importance.keep_(keep)
                 shrink_runner_(runner, keep)
                 self._stale = True
-        return milestone
+        return milestones
 
     # Recalibration, evaluation, checkpoints
 

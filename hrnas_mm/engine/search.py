@@ -24,7 +24,7 @@ from ..search.ranking import Keep
 from .latency import latency_of, parse_target
 from .milestones import (
     NamedBudget,
-    first_crossed,
+    crossed,
     on_the_way,
     parse_milestones,
 )
@@ -118,8 +118,8 @@ class Search:
 
     def select(
         self, alpha: Mapping[str, Tensor]
-    ) -> tuple[Keep, NamedBudget | None]:
-        """Return what to keep now, and the milestone that this meets, if any.
+    ) -> tuple[Keep, list[NamedBudget]]:
+        """Return what to keep now, and the milestones that this meets.
 
         Args:
             alpha: abs(alpha) of every element, by unit name.
@@ -127,17 +127,23 @@ class Search:
         counted = self.budget.cost_model if self.budget else self.cost_model
         ranking = self._ranking(alpha, counted)
         counts = self.controller.select(ranking, self.runner.iter)
-        first = first_crossed(self.milestones, ranking.counts, counts)
-        if first is None:
-            return ranking.best(counts), None
-        budget = first.budget
-        if self.budget and self.budget.cost_model is not budget.cost_model:
-            counts = on_the_way(ranking, counts, budget)
-        else:
-            ranking = self._ranking(alpha, budget.cost_model)
-            limits = allowed(budget.amount)
-            counts = budget.cost.cut(ranking, budget.cost_model, limits)
-        return ranking.best(counts), first
+        met = crossed(self.milestones, ranking.counts, counts)
+        own = [
+            budget
+            for _, budget in met
+            if not self.budget or budget.cost_model is counted
+        ]
+        if own:
+            nearest = own[0]
+            ranking = self._ranking(alpha, nearest.cost_model)
+            limits = allowed(nearest.amount)
+            counts = nearest.cost.cut(ranking, nearest.cost_model, limits)
+            met = crossed(self.milestones, ranking.counts, counts)
+        # A network that meets one milestone may be far below another.
+        if len(met) > 1 or met and not own:
+            counts = on_the_way(ranking, counts, met, counted)
+            met = crossed(met, ranking.counts, counts)
+        return ranking.best(counts), met
 
     def _ranking(
         self, alpha: Mapping[str, Tensor], cost_model: CostModel

@@ -100,12 +100,13 @@ def test_a_penalty_that_is_far_too_strong(tmp_path: Path) -> None:
 
 def test_milestones(tmp_path: Path) -> None:
     hook: dict[str, Any] = dict(
-        target=0.4, milestones=[0.8, '0.2M', dict(params=0.9)]
+        target=0.4, milestones=[0.8, 0.7999, '0.2M', dict(params=0.9)]
     )
     runner = run(config(tmp_path, **hook))
     log = next(tmp_path.rglob('*.log')).read_text()
     limits = {
         '0.8': ('macs', 0.8 * WHOLE['macs']),
+        '0.7999': ('macs', 0.7999 * WHOLE['macs']),  # the same network
         '0.2M': ('macs', 200_000),
         '0.9_params': ('params', 0.9 * WHOLE['params']),
     }
