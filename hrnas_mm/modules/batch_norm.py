@@ -142,6 +142,11 @@ def joined(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return tensors[0] if len(tensors) == 1 else torch.cat([*tensors], dim)
 
 
+def shifted(x: Tensor, shift: Tensor | None) -> Tensor:
+    """Return x - shift, of (C,), in no less precision; x itself without."""
+    return x if shift is None else x - shift[:, None, None]
+
+
 def _moments_of_all(x: Tensor, group: Any) -> tuple[Tensor, Tensor, Tensor]:
     """Return mean, variance and number of the pixels of all ranks."""
     wide = torch.promote_types(x.dtype, torch.float32)
@@ -184,8 +189,7 @@ def norm_backward(
     if group is not None:
         both = torch.stack([d_shift, d_scale])
         sum_over_(both, group)
-        slope = both[1] * inverse
-        both = torch.stack([both[0] - slope * mean, slope])
-        offset, slope = (both * (scale * inverse / count))[..., None, None]
-        d_x = d_x - torch.addcmul(offset, x, slope)
+        both = both * (scale * inverse / count)
+        offset, slope = both[0, :, None, None], both[1] * inverse
+        d_x -= shifted(x, mean).mul_(slope[:, None, None]).add_(offset)
     return d_x, d_scale, d_shift

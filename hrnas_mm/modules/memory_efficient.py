@@ -7,6 +7,8 @@ third of the memory:
 - The batch norm after the expansion is folded into its weights. The mean and
   the variance of ``W x`` follow from those of ``x``, which all paths share:
   ``W mean`` and ``diag(W cov W^T)``. The map before this norm never exists.
+  W is applied to ``x - mean``: a mean that is large beside the deviation would
+  cost digits.
 - Of the maps with the expanded channels, at most the output of the depthwise
   convolution is kept; the others are computed again in the backward pass.
 - The expanded channels do not depend on each other, and are taken some at a
@@ -27,6 +29,7 @@ from .batch_norm import (
     PIXELS,
     Statistics,
     joined,
+    shifted,
     sum_over_,
     uses_batch,
 )
@@ -107,11 +110,12 @@ def memory_efficient_sum(
         (B, C_in, H, W) -> (B, C_out, ceil(H / stride), ceil(W / stride))
     """
     with torch.autocast(x.device.type, enabled=False):
-        expand, bias = _expansions(paths, x)
+        expand, bias, shift = _expansions(paths, x)
     groups = [paths] if _few_values(paths, x) else [[path] for path in paths]
     return EfficientPaths.apply(
         x,
         [EfficientPath(group, keep) for group in groups],
+        shift,
         expand,
         bias,
         *(
@@ -143,29 +147,40 @@ def _few_values(paths: Collection[Any], x: Tensor) -> bool:
     )
 
 
-def _expansions(paths: Collection[Any], x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return weight and bias of all expansions with their norms folded in."""
+def _expansions(
+    paths: Collection[Any], x: Tensor
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return weight and bias of all expansions with their norms folded in.
+
+    The third is what has to be subtracted from the input first, if anything.
+    """
     norms = [path.expand.norm for path in paths]
     weight = joined([path.expand.conv.weight.flatten(1) for path in paths])
+    bias = joined([norm.bias for norm in norms])
     statistics = Statistics(norms)
+    shift: Tensor | None = None
     if statistics.of_batch:
-        x_mean, cov, count = _Moments.apply(x, statistics.group)
+        shift, rest, cov, count = _Moments.apply(x, statistics.group)
         weight = weight.to(cov.dtype)
-        mean = weight @ x_mean
         var = ((weight @ cov) * weight).sum(1)
-        statistics.track_(mean, var, count)
+        statistics.track_(weight @ shift, var, count)
         statistics.store_()
     else:
-        mean, var = statistics.mean, statistics.var
+        var = statistics.var
     scale = joined([norm.weight for norm in norms])
     scale = scale * (var + statistics.eps).rsqrt()
-    bias = joined([norm.bias for norm in norms]) - scale * mean
-    return (weight * scale[:, None])[:, :, None, None], bias
+    weight = weight * scale[:, None]
+    if shift is None:
+        bias = bias - scale * statistics.mean
+    else:
+        bias = bias - weight @ rest
+    return weight[:, :, None, None], bias, shift
 
 
 class _Moments(Function):
     """Mean (C,) and covariance (C, C) of an input's pixels, and their count.
 
+    The second is what rounding has left of the mean after its subtraction.
     Over all ranks, if a group is given; gradients then sum over all of them.
     """
 
@@ -176,21 +191,22 @@ class _Moments(Function):
         totals = torch.cat([wide.sum(PIXELS), count])
         sum_over_(totals, group)
         mean, count = totals[:-1] / totals[-1], totals[-1]
-        centred = (wide - mean[:, None, None]).flatten(2)
+        centred = shifted(x, mean).flatten(2)
         cov = torch.bmm(centred, centred.transpose(1, 2)).sum(0)
-        sum_over_(cov, group)
+        both = torch.cat([cov, centred.sum((0, 2))[:, None]], 1)
+        sum_over_(both, group)
+        cov, rest = (both / count).split([len(cov), 1], 1)
         ctx.save_for_backward(x, mean, count)
         ctx.group = group
-        ctx.mark_non_differentiable(count)
-        return mean, cov / count, count
+        ctx.mark_non_differentiable(rest, count)
+        return mean, rest[:, 0], cov, count
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         x, mean, count = ctx.saved_tensors
-        both = torch.cat([grads[0][None], grads[1] + grads[1].T]) / count
+        both = torch.cat([grads[0][None], grads[2] + grads[2].T]) / count
         sum_over_(both, ctx.group)
-        weight, bias = both[1:], both[0] - both[1:] @ mean
         with torch.autocast(x.device.type, enabled=False):
-            weight = weight[:, :, None, None]
-            return pointwise(x.to(weight.dtype), weight, bias), None
+            weight = both[1:, :, None, None]
+            return pointwise(shifted(x, mean), weight, both[0]), None

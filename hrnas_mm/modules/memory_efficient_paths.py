@@ -1,6 +1,6 @@
 """The memory-efficient form, from the expansions to the sum of the paths."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -17,7 +17,9 @@ from .batch_norm import (
     joined,
     norm_backward,
     normalised,
+    shifted,
 )
+from .primitives.activations import activated, undo_relu
 from .primitives.pointwise import (
     add_pointwise,
     pointwise,
@@ -33,8 +35,6 @@ CHANNELS, WIDEST_WHOLE = 192, 576
 # much per multiply-add of the depthwise convolution, and at least so much for
 # the value to be kept. On a GPU, depthwise convolutions are the slow ones.
 DEPTHWISE_COST, LEAST_COST = {'cpu': 3, 'cuda': 11}, {'cpu': 64, 'cuda': 100}
-
-Undo = Callable[[Tensor], Tensor]
 
 
 class PathTensors(NamedTuple):
@@ -89,22 +89,28 @@ class EfficientPath:
 class EfficientPaths(Function):
     """Sum of paths: expansion, depthwise convolution with norm, projection.
 
-    Takes weight and bias of all expansions, the weights of all depthwise
-    convolutions, their scales, their shifts, and the projections' weights.
+    Takes what is subtracted from the input first, if anything, weight and bias
+    of all expansions, the weights of all depthwise convolutions, their scales,
+    their shifts, and the projections' weights.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, paths: Sequence[EfficientPath], *tensors: Tensor
+        ctx: Any,
+        x: Tensor,
+        paths: Sequence[EfficientPath],
+        shift: Tensor | None,
+        *tensors: Tensor,
     ) -> Tensor:
         total: Tensor | None = None
         kept: list[Tensor] = []
         ctx.parts = []
+        centred = shifted(x, shift)
         for i, (path, params) in enumerate(zip(paths, _by_path(tensors))):
             statistics = path.statistics
             for channels in _parts(len(params.bias), x, statistics.group):
                 p = params.part(channels)
-                wide = path.acts[0](pointwise(x, p.expand, p.bias))
+                wide = path.acts[0](pointwise(centred, p.expand, p.bias))
                 deep = path.depthwise(wide, p.depthwise)
                 out, moments = statistics.normalise(
                     deep, p.scale, p.shift, channels
@@ -117,7 +123,7 @@ class EfficientPaths(Function):
                 total = add_pointwise(total, path.acts[1](out), p.project)
                 del out
             statistics.store_()
-        ctx.save_for_backward(x, *tensors, *kept)
+        ctx.save_for_backward(x, shift, *tensors, *kept)
         ctx.count = len(tensors)
         assert total is not None
         ctx.dtype = total.dtype
@@ -126,8 +132,8 @@ class EfficientPaths(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, *others = ctx.saved_tensors
-        x = x.to(ctx.dtype)
+        x, shift, *others = ctx.saved_tensors
+        x = shifted(x, shift).to(ctx.dtype)
         tensors, kept = others[: ctx.count], iter(others[ctx.count :])
         params = _by_path(tensors)
         grads: list[list[PathTensors]] = [[] for _ in params]
@@ -145,7 +151,11 @@ class EfficientPaths(Function):
                     d_x,
                 )
                 grads[i].append(d_part)
-        return d_x, None, *_by_tensor(grads)
+        by_tensor = _by_tensor(grads)
+        d_shift: Tensor | None = None
+        if shift is not None:
+            d_shift = -(tensors[0].flatten(1).T @ by_tensor[1].to(shift.dtype))
+        return d_x, None, d_shift, *by_tensor
 
 
 def _by_tensor(paths: list[list[PathTensors]]) -> list[Tensor]:
@@ -210,16 +220,16 @@ def _part_backward(
         t.to(x.dtype) for t in (p.expand, p.bias, p.depthwise, p.project)
     )
     if kept is not None and path.keeps == 'wide':
-        wide, undo_first = kept, _undo_relu(kept)
+        wide, undo_first = kept, undo_relu(kept)
     else:
-        wide, undo_first = _activated(path.acts[0], pointwise(x, expand, bias))
+        wide, undo_first = activated(path.acts[0], pointwise(x, expand, bias))
     if kept is not None and path.keeps == 'deep':
         deep = kept
     else:
         deep = path.depthwise(wide, depthwise)
     del kept
     out = normalised(deep, moments, p.scale, p.shift)
-    out, undo = _activated(path.acts[1], out)
+    out, undo = activated(path.acts[1], out)
     d_project = pointwise_weight_grad(grad, out)
     grad = undo(add_pointwise(None, grad, project.transpose(0, 1)))
     del out, undo
@@ -240,19 +250,3 @@ def _part_backward(
         d_project,
     )
     return add_pointwise(d_x, grad, expand.transpose(0, 1)), gradients
-
-
-def _activated(act: nn.Module, x: Tensor) -> tuple[Tensor, Undo]:
-    """Return act(x), and what turns its gradient into that of x."""
-    if type(act) is nn.ReLU:
-        return x.relu_(), _undo_relu(x)
-    with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        out = act(x.clone())  # a copy, as some work in place
-    return out.detach(), lambda grad: torch.autograd.grad(out, x, grad)[0]
-
-
-def _undo_relu(out: Tensor) -> Undo:
-    return lambda grad: torch.ops.aten.threshold_backward.grad_input(
-        grad, out, 0, grad_input=grad
-    )

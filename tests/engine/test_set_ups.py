@@ -34,7 +34,11 @@ def assert_same(first: Runner, second: Runner) -> None:
     first, second = bare_model(first), bare_model(second)
     assert architecture_of(first) == architecture_of(second)
     torch.testing.assert_close(
-        dict(first.named_parameters()), dict(second.named_parameters())
+        dict(first.named_parameters()),
+        dict(second.named_parameters()),
+        # Adam makes whole steps of gradients that are nearly 0.
+        rtol=1e-4,
+        atol=1e-4,
     )
 
 

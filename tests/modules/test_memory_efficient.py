@@ -9,11 +9,18 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from pairwise import pairwise
 from ranks import free_port, set_rank
 from torch import Tensor, nn
 
-from hrnas_mm.modules import MixConv, SearchingBlock, memory_efficient
+from hrnas_mm.modules import (
+    MixConv,
+    SearchingBlock,
+    batch_norm,
+    memory_efficient,
+)
+from hrnas_mm.modules.batch_norm import PIXELS, norm_backward
 from hrnas_mm.modules.memory_efficient import memory_efficient_sum
 from hrnas_mm.modules.primitives.pointwise import convolved
 from hrnas_mm.search import architecture_of, select_alive, shrink_
@@ -164,6 +171,74 @@ def test_is_as_precise_under_autocast(dtype: torch.dtype) -> None:
         ]
         errors.append(torch.stack(distances).log().mean().exp())
     assert 0 < errors[1] < 1.5 * errors[0]
+
+
+def errors(
+    exact: nn.Module, block: nn.Module, x: Tensor, grad: Tensor
+) -> Tensor:
+    """How far from float64 each output, gradient and buffer is."""
+    expected = everything(copy.deepcopy(exact), x.double(), grad.double())
+    return torch.stack(
+        [
+            (a - b).norm() / b.norm()
+            for a, b in zip(everything(block, x, grad), expected)
+            if b.is_floating_point()
+        ]
+    )
+
+
+@pytest.mark.parametrize('ratio, most', [(0, 4), (10, 3), (100, 1)])
+@pytest.mark.parametrize(
+    'layout', [torch.contiguous_format, torch.channels_last]
+)
+def test_is_as_precise_where_means_are_large(
+    ratio: float, most: float, layout: torch.memory_format
+) -> None:
+    """About as far from float64 as the readable form, whatever the mean.
+
+    The activation has no corner, where a rounding would flip a gradient.
+    """
+    totals: list[Any] = [0.0, 0.0]
+    for seed in range(4):
+        torch.manual_seed(seed)
+        exact = block_of(in_channels=8, act_layer=silu, memory_efficient=False)
+        plain = copy.deepcopy(exact).float()
+        exact = copy.deepcopy(plain).double()
+        efficient = copy.deepcopy(plain)
+        efficient.memory_efficient = True
+        x = torch.randn(4, 8, 16, 12) + ratio * torch.randn(8, 1, 1)
+        x = x.contiguous(memory_format=layout)
+        grad = torch.randn(4, 6, 16, 12)
+        for i, block in enumerate((plain, efficient)):
+            totals[i] += errors(exact, block, x, grad) / 4
+    rounding = torch.finfo(torch.float).eps
+    assert (totals[1] < most * totals[0] + rounding).all()
+
+
+def test_gradients_of_a_synchronised_norm_far_from_zero(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As precise as torch's own, with a group of one process."""
+    monkeypatch.setattr(batch_norm, 'sum_over_', lambda tensor, group: None)
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 32, 32) + 300
+    grad, scale = torch.randn_like(x) + x - 300, torch.rand(3)
+    exact: Any = x.double().requires_grad_()
+    F.batch_norm(
+        exact, None, None, scale.double(), None, True, 0.0, 1e-5
+    ).backward(grad.double())
+    wide = x.double()
+    moments = batch_norm.Moments(
+        wide.mean(PIXELS).float(),
+        (wide.var(PIXELS, correction=0) + 1e-5).rsqrt().float(),
+        x.numel() / 3,
+        1e-5,
+    )
+    far = [
+        (norm_backward(grad, x, moments, scale, group)[0] - exact.grad).norm()
+        for group in ('group', None)
+    ]
+    assert far[0] < 1.1 * far[1]
 
 
 def rank_main(
