@@ -1,12 +1,14 @@
 """Batch norm in its parts: statistics, also over ranks, and gradients."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 PIXELS = (0, 2, 3)  # the dimensions of (B, C, H, W) that statistics are over
 
@@ -59,6 +61,28 @@ def momentum_(norm: Any) -> float | None:
     if norm.momentum is None:
         return 1 / float(norm.num_batches_tracked)
     return norm.momentum
+
+
+@contextmanager
+def untracked(module: nn.Module) -> Iterator[None]:
+    """Leave all running statistics in a module as they are.
+
+    A forward pass that is computed again would move them twice. They take
+    part with a share of 0, as torch's checkpoint compares what both passes
+    save.
+    """
+    norms = [
+        (norm, norm.momentum, norm.num_batches_tracked)
+        for norm in module.modules()
+        if isinstance(norm, _BatchNorm)
+    ]
+    for norm, *_ in norms:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:
+        for norm, momentum, batches in norms:
+            norm.momentum, norm.num_batches_tracked = momentum, batches
 
 
 class Statistics:

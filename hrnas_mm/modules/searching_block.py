@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
+import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint, noop_context_fn
 
+from .batch_norm import untracked
 from .conv import ActLayer, NormLayer, batch_norm, init_conv_, relu
 from .deployed import (
     ChannelLayout,
@@ -103,8 +106,19 @@ class SearchingBlock(nn.Module, Deployable):
             and x.requires_grad
             and not self.mixconv.saves_memory(x)
         ):
-            return checkpoint(self._forward, x, use_reentrant=False)
+            # A compiler, which is given no contexts, tracks once by itself.
+            compiles = torch.compiler.is_compiling()
+            return checkpoint(
+                self._forward,
+                x,
+                use_reentrant=False,
+                context_fn=noop_context_fn if compiles else self._contexts,
+            )
         return self._forward(x)
+
+    def _contexts(self) -> tuple[Any, Any]:
+        """Return the contexts of the first forward pass and of the second."""
+        return nullcontext(), untracked(self)
 
     def _forward(self, x: Tensor) -> Tensor:
         residual = self.mixconv(x)

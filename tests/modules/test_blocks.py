@@ -1,6 +1,8 @@
 """MixConv, searching block and fusion against the paper's formulas."""
 
+import copy
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -77,23 +79,35 @@ def test_block_is_the_sum_of_its_three_parts() -> None:
     assert isinstance(SearchingBlock(4, 4).shortcut, nn.Identity)
 
 
+@pytest.mark.parametrize('momentum', [0.1, None])
+@pytest.mark.parametrize('dtype', [torch.float, torch.double])
 @pytest.mark.parametrize('memory_efficient', [True, False])
-def test_checkpointing_changes_nothing(memory_efficient: bool) -> None:
+def test_checkpointing_changes_nothing(
+    memory_efficient: bool, dtype: torch.dtype, momentum: float | None
+) -> None:
+    """Nor do running statistics move twice; some norms are frozen."""
     torch.manual_seed(1)
-    block = SearchingBlock(
-        4, 4, num_tokens=3, memory_efficient=memory_efficient
-    )
-    twin = SearchingBlock(
-        4, 4, num_tokens=3, memory_efficient=memory_efficient, with_cp=True
-    )
-    twin.load_state_dict(block.state_dict())
-    x = torch.randn(2, 4, 8, 8)
-    grads = []
+    block: Any = SearchingBlock(
+        4,
+        4,
+        num_tokens=3,
+        memory_efficient=memory_efficient,
+        norm_layer=partial(nn.BatchNorm2d, momentum=momentum),
+    ).to(dtype)
+    block.mixconv.norm.eval()
+    twin = copy.deepcopy(block)
+    twin.with_cp = True
+    twin.mixconv.keep = False
+    x = torch.randn(2, 4, 8, 8, dtype=dtype)
+    found = []
     for net in (block, twin):
-        leaf = x.clone().requires_grad_()
-        net(leaf).square().sum().backward()
-        grads.append([leaf.grad, *(p.grad for p in net.parameters())])
-    torch.testing.assert_close(*grads)
+        for _ in range(2):
+            leaf = x.clone().requires_grad_()
+            net(leaf).square().sum().backward()
+        grads = [leaf.grad, *(p.grad for p in net.parameters())]
+        found.append([*grads, *net.buffers()])
+        assert net.mixconv.norm.momentum == momentum
+    torch.testing.assert_close(*found)
 
 
 def test_fusion_sums_neighbours_and_grows_a_branch() -> None:
