@@ -43,7 +43,12 @@ def main() -> None:
     path = found[name]
     sys.argv = [str(path), *sys.argv[2:]]
     sys.path[0] = str(path.parent)  # as for a script that is run by its path
-    runpy.run_path(str(path), run_name='__main__')
+    try:
+        runpy.run_path(str(path), run_name='__main__')
+    except ImportError as error:
+        text = ' '.join(str(error).split())
+        print(f'error: {name}: {text}', file=sys.stderr)
+        raise SystemExit(2) from error
 
 
 if __name__ == '__main__':

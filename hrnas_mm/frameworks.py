@@ -1,15 +1,28 @@
 """What differs from framework to framework: a row for each."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.dataset import default_collate, pseudo_collate
 
 from .compat_mmdet3d import mend_mmdet3d_
 
-_TORCHVISION = ' (and the torchvision of your torch)'
+
+def _torchvision() -> str:
+    """Return the command that installs the torchvision of this torch.
+
+    Without its dependencies, as it would bring another build of torch.
+    """
+    minor, patch = re.findall(r'\d+', torch.__version__)[1:3]
+    pair = f'0.{int(minor) + 15}.{patch}'
+    return f'pip install --no-deps torchvision=={pair}'
+
+
+_TORCHVISION = _torchvision()
 
 
 @dataclass(frozen=True)
@@ -31,6 +44,8 @@ class Framework:
 
     Args:
         install: The command that installs it.
+        imports: The commands that install what it imports but does not bring,
+            by the names of the packages.
         data: Where its data sets come from, by their types.
         heads: The names of its models' heads that take a feature map.
         detects: Whether its models with such a head take more than an image.
@@ -41,6 +56,7 @@ class Framework:
     """
 
     install: str
+    imports: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, DataSite] = field(default_factory=dict)
     heads: tuple[str, ...] = ()
     detects: bool = False
@@ -67,7 +83,8 @@ FRAMEWORKS = dict(
     ),
     mmpose=Framework(
         install="pip install 'hrnas_mm[pose]' && "
-        'pip install --no-deps mmpose==1.3.2' + _TORCHVISION,
+        'pip install --no-deps mmpose==1.3.2 && ' + _TORCHVISION,
+        imports=dict(torchvision=_TORCHVISION),
         data=dict(
             CocoDataset=DataSite(
                 'coco',
@@ -92,7 +109,8 @@ FRAMEWORKS = dict(
         mend_=mend_mmdet3d_,
     ),
     mmpretrain=Framework(
-        install="pip install 'hrnas_mm[cls]'" + _TORCHVISION,
+        install="pip install 'hrnas_mm[cls]' && " + _TORCHVISION,
+        imports=dict(torchvision=_TORCHVISION),
         data=dict(
             ImageNet=DataSite(
                 'imagenet',

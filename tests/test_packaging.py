@@ -107,6 +107,22 @@ def test_extras_are_the_requirements_files(wheel: Path) -> None:
         assert any(f'extra == "{extra}"' in line for line in lines), lines
 
 
+def test_extras_keep_to_the_versions_of_the_set_up() -> None:
+    """Those that want numpy 1 want the last opencv of numpy 1, too."""
+    folder = ROOT / 'requirements'
+    pin = next(
+        line.split('#')[0].strip()
+        for line in (folder / 'mmcv.txt').read_text().splitlines()
+        if line.startswith('opencv-python')
+    )
+    extras = [
+        text
+        for path in folder.glob('*.txt')
+        if 'numpy<2' in (text := path.read_text())
+    ]
+    assert len(extras) == 5 and all(pin in text for text in extras)
+
+
 def test_metafiles_name_every_config_and_its_budget() -> None:
     index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
     found = {}

@@ -1,6 +1,7 @@
 """Reading configs on the command line."""
 
 import os.path as osp
+import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from importlib.util import find_spec
 from typing import Any
@@ -30,8 +31,9 @@ def prepare_config(
             ``work_dirs/<name of the config>`` if it has none.
 
     Raises:
-        ModuleNotFoundError: If the config needs a framework that is not
-            installed; the message says how to install it.
+        ImportError: If the config needs a framework that is not installed;
+            the message says how to install it. Or if one of its
+            ``custom_imports`` is neither installed nor beside the config.
     """
     cfg = _read(path)
     options = dict(options or {})
@@ -54,23 +56,51 @@ def _read(path: str) -> Config:
             f'{framework!r}'
         )
     _check_installed(path, framework)
+    if not framework:
+        _make_importable_(osp.dirname(osp.abspath(path)))
     try:
         cfg = get_config(path) if framework else Config.fromfile(path)
-    except ModuleNotFoundError as error:  # of a _base_
+    except ImportError as error:  # of a _base_, or of custom_imports
         missing = [name for name in FRAMEWORKS if str(error).startswith(name)]
         _check_installed(path, *missing)
+        _check_custom_imports(path, error)
         raise
     _check_installed(path, cfg.get('default_scope'))
     return cfg
 
 
+def _make_importable_(folder: str) -> None:
+    """Let ``custom_imports`` name modules in a folder.
+
+    It comes last: no file beside a config may take a package's place.
+    """
+    if folder not in map(osp.abspath, sys.path):
+        sys.path.append(folder)
+
+
+def _check_custom_imports(path: str, error: ImportError) -> None:
+    """Raise an error of one line if one of mmengine is of custom_imports."""
+    failed = error.__cause__
+    if 'custom modules' not in str(error) or failed is None:
+        return
+    module = str(failed).removeprefix('Failed to import ')
+    _check_installed(path, module.split('.')[0])
+    raise ImportError(
+        f'custom_imports of {path} must be modules that are installed or '
+        f'beside the config, got {module}: {failed.__context__}'
+    ) from error
+
+
 def _check_installed(path: str, *frameworks: str) -> None:
-    for framework in frameworks:
-        if framework in FRAMEWORKS and find_spec(framework) is None:
-            raise ModuleNotFoundError(
-                f'{path} needs {framework}, which is not installed: '
-                f'{FRAMEWORKS[framework].install}'
-            )
+    for framework in filter(FRAMEWORKS.__contains__, frameworks):
+        row = FRAMEWORKS[framework]
+        packages = {framework: row.install, **row.imports}
+        for package, command in packages.items():
+            if find_spec(package) is None:
+                raise ModuleNotFoundError(
+                    f'{path} needs {package}, which is not installed: '
+                    f'{command}'
+                )
 
 
 def add_config_arguments(parser: ArgumentParser) -> None:

@@ -13,12 +13,12 @@ from types import FrameType
 
 @contextmanager
 def clear_errors(
-    user_errors: tuple[type[Exception], ...] = (OSError, ModuleNotFoundError),
+    user_errors: tuple[type[Exception], ...] = (OSError,),
 ) -> Iterator[None]:
     """Turn a user's mistake into a message of one line and exit code 2.
 
-    Those are the errors that this package raises on purpose; any other error
-    keeps its traceback.
+    Those are the errors that this package raises on purpose, and imports that
+    fail; any other error keeps its traceback.
 
     Args:
         user_errors: Types that are the user's mistake even if another
@@ -27,10 +27,26 @@ def clear_errors(
     try:
         yield
     except Exception as error:
-        if not isinstance(error, user_errors) and not is_ours(error):
+        text = str(error)
+        if isinstance(error, ImportError):
+            text = _of_import(error)
+        elif not isinstance(error, user_errors) and not is_ours(error):
             raise
-        print(f'error: {error}', file=sys.stderr)
+        print(f'error: {text}', file=sys.stderr)
         raise SystemExit(2) from error
+
+
+def _of_import(error: ImportError) -> str:
+    """Return a message of one line; who imports, if the error is not ours."""
+    text = ' '.join(str(error).split())
+    if is_ours(error):
+        return text
+    names = [
+        frame.f_globals.get('__name__', '')
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    importers = [n for n in names if not n.startswith('importlib')]
+    return f'{text} (imported by {importers[-1]})' if importers else text
 
 
 def is_ours(error: BaseException | None) -> bool:

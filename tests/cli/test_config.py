@@ -1,6 +1,8 @@
 """What the command lines do to a config."""
 
+import sys
 from argparse import Namespace
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -124,6 +126,66 @@ def test_a_framework_that_is_missing(
     message = f'{path} needs {framework}, which is not installed: .*{command}'
     with pytest.raises(ModuleNotFoundError, match=message):
         prepare_config(path)
+
+
+@pytest.mark.parametrize('framework', ['mmpretrain', 'mmpose'])
+def test_torchvision_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, framework: str
+) -> None:
+    monkeypatch.setattr(
+        hrnas_mm.cli.config, 'find_spec', lambda n: n != 'torchvision' or None
+    )
+    file = tmp_path / 'config.py'
+    file.write_text(f'default_scope = {framework!r}')
+    message = 'needs torchvision, which .*: pip install .* torchvision==0'
+    with pytest.raises(ModuleNotFoundError, match=message):
+        prepare_config(str(file))
+
+
+@pytest.fixture
+def config_with_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    monkeypatch.setattr(sys, 'path', [*sys.path])
+    file = tmp_path / 'config.py'
+    file.write_text("custom_imports = dict(imports=['beside_it'])")
+    yield str(file)
+    sys.modules.pop('beside_it', None)
+
+
+def test_custom_imports_beside_the_config(config_with_module: str) -> None:
+    module = Path(config_with_module).with_name('beside_it.py')
+    module.write_text('here = True')
+    prepare_config(config_with_module)
+    prepare_config(config_with_module)
+    assert sys.modules['beside_it'].here
+    assert sys.path.count(str(module.parent)) == 1
+    assert sys.path[-1] == str(module.parent)
+
+
+@pytest.mark.parametrize(
+    'code, reason',
+    [
+        (None, "No module named 'beside_it'"),
+        ('import nowhere', "No module named 'nowhere'"),
+        ('from os import nothing', "cannot import name 'nothing' from 'os'"),
+    ],
+)
+def test_custom_imports_that_fail(
+    config_with_module: str,
+    capsys: pytest.CaptureFixture[str],
+    code: str | None,
+    reason: str,
+) -> None:
+    if code:
+        Path(config_with_module).with_name('beside_it.py').write_text(code)
+    args = Namespace(config=config_with_module, cfg_options=None)
+    with pytest.raises(SystemExit, match='^2$'):
+        read_config(args)
+    message = capsys.readouterr().err
+    assert message.startswith(f'error: custom_imports of {args.config} must ')
+    assert f'got beside_it: {reason}' in message
+    assert message.count('\n') == 1
 
 
 def test_a_config_that_is_missing(capsys: pytest.CaptureFixture[str]) -> None:

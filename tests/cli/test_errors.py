@@ -1,10 +1,13 @@
 """Errors as command lines show them."""
 
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from mmengine.registry import Registry
 
+from hrnas_mm import __main__
 from hrnas_mm.cli.errors import check_new, clear_errors
 from hrnas_mm.modules.mixconv import check_kernel_sizes
 
@@ -30,6 +33,37 @@ def test_our_error_is_one_line(
     message = capsys.readouterr().err
     assert message.startswith('error: ') and message.count('\n') == 1
     assert 'kernel_sizes must be odd' in message
+
+
+@pytest.mark.parametrize('module', ['nowhere', 'theirs'])
+def test_an_import_that_fails_is_one_line(
+    module: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whoever imports, wherever in a tool, and whatever the message."""
+    (tmp_path / 'theirs.py').write_text("raise ImportError('in\\n two')")
+    (tmp_path / 'framework.py').write_text(f'import {module}')
+    monkeypatch.syspath_prepend(tmp_path)
+    with (
+        pytest.raises(SystemExit, match='^2$'),
+        clear_errors(user_errors=()),
+    ):
+        import_module('framework')
+    assert capsys.readouterr().err in (
+        "error: No module named 'nowhere' (imported by framework)\n",
+        'error: in two (imported by theirs)\n',
+    )
+    tool = tmp_path / 'tool.py'
+    tool.write_text(f'import {module}')
+    monkeypatch.setattr(__main__, 'tools', lambda: dict(tool=tool))
+    monkeypatch.setattr(sys, 'argv', ['hrnas_mm', 'tool'])
+    monkeypatch.setattr(sys, 'path', [*sys.path])
+    with pytest.raises(SystemExit, match='^2$'):
+        __main__.main()
+    message = capsys.readouterr().err
+    assert message.startswith('error: tool: ') and message.count('\n') == 1
 
 
 def test_an_error_of_others_keeps_its_trace() -> None:
