@@ -20,6 +20,7 @@ from ..report.record import (
 from ..report.style import label_of
 from ..resume.files import failing_clearly
 from ..search.description import described_supernet
+from .run_info import run_info, training_curves
 from .search import Search
 from .state import numbers
 
@@ -158,6 +159,9 @@ def record_of(search: Search, **more: Any) -> Record:
         search.budget,
         search.runner,
     )
+    known = dict(
+        curves=training_curves(runner), run=run_info(runner), finished=False
+    )
     return Record(
         schema=SCHEMA,
         supernet=described_supernet(cost_model),
@@ -174,5 +178,5 @@ def record_of(search: Search, **more: Any) -> Record:
         conditions=(
             search.latency.table.conditions if search.latency else None
         ),
-        **more,
+        **{**known, **more},
     )

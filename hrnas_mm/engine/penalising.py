@@ -13,6 +13,7 @@ from .learning import check_terms, learns, not_learning
 from .search import Search
 
 LOSS = 'loss_resource'
+HISTORY = 'search/penalty'  # in the message hub, which checkpoints have
 # Steps without a gradient that a training may begin with: all pixels of its
 # first images may be ignored.
 IDLE_STEPS = 3
@@ -39,14 +40,16 @@ class Penalising:
         self._patch.remove()
         self._step_hook.remove()
 
-    def clear_log_(self) -> None:
-        """Remove the penalty from the log while rho is 0.
+    def note_(self) -> None:
+        """Note the penalty of the iteration; leave it out of the log if 0.
 
         Otherwise the log would still show its average over past iterations.
         """
+        hub, name = self.runner.message_hub, f'train/{LOSS}'
         if not self._rho:
-            hub = self.runner.message_hub
-            hub.log_scalars.pop(f'train/{LOSS}', None)
+            hub.log_scalars.pop(name, None)
+        term = hub.log_scalars.get(name)
+        hub.update_scalar(HISTORY, 0.0 if term is None else term.current())
 
     @property
     def _rho(self) -> float:

@@ -35,7 +35,13 @@ from .options import SearchOptions
 from .penalising import Penalising
 from .progress import LiveLine
 from .recalibration import recalibrate_runner_
-from .results import LAST, RESULTS, write_milestone, write_results
+from .results import (
+    LAST,
+    RESULTS,
+    write_milestone,
+    write_page,
+    write_results,
+)
 from .search import Search
 from .state import SearchState, read_state
 from .surgery import (
@@ -164,7 +170,7 @@ class ProgressiveShrinkHook(Hook):
         self._stale = True
         with stopping(runner):
             check_losses(outputs or {}, self.search.model)
-        self._penalising.clear_log_()
+        self._penalising.note_()
         self._line.update()
 
     def before_val_epoch(self, runner: Runner) -> None:
@@ -175,9 +181,12 @@ class ProgressiveShrinkHook(Hook):
     def after_val_epoch(
         self, runner: Runner, metrics: dict[str, float] | None = None
     ) -> None:
-        """Record the metrics."""
-        if self._trains and metrics:
-            note_evaluation(self.search, metrics)
+        """Record the metrics, and write the page for who watches the run."""
+        if not self._trains or not metrics:
+            return
+        note_evaluation(self.search, metrics)
+        if runner.iter < runner.max_iters:  # else the end writes it
+            write_page(runner)
 
     def before_checkpoint(self, runner: Runner) -> None:
         """Check and recalibrate, on all ranks, what rank 0 then saves."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from mmengine.dist import master_only
+from mmengine.runner import Runner
 from torch import nn
 
 from ..deploy import stage_names
@@ -27,7 +28,6 @@ from .history import note_milestone, record_of, write_search_record
 from .latency import measured_time, why_not_measured
 from .predictions import FOLDER as PREDICTIONS
 from .predictions import draw_predictions
-from .run_info import run_info, training_curves
 from .search import Search
 from .searched_config import searched_config
 
@@ -86,8 +86,7 @@ def write_results(search: Search, classes: ClassMetrics | None) -> None:
         latency=time_network(search),
         stages=stages_of(search),
         classes=classes,
-        curves=training_curves(runner),
-        run=run_info(runner),
+        finished=True,
     )
     write_search_record(search, **known)
     draw_predictions(runner)
@@ -97,6 +96,13 @@ def write_results(search: Search, classes: ClassMetrics | None) -> None:
         f'Search finished; see {folder} and {page}\n'
         + '\n'.join(map(str, tables))
     )
+    write_page(runner)
+
+
+@master_only
+def write_page(runner: Runner) -> None:
+    """Write the page from the record as it is; a failure is a warning."""
+    page = osp.join(runner.work_dir, PAGE)
     try:
         write_report(page, runner.work_dir)
     except Exception as error:  # the results are complete without it

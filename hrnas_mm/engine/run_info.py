@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import time
+from functools import cache
 from typing import Any
 
 import torch
@@ -15,16 +16,17 @@ from mmengine.runner import Runner
 
 from ..report.record import RunInfo
 from ..version import __version__
+from .penalising import HISTORY
 
 MAX_POINTS = 100  # per curve
 
 
 def run_info(runner: Runner) -> RunInfo:
-    """Return the known facts about a run that has ended."""
+    """Return the known facts about a run."""
     on_gpu = torch.cuda.is_available()
     return RunInfo(
         date=time.strftime('%Y-%m-%d %H:%M'),
-        seconds=sum(_history(runner, 'time')),
+        seconds=sum(_history(runner, 'train/time')),
         device=(
             torch.cuda.get_device_name()
             if on_gpu
@@ -43,6 +45,7 @@ def run_info(runner: Runner) -> RunInfo:
     )
 
 
+@cache
 def _commit() -> str:
     """Return the commit of the folder that the run was started in, or ''."""
     describe = ['git', 'describe', '--always', '--dirty', '--abbrev=12']
@@ -63,16 +66,21 @@ def _command() -> str:
 
 
 def training_curves(runner: Runner) -> dict[str, list[float]]:
-    """Return iterations, seconds per iteration and loss, averaged in groups.
+    """Return iterations, seconds, loss and penalty, averaged in groups.
 
     They come from the message hub, whose history a resumed run continues.
+    The loss is without the penalty.
     """
-    curves = dict(
-        seconds=_history(runner, 'time'), loss=_history(runner, 'loss')
-    )
+    names = dict(seconds='train/time', loss='train/loss', penalty=HISTORY)
+    curves = {key: _history(runner, name) for key, name in names.items()}
     length = min(map(len, curves.values()))
     if not length:
         return {}
+    curves = {key: values[-length:] for key, values in curves.items()}
+    curves['loss'] = [
+        total - penalty
+        for total, penalty in zip(curves['loss'], curves['penalty'])
+    ]
     group = -(-length // MAX_POINTS)
     starts = range(0, length, group)
     first = runner.iter - length  # where the hub's history begins
@@ -90,5 +98,5 @@ def _mean(values: list[float]) -> float:
 
 
 def _history(runner: Runner, name: str) -> list[float]:
-    buffer: Any = runner.message_hub.log_scalars.get(f'train/{name}')
+    buffer: Any = runner.message_hub.log_scalars.get(name)
     return [] if buffer is None else buffer.data[0].tolist()

@@ -85,19 +85,27 @@ def search_panels(
 
 
 def run_panels(record: Record) -> list[Callable[[Axes], None]]:
-    """Return functions that each draw the loss or the speed of a run.
+    """Return functions that each draw a curve of a run.
+
+    The curves are the loss, the penalty and the time of an iteration.
 
     Those that the record does not have are left out.
     """
     curves = record.curves
     labels = dict(
-        loss='loss, with the penalty', seconds='seconds per iteration'
+        loss='loss, without the penalty',
+        penalty='penalty, a part of the loss',
+        seconds='ms per iteration',
     )
+    if 'penalty' not in curves:  # of schema 3
+        labels['loss'] = 'loss, with the penalty'
 
     def plot(axes: Axes, record: Record, name: str) -> None:
-        axes.plot(curves['iter'], curves[name], color=BLUE, lw=1.2)
+        scale = 1000 if name == 'seconds' else 1
+        values = [scale * value for value in curves[name]]
+        axes.plot(curves['iter'], values, color=BLUE, lw=1.2)
         axes.set_ylabel(labels[name])
-        if min(curves[name]) >= 0:  # a likelihood may be negative
+        if min(values) >= 0:  # a likelihood may be negative
             axes.set_ylim(bottom=0)
 
     return [
@@ -119,9 +127,9 @@ def _panel(plot: Callable[..., None], record: Record, axes: Axes) -> None:
 def _steps(
     record: Record, values: Sequence[float]
 ) -> tuple[list[int], list[float]]:
-    """Return x and y of steps from shrink to shrink, to the end of the run."""
+    """Return x and y of steps from shrink to shrink, as far as the run is."""
     steps = [network.iter for network in record.history]
-    return [*steps, record.max_iters], [*values, values[-1]]
+    return [*steps, record.iter], [*values, values[-1]]
 
 
 def _plot_cost(axes: Axes, record: Record) -> None:
@@ -210,7 +218,7 @@ def _plot_alive(axes: Axes, record: Record) -> None:
 def _plot_rho(axes: Axes, record: Record) -> None:
     values = [network.rho for network in record.history]
     steps = [network.iter for network in record.history]
-    end = max(record.end, steps[-1])  # end of the penalty
+    end = max(min(record.end, record.iter), steps[-1])  # of the penalty
     axes.step(
         [*steps, end], [*values, values[-1]], where='post', color='#404040'
     )

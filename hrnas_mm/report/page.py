@@ -27,6 +27,7 @@ from .pies import (
 from .record import Record, RunInfo, read_record
 from .tables import detail_tables, result_tables
 
+RELOAD = 20  # seconds, while the run goes on
 _METADATA = ('Creator', 'Date', 'Format', 'Type')  # left out of an SVG
 TEMPLATE = Path(__file__).with_name('page.html.j2')
 
@@ -39,7 +40,9 @@ class Number(NamedTuple):
 
 
 def write_report(page: str, work_dir: str) -> None:
-    """Write a self-contained HTML page about a search.
+    """Write a self-contained HTML page about a search, over or not.
+
+    While the run goes on, browsers load the page again and again.
 
     Args:
         page: HTML file to write.
@@ -68,6 +71,7 @@ def write_report(page: str, work_dir: str) -> None:
     html = environment.from_string(TEMPLATE.read_text()).render(
         name=name,
         record=record,
+        reload=RELOAD,
         goal=_goal(record),
         shape=' × '.join(map(str, record.input_shape)),
         numbers=_numbers(record),

@@ -11,7 +11,8 @@ from ..search.description import DescribedUnit
 from ..typed import read_file_as
 
 RECORD = 'search.json'
-SCHEMA = 3
+SCHEMA = 4
+READABLE = (3, SCHEMA)  # what one of 3 lacks has a default
 
 Costs = dict[str, float]  # amounts by the names of costs
 
@@ -100,7 +101,7 @@ class RunInfo:
     """Where, when and how a run was made.
 
     Attributes:
-        date: Date and time of its end, YYYY-MM-DD hh:mm.
+        date: Date and time of the record, YYYY-MM-DD hh:mm.
         seconds: Seconds of training, evaluations apart.
         device: Name of the GPU, or architecture of the CPU.
         processes: Number of processes.
@@ -108,7 +109,7 @@ class RunInfo:
         versions: Versions of the software, by name.
         seed: Seed of the run.
         commit: Commit of the folder that it was started in; '' outside one.
-        command: Command line, with paths relative to that folder.
+        command: Command line as typed, with paths relative to that folder.
     """
 
     date: str
@@ -141,8 +142,10 @@ class Record:
         latency: Milliseconds of the network at the end, if there is a table.
         stages, classes: Multiply-adds by stage and metrics by class, at the
             end of the run.
-        curves: iter, loss and seconds (per iteration), averaged in groups.
-        run: Where, when and how the run was made, at its end.
+        curves: iter, loss, penalty and seconds (per iteration), averaged in
+            groups. Without a penalty, in files of schema 3, the loss has it.
+        run: Where, when and how the run was made.
+        finished: Whether the run is over.
     """
 
     schema: int
@@ -163,12 +166,13 @@ class Record:
     classes: ClassMetrics | None = None
     curves: dict[str, list[float]] = field(default_factory=dict)
     run: RunInfo | None = None
+    finished: bool = True
 
     def __post_init__(self) -> None:
-        if self.schema != SCHEMA:
+        if self.schema not in READABLE:
             raise ValueError(
-                f'schema must be {SCHEMA}, that of this version, got '
-                f'{self.schema}'
+                f'schema must be {" or ".join(map(str, READABLE))}, which '
+                f'this version reads, got {self.schema}'
             )
         if not self.history:
             raise ValueError('history must have an entry, got none')
@@ -198,12 +202,12 @@ def read_record(work_dir: str) -> Record:
 
 
 def last_network(record: Record) -> Milestone:
-    """Return the network at the end, with its metrics if it was evaluated."""
+    """Return the network as it is, with its metrics if it was evaluated."""
     evaluated = record.evaluations[-1:]
     metrics = (e.metrics for e in evaluated if e.iter == record.iter)
     last = record.history[-1]
     return Milestone(
-        'searched',
+        'searched' if record.finished else 'now',
         record.iter,
         last.costs,
         next(metrics, {}),

@@ -75,7 +75,7 @@ def costs_table(record: Record) -> Table:
     if record.latency is not None:
         rows.append((MEASURED, UNKNOWN, _measured(record.latency)))
     title = f'At {tuple(record.input_shape)}'
-    return Table(title, ('', 'supernet', 'searched'), rows)
+    return Table(title, ('', 'supernet', last_network(record).name), rows)
 
 
 def evaluations_table(record: Record) -> Table | None:

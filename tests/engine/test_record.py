@@ -51,16 +51,17 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Runner, Path]:
         max_iters=18, ema=dict(momentum=0.5), rho=None, interval=2, begin=2,
         end=14, target=0.4, milestones=[0.7],
     )  # fmt: skip
-    cfg = tiny.config(work_dir, **options)
-    cfg.custom_hooks.append(dict(type='Stop', at=9))
-    with pytest.raises(KeyboardInterrupt):
-        Runner.from_cfg(cfg).train()
-    cfg = tiny.config(work_dir, **options)
-    cfg.resume = True
-    cfg.experiment_name += '-again'
-    runner = Runner.from_cfg(cfg)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(results, 'write_report', write_report)
+        cfg = tiny.config(work_dir, **options)
+        cfg.custom_hooks.append(dict(type='Stop', at=9))
+        with pytest.raises(KeyboardInterrupt):
+            Runner.from_cfg(cfg).train()
+        (work_dir / 'report.html').rename(work_dir / 'in_the_middle.html')
+        cfg = tiny.config(work_dir, **options)
+        cfg.resume = True
+        cfg.experiment_name += '-again'
+        runner = Runner.from_cfg(cfg)
         runner.train()
     return runner, work_dir
 
@@ -95,6 +96,12 @@ def test_record_tells_of_the_run(finished: tuple[Runner, Path]) -> None:
     curves = record.curves
     assert curves['iter'] == list(range(1, 19))
     assert min(curves['seconds']) > 0 and len(curves['loss']) == 18
+    # The loss is the model's own, the penalty all that was added to it.
+    scalars = runner.message_hub.log_scalars
+    own, whole = (scalars[f'train/{x}'].data[0] for x in ('loss_ce', 'loss'))
+    np.testing.assert_allclose(curves['loss'], own, atol=1e-6)
+    np.testing.assert_allclose(curves['penalty'], whole - own, atol=1e-6)
+    assert curves['penalty'][-1] == 0 < max(curves['penalty'])
     assert record.run.seconds == pytest.approx(sum(curves['seconds']))
     for name, network in (
         ('supernet', record.history[0]),
@@ -125,6 +132,20 @@ def test_report_is_beside_searched(finished: tuple[Runner, Path]) -> None:
     text = (work_dir / 'report.html').read_text()
     for part in ('accuracy', 'parameters', 'Milestones', 'model.pth'):
         assert part in text
+
+
+def test_the_page_is_watched_until_the_end(
+    finished: tuple[Runner, Path],
+) -> None:
+    """It is written at an evaluation, and says that the run goes on."""
+    _, work_dir = finished
+    before = (work_dir / 'in_the_middle.html').read_text()
+    after = (work_dir / 'report.html').read_text()
+    assert '<meta http-equiv="refresh"' in before
+    assert 'iteration\n6 of 18' in before and 'Use it' not in before
+    assert '>now<' in before and 'accuracy' in before
+    assert 'searched' not in before
+    assert 'refresh' not in after and 'not over' not in after
 
 
 def test_checkpoints_say_their_architecture(

@@ -99,7 +99,7 @@ def test_same_search_same_page(reported: Path) -> None:
         (dict(history=[]), 'history must have an entry'),
         (dict(milestones=[1]), r'milestones\[0\] must be {name: ...}, got 1'),
         (dict(begin='1'), "begin must be a whole number, got '1'"),
-        (dict(schema=2), 'schema must be 3'),
+        (dict(schema=2), 'schema must be 3 or 4, .* got 2'),
         (dict(tables=[]), "unknown field 'tables'"),
     ],
 )
@@ -137,6 +137,17 @@ def test_a_record_alone_is_drawn_and_read_by_pandas(
     flat = pandas.json_normalize(content)
     assert flat['costs.macs'].item() == record.costs['macs']
     assert flat['target.amount'].dtype.kind in 'if'
+
+
+def test_a_record_of_the_version_before(work_dir: Path) -> None:
+    """It has the loss with its penalty, and does not say if it is over."""
+    record = json.loads((work_dir / 'search.json').read_text())
+    del record['finished']
+    record.update(schema=3, curves=dict(iter=[1, 2], loss=[3.0, 2.0]))
+    (work_dir / 'search.json').write_text(json.dumps(record))
+    write_report(str(work_dir / 'report.html'), str(work_dir))
+    text = (work_dir / 'report.html').read_text()
+    assert 'loss, with the penalty' in text and 'http-equiv' not in text
 
 
 def test_names_and_metrics_that_nobody_expects(tmp_path: Path) -> None:
