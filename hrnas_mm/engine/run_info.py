@@ -3,11 +3,13 @@
 import os
 import os.path as osp
 import platform
+import re
 import shlex
 import subprocess
 import sys
 import time
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -58,11 +60,27 @@ def _commit() -> str:
 
 
 def _command() -> str:
-    """Return the command line with paths as short as possible."""
-    here = os.getcwd() + os.sep
-    words = [word.removeprefix(here) for word in sys.argv]
-    words[0] = osp.relpath(sys.argv[0]) if osp.exists(sys.argv[0]) else ''
-    return shlex.join(['python', *filter(None, words)])
+    """Return the command as typed, with paths relative to the folder."""
+    python, *words = _typed()
+    folder = osp.dirname(sys.executable)
+    if words and osp.dirname(words[0]) == folder:  # a script of a package
+        python, *words = words
+    if words and osp.isabs(words[0]):
+        words[0] = osp.relpath(words[0])
+    here = re.escape(os.getcwd() + os.sep)
+    words = [re.sub(f'(^|=){here}', r'\1', word) for word in words]
+    return shlex.join([osp.basename(python), *words])
+
+
+def _typed() -> list[str]:
+    """Return the command line of the process; of torchrun, if that began it.
+
+    ``sys.argv`` is not it: ``python -m`` has put a path there.
+    """
+    typed = Path(f'/proc/{os.getppid()}/cmdline')
+    if 'TORCHELASTIC_RUN_ID' in os.environ and typed.exists():
+        return os.fsdecode(typed.read_bytes()).split('\0')[:-1]
+    return sys.orig_argv
 
 
 def training_curves(runner: Runner) -> dict[str, list[float]]:

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +23,7 @@ from hrnas_mm.building import build_runner
 from hrnas_mm.engine import progress, results
 from hrnas_mm.engine.class_metrics import ClassMetricsRecorder
 from hrnas_mm.engine.progress import LiveLine
+from hrnas_mm.engine.run_info import _command, _typed
 from hrnas_mm.engine.search import Search
 from hrnas_mm.report import write_report
 from hrnas_mm.report.record import (
@@ -109,6 +112,45 @@ def test_record_tells_of_the_run(finished: tuple[Runner, Path]) -> None:
     ):
         total = sum(getattr(stage, name) for stage in record.stages)
         assert total == network.costs['macs']
+
+
+@pytest.mark.parametrize(
+    ('typed', 'shown'),
+    [
+        (
+            '{bin}/python -m hrnas_mm train a.py',
+            'python -m hrnas_mm train a.py',
+        ),
+        (
+            'python {here}/train.py {here}/a.py --amp',
+            'python train.py a.py --amp',
+        ),
+        (
+            'python train.py a={here}/b /c{here}/d',
+            'python train.py a=b /c{here}/d',
+        ),
+        ('{bin}/python {bin}/torchrun train.py', 'torchrun train.py'),
+        ('python', 'python'),
+    ],
+)
+def test_the_command_is_that_which_was_typed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, typed: str, shown: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr('sys.argv', ['/somewhere/hrnas_mm/train.py'])
+    folder = Path(sys.executable).parent
+    words = typed.format(bin=folder, here=tmp_path.resolve()).split()
+    monkeypatch.setattr('sys.orig_argv', words)
+    assert _command() == shown.format(here=tmp_path.resolve())
+
+
+def test_the_command_of_torchrun_is_that_of_the_launcher(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv('TORCHELASTIC_RUN_ID', '1')
+    monkeypatch.setattr('os.getppid', os.getpid)
+    own = Path('/proc/self/cmdline').read_bytes()
+    assert _typed() == os.fsdecode(own).split('\0')[:-1]
 
 
 def test_a_run_that_is_over_is_resumed(finished: tuple[Runner, Path]) -> None:
