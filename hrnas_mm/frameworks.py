@@ -53,6 +53,8 @@ class Framework:
             config does not say.
         mend_: Works around its defects; called before its data is used.
         draws: The method of its visualizer that draws a prediction.
+        draw_options: Further arguments of this method.
+        draws_together: Whether one picture has the truth and the prediction.
     """
 
     install: str
@@ -63,6 +65,8 @@ class Framework:
     collate: Callable[..., Any] = pseudo_collate
     mend_: Callable[[], None] = lambda: None
     draws: str = 'add_datasample'
+    draw_options: Mapping[str, Any] = field(default_factory=dict)
+    draws_together: bool = False
 
 
 FRAMEWORKS = dict(
@@ -80,6 +84,8 @@ FRAMEWORKS = dict(
                 'ADEChallengeData2016.zip.',
             ),
         ),
+        # Placing a name in each region takes a second per picture.
+        draw_options=dict(with_labels=False),
     ),
     mmpose=Framework(
         install="pip install 'hrnas_mm[pose]' && "
@@ -120,6 +126,8 @@ FRAMEWORKS = dict(
         ),
         collate=default_collate,
         draws='visualize_cls',
+        draw_options=dict(resize=300),  # else its text cannot be read
+        draws_together=True,
     ),
     mmdet=Framework(
         install="pip install 'hrnas_mm[det]'",

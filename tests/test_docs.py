@@ -184,7 +184,8 @@ def test_report_of_the_tutorial(tutorial: tuple[Path, dict[str, str]]) -> None:
     assert 'python -m hrnas_mm train' in page
     classes = page[page.index('By class') :]
     assert 'sidewalk' in classes and '<td>-</td>' in classes
-    assert page.count('data:image/jpeg') == 4
+    # Four images of the batch, four with their truth and prediction.
+    assert page.count('data:image/jpeg') == 12
 
 
 def test_searched_network_gives_the_logged_metric(

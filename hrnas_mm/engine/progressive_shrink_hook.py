@@ -33,6 +33,7 @@ from .milestones import NamedBudget
 from .observing import Observing
 from .options import SearchOptions
 from .penalising import Penalising
+from .pictures import Pictures
 from .progress import LiveLine
 from .recalibration import recalibrate_runner_
 from .results import (
@@ -120,6 +121,7 @@ class ProgressiveShrinkHook(Hook):
             note_shrink(search, search.architecture)
         self._line = LiveLine(search)
         self._class_metrics = ClassMetricsRecorder(runner)
+        self._pictures = Pictures(runner)
 
     # Shrinking
 
@@ -130,6 +132,7 @@ class ProgressiveShrinkHook(Hook):
         clean = runner.optim_wrapper.should_update()
         if clean and self.search.controller.is_due(runner.iter):
             self._shrink(runner)
+        self._pictures.watch_batch()
 
     def _shrink(self, runner: Runner) -> None:
         before = self.search.architecture
@@ -166,17 +169,32 @@ class ProgressiveShrinkHook(Hook):
         data_batch: Any = None,
         outputs: dict[str, Any] | None = None,
     ) -> None:
-        """Mark the running statistics as stale, and check the losses."""
+        """Mark the running statistics as stale; check and note the losses."""
         self._stale = True
         with stopping(runner):
             check_losses(outputs or {}, self.search.model)
         self._penalising.note_()
+        self._pictures.draw_batch()
+        if runner.iter == 0:
+            write_page(runner)
         self._line.update()
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Recalibrate the model that is going to be evaluated."""
         if self._trains:
             self._recalibrate(runner)
+            self._pictures.begin_evaluation()
+
+    def after_val_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Any = None,
+    ) -> None:
+        """Draw some of the predictions."""
+        if self._trains:
+            self._pictures.see(outputs)
 
     def after_val_epoch(
         self, runner: Runner, metrics: dict[str, float] | None = None

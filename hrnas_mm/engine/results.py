@@ -14,6 +14,7 @@ from ..deploy import stage_names
 from ..files import remove_leftovers_, replacing
 from ..nested import plain
 from ..report import write_report
+from ..report.pictures import BATCH, PREDICTIONS
 from ..report.record import RECORD, ClassMetrics, Stage, Timing
 from ..report.tables import result_tables
 from ..resume.files import failing_clearly
@@ -26,8 +27,6 @@ from ..search import (
 from ..version import __version__
 from .history import note_milestone, record_of, write_search_record
 from .latency import measured_time, why_not_measured
-from .predictions import FOLDER as PREDICTIONS
-from .predictions import draw_predictions
 from .search import Search
 from .searched_config import searched_config
 
@@ -36,7 +35,7 @@ PAGE = 'report.html'
 BESIDE_IT = '{{ fileDirname }}/retrained'
 SEARCHED = 'searched'
 # What a search writes into its work_dir, and what is there only at its end.
-RESULTS = (SEARCHED, 'milestones', RECORD, PAGE, PREDICTIONS)
+RESULTS = (SEARCHED, 'milestones', RECORD, PAGE, PREDICTIONS, BATCH)
 LAST = (osp.join(SEARCHED, 'model.pth'),)
 
 
@@ -89,7 +88,6 @@ def write_results(search: Search, classes: ClassMetrics | None) -> None:
         finished=True,
     )
     write_search_record(search, **known)
-    draw_predictions(runner)
     page = osp.join(runner.work_dir, PAGE)
     tables = result_tables(record_of(search, **known))
     runner.logger.info(

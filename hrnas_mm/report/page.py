@@ -1,6 +1,5 @@
 """The report of a run: what was searched, how, and with which results."""
 
-import base64
 import io
 import os.path as osp
 import re
@@ -18,6 +17,7 @@ from matplotlib.figure import Figure
 from ..files import replacing
 from .amounts import amount_of, noun_of
 from .curves import main_metric, run_panels, search_panels, short_name
+from .pictures import BATCH, PREDICTIONS, pictures_in
 from .pies import (
     block_text,
     draw_architectures,
@@ -81,7 +81,8 @@ def write_report(page: str, work_dir: str) -> None:
         ],
         architecture=_svg(draw_architectures([network])),
         milestones=_svg(draw_architectures(networks)) if networks[1:] else '',
-        predictions=_pictures(osp.join(work_dir, 'predictions')),
+        batch=pictures_in(osp.join(work_dir, BATCH)),
+        predictions=pictures_in(osp.join(work_dir, PREDICTIONS)),
         blocks=blocks,
         tables=[*result_tables(record), *detail_tables(record)],
         facts={} if record.run is None else facts_of(record.run),
@@ -154,14 +155,6 @@ def duration(seconds: float) -> str:
     if seconds > 3600:
         return f'{seconds / 3600:.1f} h'
     return f'{seconds / 60:.1f} min' if seconds > 60 else f'{seconds:.0f} s'
-
-
-def _pictures(folder: str) -> list[str]:
-    """Return the JPEG pictures in a folder, in base64."""
-    return [
-        base64.b64encode(path.read_bytes()).decode()
-        for path in sorted(Path(folder).glob('*.jpg'))
-    ]
 
 
 def _short_path(path: str) -> str:

@@ -1,6 +1,7 @@
 """The page: whole, without a network, and alive in a browser."""
 
 import ast
+import base64
 import html
 import json
 import math
@@ -148,6 +149,23 @@ def test_a_record_of_the_version_before(work_dir: Path) -> None:
     write_report(str(work_dir / 'report.html'), str(work_dir))
     text = (work_dir / 'report.html').read_text()
     assert 'loss, with the penalty' in text and 'http-equiv' not in text
+
+
+def test_pictures_say_what_they_show(work_dir: Path) -> None:
+    for name in ('predictions/0_prediction', 'predictions/0_ground_truth',
+                 'predictions/mine',
+                 'training_batch/3_ground_truth'):  # fmt: skip
+        path = work_dir / f'{name}.jpg'
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(name.encode())
+    write_report(str(work_dir / 'report.html'), str(work_dir))
+    text = (work_dir / 'report.html').read_text()
+    found = re.findall(r'base64,(.*?)".*?<figcaption>(.*?)<', text, re.S)
+    assert [(base64.b64decode(x).decode(), y) for x, y in found] == [
+        ('training_batch/3_ground_truth', 'ground truth'),
+        ('predictions/0_ground_truth', 'ground truth'),
+        ('predictions/0_prediction', 'prediction'),
+    ]
 
 
 def test_names_and_metrics_that_nobody_expects(tmp_path: Path) -> None:

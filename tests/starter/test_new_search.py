@@ -25,6 +25,9 @@ KINDS = dict(
 )  # fmt: skip
 SHORT = ('--iterations', 6, '--batch-size', 4)
 OF_THREE_FRAMES = ('--iterations', 2, '--batch-size', 2)
+# What the names of pictures end in; of points there are none.
+TRUTH = ['_ground_truth']
+DRAWN: dict[str, list[str]] = dict(class_folders=[''], lidar_boxes=[])
 QUICK = [
     f'{split}_dataloader.{option}'
     for split in ('train', 'val', 'test')
@@ -77,6 +80,12 @@ def test_new_search(tmp_path: Path, kind: str) -> None:
     checked(ROOT / 'tools/train.py', train[1], *options, cwd=tmp_path)
     work_dir = tmp_path / 'work_dirs/mine'
     assert (work_dir / 'report.html').exists()
+    for folder, shown in (
+        ('training_batch', TRUTH if kind != 'lidar_boxes' else []),
+        ('predictions', DRAWN.get(kind, [*TRUTH, '_prediction'])),
+    ):
+        found = sorted(path.stem for path in (work_dir / folder).glob('*'))
+        assert found == sorted(f'{i}{x}' for i in range(4) for x in shown)
     checked(ROOT / 'tools/test.py', *tested, cwd=tmp_path)
     model = torch.load(work_dir / 'searched/model.pth', weights_only=True)
     costs = model['architecture']['costs']
