@@ -175,6 +175,8 @@ def record_of(search: Search, **more: Any) -> Record:
         history=search.history.shrinks,
         evaluations=search.history.evaluations,
         milestones=search.history.milestones,
+        classes=search.history.classes,
+        confusion=search.history.confusion,
         conditions=(
             search.latency.table.conditions if search.latency else None
         ),

@@ -135,8 +135,8 @@ class Pictures:
         if self._draw is None or not isinstance(outputs, (list, tuple)):
             return
         for i, output in enumerate(outputs, self._evaluated):
-            # Of a frame of a lidar, it may be there and None.
-            if i in self._chosen and getattr(output, 'img_path', None):
+            path = getattr(output, 'img_path', None)  # of a lidar: no path
+            if i in self._chosen and isinstance(path, str):
                 with self._drawing(PREDICTIONS):
                     self._draw_prediction(self._chosen.index(i), output)
         self._evaluated += len(outputs)

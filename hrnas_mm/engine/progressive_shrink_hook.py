@@ -19,6 +19,7 @@ from ..search import (
     fitting_architecture,
 )
 from .best import ignore_above_target_
+from .by_class import ByClass
 from .check_runner import (
     check_losses,
     check_runner,
@@ -26,7 +27,6 @@ from .check_runner import (
     stopping,
 )
 from .check_samples import check_fit
-from .class_metrics import ClassMetricsRecorder
 from .evaluation import evaluate
 from .history import announce, note_evaluation, note_shrink
 from .milestones import NamedBudget
@@ -120,7 +120,7 @@ class ProgressiveShrinkHook(Hook):
         if not search.history.shrinks:
             note_shrink(search, search.architecture)
         self._line = LiveLine(search)
-        self._class_metrics = ClassMetricsRecorder(runner)
+        self._by_class = ByClass(runner)
         self._pictures = Pictures(runner)
 
     # Shrinking
@@ -184,6 +184,7 @@ class ProgressiveShrinkHook(Hook):
         if self._trains:
             self._recalibrate(runner)
             self._pictures.begin_evaluation()
+            self._by_class.begin()
 
     def after_val_iter(
         self,
@@ -192,8 +193,9 @@ class ProgressiveShrinkHook(Hook):
         data_batch: Any = None,
         outputs: Any = None,
     ) -> None:
-        """Draw some of the predictions."""
+        """Look at the predictions, and draw some of them."""
         if self._trains:
+            self._by_class.see(outputs)
             self._pictures.see(outputs)
 
     def after_val_epoch(
@@ -202,6 +204,7 @@ class ProgressiveShrinkHook(Hook):
         """Record the metrics, and write the page for who watches the run."""
         if not self._trains or not metrics:
             return
+        self._by_class.note(self.search.history, metrics)
         note_evaluation(self.search, metrics)
         if runner.iter < runner.max_iters:  # else the end writes it
             write_page(runner)
@@ -242,14 +245,14 @@ class ProgressiveShrinkHook(Hook):
         self._line.close()
         self._penalising.remove()
         self._observing.remove()
-        self._class_metrics.remove()
+        self._by_class.remove()
         self._recalibrate(runner)
         if self.search.misses(self.search.architecture):
             runner.logger.error(
                 f'Search: the run ended at iteration {runner.iter}, before '
                 f'the network was down to {self.search.budget}'
             )
-        write_results(self.search, self._class_metrics.now())
+        write_results(self.search)
 
 
 # The options as they stand in configs, for help() and for what checks configs.

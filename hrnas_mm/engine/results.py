@@ -15,7 +15,7 @@ from ..files import remove_leftovers_, replacing
 from ..nested import plain
 from ..report import write_report
 from ..report.pictures import BATCH, PREDICTIONS
-from ..report.record import RECORD, ClassMetrics, Stage, Timing
+from ..report.record import RECORD, Stage, Timing
 from ..report.tables import result_tables
 from ..resume.files import failing_clearly
 from ..runners import evaluated_model
@@ -70,13 +70,12 @@ def _write_network(search: Search, folder: str) -> None:
 
 
 @master_only
-def write_results(search: Search, classes: ClassMetrics | None) -> None:
+def write_results(search: Search) -> None:
     """Write ``work_dir/searched`` and ``report.html``; log the tables.
 
     Args:
         search: The search of a run at the end of its training, whose
             evaluated model is recalibrated.
-        classes: Metrics by class of the network as it is, if they are known.
     """
     runner = search.runner
     folder = osp.join(runner.work_dir, SEARCHED)
@@ -84,7 +83,6 @@ def write_results(search: Search, classes: ClassMetrics | None) -> None:
     known = dict(
         latency=time_network(search),
         stages=stages_of(search),
-        classes=classes,
         finished=True,
     )
     write_search_record(search, **known)

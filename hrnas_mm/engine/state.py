@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..nested import plain
-from ..report.record import Evaluation, Milestone, Shrink
+from ..report.record import (
+    ClassMetrics,
+    Confusion,
+    Evaluation,
+    Milestone,
+    Shrink,
+)
 from ..search.controller import CONTROLLER_STATES
 from ..typed import read_as
 
@@ -18,11 +24,14 @@ class History:
         shrinks: The network at the start, and after each shrink.
         evaluations: Each evaluation.
         milestones: The network at each milestone.
+        classes, confusion: What the last evaluation told of the classes.
     """
 
     shrinks: list[Shrink] = field(default_factory=list)
     evaluations: list[Evaluation] = field(default_factory=list)
     milestones: list[Milestone] = field(default_factory=list)
+    classes: ClassMetrics | None = None
+    confusion: Confusion | None = None
 
 
 @dataclass

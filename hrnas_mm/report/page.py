@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from ..files import replacing
 from .amounts import amount_of, noun_of
+from .confusion import confusions_table, plot_confusion
 from .curves import main_metric, run_panels, search_panels, short_name
 from .pictures import BATCH, PREDICTIONS, pictures_in
 from .pies import (
@@ -83,6 +84,10 @@ def write_report(page: str, work_dir: str) -> None:
         milestones=_svg(draw_architectures(networks)) if networks[1:] else '',
         batch=pictures_in(osp.join(work_dir, BATCH)),
         predictions=pictures_in(osp.join(work_dir, PREDICTIONS)),
+        confusion=_svg(plot_confusion(record.confusion))
+        if record.confusion
+        else '',
+        confused=confusions_table(record),
         blocks=blocks,
         tables=[*result_tables(record), *detail_tables(record)],
         facts={} if record.run is None else facts_of(record.run),

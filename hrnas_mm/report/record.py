@@ -14,6 +14,8 @@ RECORD = 'search.json'
 SCHEMA = 4
 READABLE = (3, SCHEMA)  # what one of 3 lacks has a default
 
+MAX_CLASSES = 200  # of a confusion, and in a table
+
 Costs = dict[str, float]  # amounts by the names of costs
 
 
@@ -90,10 +92,24 @@ class Stage:
 
 @dataclass(frozen=True)
 class ClassMetrics:
-    """Metrics by class; None for a class that is in no image."""
+    """Metrics by class, or by what a noun says; None for one in no image."""
 
     classes: list[str]
     metrics: dict[str, list[float | None]]
+    noun: str = 'class'
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Pixels or images of each class, by the class that they are taken for.
+
+    Attributes:
+        classes: Names of the classes.
+        counts: A row for each true class, a column for each predicted one.
+    """
+
+    classes: list[str]
+    counts: list[list[int]]
 
 
 @dataclass(frozen=True)
@@ -140,8 +156,8 @@ class Record:
         evaluations, milestones: In the order of the run.
         conditions: Conditions of the table of milliseconds, if there is one.
         latency: Milliseconds of the network at the end, if there is a table.
-        stages, classes: Multiply-adds by stage and metrics by class, at the
-            end of the run.
+        stages: Multiply-adds by stage, at the end of the run.
+        classes, confusion: What the last evaluation told of the classes.
         curves: iter, loss, penalty and seconds (per iteration), averaged in
             groups. Without a penalty, in files of schema 3, the loss has it.
         run: Where, when and how the run was made.
@@ -164,6 +180,7 @@ class Record:
     latency: Timing | None = None
     stages: list[Stage] = field(default_factory=list)
     classes: ClassMetrics | None = None
+    confusion: Confusion | None = None
     curves: dict[str, list[float]] = field(default_factory=dict)
     run: RunInfo | None = None
     finished: bool = True

@@ -9,10 +9,9 @@ from rich.table import Table as RichTable
 from ..search.budget import LATENCY
 from ..search.cost import MACS
 from .amounts import amount_of, noun_of
-from .record import Evaluation, Record, Timing, last_network
+from .record import MAX_CLASSES, Evaluation, Record, Timing, last_network
 
 MAX_METRICS = 10  # per table
-MAX_CLASSES = 200
 MEASURED = 'ms measured as deployed'
 UNKNOWN = '-'
 
@@ -141,7 +140,7 @@ def classes_table(record: Record) -> Table | None:
         (name, *(_percent(values[i]) for values in found.metrics.values()))
         for i, name in enumerate(found.classes)
     ]
-    return Table('By class', ('', *found.metrics), rows)
+    return Table(f'By {found.noun}', ('', *found.metrics), rows)
 
 
 def _at(record: Record, evaluation: Evaluation) -> str:

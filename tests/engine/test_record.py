@@ -1,12 +1,10 @@
 """What a run leaves for pictures: its record, its report, a live line."""
 
 import json
-import math
 import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import killing  # noqa: F401  (registers Stop)
@@ -16,25 +14,21 @@ import tiny
 import torch
 from mmengine.registry import METRICS, MODELS
 from mmengine.runner import Runner
-from records import make_record
 
 import hrnas_mm.engine.progressive_shrink_hook as hook_module
 from hrnas_mm.building import build_runner
 from hrnas_mm.engine import progress, results
-from hrnas_mm.engine.class_metrics import ClassMetricsRecorder
 from hrnas_mm.engine.progress import LiveLine
 from hrnas_mm.engine.run_info import _command, _typed
 from hrnas_mm.engine.search import Search
 from hrnas_mm.report import write_report
 from hrnas_mm.report.record import (
-    ClassMetrics,
     architecture_in,
     by_kind,
     read_record,
 )
 from hrnas_mm.report.tables import (
     Table,
-    classes_table,
     costs_table,
     evaluations_table,
 )
@@ -325,34 +319,6 @@ def test_live_line(
         assert f'{entry["costs"]["macs"] / 1e9:.4g} G → ' in terminal.text
     assert 'rho 0.0003' in terminal.text and '100%' in terminal.text
     assert terminal.text.endswith('\x1b[2K')  # the line is gone
-
-
-def test_classes_are_those_of_the_last_network() -> None:
-    class Metric:
-        dataset_meta = dict(classes=('car', 'tree'))
-
-        def total_area_to_metrics(self) -> dict[str, Any]:
-            return dict(IoU=np.array([0.5, math.nan]), aAcc=0.7)
-
-    metric = Metric()
-    runner = SimpleNamespace(
-        iter=30,
-        val_loop=object(),
-        val_evaluator=SimpleNamespace(metrics=[metric]),
-    )
-    found = ClassMetricsRecorder(runner)
-    assert found.now() is None
-    metric.total_area_to_metrics()
-    classes = ClassMetrics(['car', 'tree'], dict(IoU=[50.0, None]))
-    assert found.now() == classes
-    table = classes_table(make_record(classes=classes))
-    assert table.rows == [('car', '50.0'), ('tree', '-')]
-    many = ClassMetrics(['car'] * 201, dict(IoU=[50.0] * 201))
-    assert classes_table(make_record(classes=many)) is None
-    runner.iter = 40
-    assert found.now() is None
-    found.remove()
-    assert 'total_area_to_metrics' not in vars(metric)
 
 
 def test_a_table_is_whole_and_literal() -> None:
