@@ -38,6 +38,7 @@ from hrnas_mm.modules.deployed import form_of
 from hrnas_mm.report import Table
 from hrnas_mm.runtimes import RUNTIMES, LocalTimer
 from hrnas_mm.search import count_params
+from hrnas_mm.spelling import counted
 
 TRAIN = osp.join(osp.dirname(osp.abspath(__file__)), 'train.py')
 
@@ -185,7 +186,7 @@ def cells(rows: Sequence[dict[str, Any]]) -> list[str]:
     return [
         str(len(rows)),
         spread(metrics, 4 if fractions else 2),
-        '-' if None in macs else spread([m / 1e6 for m in macs], 1),
+        '-' if None in macs else spread([m / 1e9 for m in macs], 4),
         spread([row['params'] / 1e6 for row in rows], 2),
         spread([row['ms'] for row in rows], 2),
     ]
@@ -213,8 +214,8 @@ def table_of(
 ) -> Table:
     """Return the table of all networks, drawn from the numbers."""
     columns = (
-        'network', 'seeds', args.metric, 'multiply-adds, M', 'parameters, M',
-        f'ms, {args.backend}, {args.threads} thread(s)',
+        'network', 'seeds', args.metric, 'multiply-adds, G', 'parameters, M',
+        f'ms, {args.backend}, {counted(args.threads, "thread")}',
     )  # fmt: skip
     body = [(name, *cells(each)) for name, each in by_name(rows).items()]
     return Table('', columns, body)

@@ -88,7 +88,9 @@ def boxes_of_kitti(metrics: Mapping[str, Any]) -> ClassMetrics | None:
     """Return the AP of each class among KITTI's metrics, if they are those."""
     found = [(KITTI.search(name), value) for name, value in metrics.items()]
     shares = {
-        (match[1], match[2]): float(value) for match, value in found if match
+        (match[1], match[2]): None if math.isnan(value) else float(value)
+        for match, value in found
+        if match
     }
     classes = list(dict.fromkeys(name for name, _ in shares))
     kinds = dict.fromkeys(kind for _, kind in shares)

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from ..files import read_json, write_json
+from ..spelling import counted
 from ..typed import read_as
 
 SCHEMA = 2
@@ -43,7 +44,7 @@ class Conditions:
 
     def __str__(self) -> str:
         height, width = self.input_shape[-2:]
-        threads = f'{self.threads} thread' + 's' * (self.threads != 1)
+        threads = counted(self.threads, 'thread')
         return (
             f'{self.backend} {self.version}, {threads}, {self.dtype}, '
             f'{self.batch} x {height}x{width}, {self.device}'

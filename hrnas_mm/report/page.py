@@ -15,6 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..files import replacing
+from ..search.budget import LATENCY
+from ..spelling import counted
 from .amounts import amount_of, noun_of
 from .confusion import confusions_table, plot_confusion
 from .curves import main_metric, run_panels, search_panels, short_name
@@ -25,7 +27,7 @@ from .pies import (
     network_at,
     network_of,
 )
-from .record import Record, RunInfo, read_record
+from .record import Milestone, Record, RunInfo, last_network, read_record
 from .tables import detail_tables, result_tables
 
 RELOAD = 20  # seconds, while the run goes on
@@ -55,10 +57,12 @@ def write_report(page: str, work_dir: str) -> None:
     record = read_record(work_dir)
     name = osp.basename(osp.abspath(work_dir))
     network = network_at(record, -1, name)
+    # While the run goes on, a page has to be drawn fast.
+    milestones = record.milestones if record.finished else []
     networks = [
         *(
             network_of(record, milestone, f'milestone {milestone.name}')
-            for milestone in record.milestones
+            for milestone in milestones
         ),
         network,
     ]
@@ -114,7 +118,7 @@ def _goal(record: Record) -> str:
 
 
 def _numbers(record: Record) -> list[Number]:
-    last = record.history[-1]
+    last = last_network(record)
     numbers = [
         Number(
             amount_of(name, amount),
@@ -122,25 +126,37 @@ def _numbers(record: Record) -> list[Number]:
             'supernet',
         )
         for name, amount in last.costs.items()
+        if name != LATENCY
     ]
+    if LATENCY in last.costs:
+        numbers.insert(0, _milliseconds(last))
     metric = main_metric([record])
     for evaluation in record.evaluations[-1:]:
         if metric in evaluation.metrics:
             value = f'{evaluation.metrics[metric]:.4g}'
             label = f'{short_name(metric)} at iteration {evaluation.iter}'
             numbers.append(Number(value, label))
-    shrinks = len(record.history) - 1
-    numbers.append(Number(str(shrinks), 'shrinks'))
+    shrinks, noun = counted(len(record.history) - 1, 'shrink').split()
+    numbers.append(Number(shrinks, noun))
     return numbers
+
+
+def _milliseconds(network: Milestone) -> Number:
+    """Return the ones that count: as measured, or else as predicted."""
+    timing = network.latency
+    if timing is not None and timing.measured is not None:
+        found, how = timing.measured, 'measured'
+    else:
+        found, how = network.costs[LATENCY], 'predicted'
+    return Number(f'{amount_of(LATENCY, found)} ms', f'as deployed, {how}')
 
 
 def facts_of(run: RunInfo) -> dict[str, str]:
     """Return what is known of a run as text, by its name."""
-    several = 's' * (run.threads > 1)
     machine = (
         f'{run.processes} x {run.device}'
         if run.processes > 1 or not run.device.endswith('CPU')
-        else f'{run.device}, {run.threads} thread{several}'
+        else f'{run.device}, {counted(run.threads, "thread")}'
     )
     software = (f'{name} {version}' for name, version in run.versions.items())
     found = {

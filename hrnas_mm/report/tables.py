@@ -12,7 +12,7 @@ from .amounts import amount_of, noun_of
 from .record import MAX_CLASSES, Evaluation, Record, Timing, last_network
 
 MAX_METRICS = 10  # per table
-MEASURED = 'ms measured as deployed'
+PREDICTED, MEASURED = 'ms as deployed, predicted', 'ms as deployed, measured'
 UNKNOWN = '-'
 
 
@@ -68,7 +68,7 @@ def costs_table(record: Record) -> Table:
     """Compare the searched network with the supernet that it began as."""
     now = record.history[-1].costs
     rows = [
-        (noun_of(name), amount_of(name, full), amount_of(name, now[name]))
+        (_label(name), amount_of(name, full), amount_of(name, now[name]))
         for name, full in record.costs.items()
     ]
     if record.latency is not None:
@@ -111,7 +111,7 @@ def milestones_table(record: Record) -> Table | None:
         )
         for each in (*record.milestones, last_network(record))
     ]
-    costs = map(noun_of, record.costs)
+    costs = map(_label, record.costs)
     columns = ('', 'iteration', *costs, *[MEASURED] * timed, *metrics)
     return Table('Milestones', columns, rows)
 
@@ -149,6 +149,10 @@ def _at(record: Record, evaluation: Evaluation) -> str:
     if cost not in evaluation.costs:  # the target counted another cost then
         return name
     return f'{name}, {_amount(cost, evaluation.costs)} {noun_of(cost)}'
+
+
+def _label(cost: str) -> str:
+    return PREDICTED if cost == LATENCY else noun_of(cost)
 
 
 def _amount(name: str, costs: Mapping[str, float]) -> str:

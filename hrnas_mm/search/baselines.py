@@ -76,8 +76,8 @@ def _largest(
     if not fits(scaled(low)):
         raise ValueError(
             f'{"one element" if least else "none"} per unit costs '
-            f'{budget.spent(scaled(low)):g} {budget.cost.noun}, more than '
-            f'the budget of {budget.amount:g}'
+            f'{budget.cost.format(budget.spent(scaled(low)))} '
+            f'{budget.cost.noun}, more than the budget of {budget}'
         )
     for _ in range(50):
         middle = (low + high) / 2

@@ -120,9 +120,9 @@ def test_ends_at_the_target(
     assert (tmp_path / 'run/milestones/4ms/model.pth').is_file()
     record = read_record(str(tmp_path / 'run'))
     titles = {table.title: table for table in result_tables(record)}
-    assert 'ms measured as deployed' in titles['Milestones'].columns
+    assert 'ms as deployed, measured' in titles['Milestones'].columns
     rows = titles[f'At {SHAPE}'].rows
-    assert ('ms measured as deployed', '-', '3') in rows
+    assert ('ms as deployed, measured', '-', '3') in rows
     (axes,) = plot_pareto({'run': record}, cost='latency').axes
     lines = [np.asarray(line.get_xdata())[-1] for line in axes.lines]
     assert lines.count(3.0) == 2  # measured, of both networks

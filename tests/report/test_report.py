@@ -18,7 +18,7 @@ import pytest
 from records import write_work_dir
 
 from hrnas_mm.report import write_report
-from hrnas_mm.report.record import ClassMetrics, read_record
+from hrnas_mm.report.record import ClassMetrics, Timing, read_record
 
 CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
 
@@ -166,6 +166,29 @@ def test_pictures_say_what_they_show(work_dir: Path) -> None:
         ('predictions/0_ground_truth', 'ground truth'),
         ('predictions/0_prediction', 'prediction'),
     ]
+
+
+@pytest.mark.parametrize(
+    ('measured', 'tile'),
+    [
+        (4.5, '<b>4.5 ms</b><span>as deployed, measured</span>'),
+        (None, '<b>5 ms</b><span>as deployed, predicted</span>'),
+    ],
+)
+def test_one_number_of_ms_and_how_it_was_got(
+    work_dir: Path, measured: float | None, tile: str
+) -> None:
+    write_work_dir(work_dir, shrinks=1, latency=Timing(5.0, measured))
+    record = json.loads((work_dir / 'search.json').read_text())
+    for facts in (record, *record['history'], *record['milestones']):
+        facts['costs']['latency'] = 5.0
+    (work_dir / 'search.json').write_text(json.dumps(record))
+    write_report(str(work_dir / 'report.html'), str(work_dir))
+    text = (work_dir / 'report.html').read_text()
+    (numbers,) = re.findall('<div class="numbers">(.*?)<h2>', text, re.S)
+    assert tile in numbers and numbers.count(' ms<') == 1
+    assert '<b>1</b><span>shrink</span>' in numbers
+    assert 'ms as deployed, predicted</th>' in text
 
 
 def test_names_and_metrics_that_nobody_expects(tmp_path: Path) -> None:

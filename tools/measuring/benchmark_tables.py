@@ -11,6 +11,7 @@ from rich.table import Table
 
 from hrnas_mm.cli.candidate import Candidate
 from hrnas_mm.search import count_params
+from hrnas_mm.spelling import counted
 
 SHARES_SHOWN = 12  # rows of the table of shares
 
@@ -35,7 +36,8 @@ def table_of(args: argparse.Namespace, results: list[Result]) -> Table:
     """Return a table with a row for each candidate on each backend."""
     table = Table(
         title=f'Batches of {args.batch} on {args.device}, {args.dtype}, '
-        f'{torch.get_num_threads()} threads, {args.rounds} turns',
+        f'{counted(torch.get_num_threads(), "thread")}, '
+        f'{counted(args.rounds, "turn")}',
         caption='eager: as trained; the others: deployed. Parameters: of the '
         'whole model. Peak: what a forward pass allocates beside the weights. '
         'onnxruntime and openvino: on the CPU.',
