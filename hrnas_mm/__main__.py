@@ -9,13 +9,24 @@ from .spelling import like
 
 PACKAGE = Path(__file__).parent
 NAME = 'python -m hrnas_mm'
+# As they are used one after the other, from the data to the comparison.
+ORDER = (
+    'make_demo_data', 'new_search', 'get_flops', 'measure_latency', 'train',
+    'visualize', 'test', 'export_architecture', 'export_onnx', 'benchmark',
+    'uniform_baseline', 'random_architecture', 'compare', 'convert_official',
+    'env',
+)  # fmt: skip
 
 
 def tools() -> dict[str, Path]:
-    """Return the tools' files by name; a wheel has them in the package."""
+    """Return the tools' files by name, in the order of their use.
+
+    A wheel has them in the package.
+    """
     folders = (PACKAGE / '.mim' / 'tools', PACKAGE.parent / 'tools')
     folder = next(filter(Path.is_dir, folders))
-    return {path.stem: path for path in sorted(folder.glob('*.py'))}
+    found = {path.stem: path for path in folder.glob('*.py')}
+    return {name: found[name] for name in ORDER if name in found}
 
 
 def usage() -> str:

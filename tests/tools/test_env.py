@@ -3,6 +3,7 @@
 import os
 from contextlib import suppress
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from command_line import checked
 from mmengine.config.utils import MODULE2PACKAGE
 
 import hrnas_mm
+from hrnas_mm.__main__ import usage
 from hrnas_mm.frameworks import FRAMEWORKS
 
 
@@ -41,3 +43,12 @@ def test_machine(printed: list[str]) -> None:
     assert f'PyTorch: {torch.__version__}' in printed
     (threads,) = (x for x in printed if x.startswith('threads: '))
     assert 1 <= int(threads.split()[1]) <= (os.cpu_count() or 1)
+
+
+def test_tools_are_listed_in_the_order_of_their_use() -> None:
+    lines = [line.split() for line in usage().splitlines() if line[:2] == '  ']
+    names = [name for name, *_ in lines]
+    steps = ('new_search', 'train', 'test', 'export_onnx', 'benchmark')
+    assert [name for name in names if name in steps] == list(steps)
+    files = Path(hrnas_mm.__file__).parents[1].glob('tools/*.py')
+    assert sorted(names) == sorted(path.stem for path in files)
