@@ -1,16 +1,20 @@
 """Reading mmengine's Runner: its models, and whether it trains."""
 
 from mmengine.hooks import EMAHook
-from mmengine.model import BaseAveragedModel, is_model_wrapper
+from mmengine.model import BaseAveragedModel, BaseTTAModel, is_model_wrapper
 from mmengine.optim import BaseOptimWrapper
 from mmengine.runner import Runner
 from torch import nn
 
 
 def bare_model(runner: Runner) -> nn.Module:
-    """Return the runner's model without its data-parallel wrapper."""
+    """Return the runner's model without what it is wrapped in.
+
+    That is a data-parallel wrapper, or test-time augmentation.
+    """
     model = runner.model
-    return model.module if is_model_wrapper(model) else model
+    model = model.module if is_model_wrapper(model) else model
+    return model.module if isinstance(model, BaseTTAModel) else model
 
 
 def averaged_model(runner: Runner) -> BaseAveragedModel | None:

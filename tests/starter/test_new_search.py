@@ -28,6 +28,8 @@ OF_THREE_FRAMES = ('--iterations', 2, '--batch-size', 2)
 # What the names of pictures end in; of points there are none.
 TRUTH = ['_ground_truth']
 DRAWN: dict[str, list[str]] = dict(class_folders=[''], lidar_boxes=[])
+OUT = dict(label_maps='maps', keypoints='out.json')
+PICTURES = ('.png', '.jpg')
 QUICK = [
     f'{split}_dataloader.{option}'
     for split in ('train', 'val', 'test')
@@ -86,7 +88,15 @@ def test_new_search(tmp_path: Path, kind: str) -> None:
     ):
         found = sorted(path.stem for path in (work_dir / folder).glob('*'))
         assert found == sorted(f'{i}{x}' for i in range(4) for x in shown)
-    checked(ROOT / 'tools/test.py', *tested, cwd=tmp_path)
+    drawn = ('--show-dir', 'drawn') if kind != 'lidar_boxes' else ()
+    out = OUT.get(kind, 'out.pkl')
+    checked(ROOT / 'tools/test.py', *tested, *drawn, '--out', out, *options,
+            cwd=tmp_path)  # fmt: skip
+    assert (tmp_path / out).exists()
+    count = sum(
+        path.suffix in PICTURES for path in tmp_path.rglob('drawn/**/*')
+    )
+    assert bool(count) == bool(drawn)
     model = torch.load(work_dir / 'searched/model.pth', weights_only=True)
     costs = model['architecture']['costs']
     record = json.loads((work_dir / 'search.json').read_text())

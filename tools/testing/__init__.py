@@ -1,0 +1,1 @@
+"""What only test.py uses."""
