@@ -174,6 +174,9 @@ def test_tutorial(tutorial: tuple[Path, dict[str, str]]) -> None:
         assert (work_dir / name).exists(), name
     assert 'ExactResumeHook' in (work_dir / 'searched/config.py').read_text()
     assert 'real input: largest diff' in printed['tools/export_onnx.py']
+    assert (
+        b'"sidewalk", "building"' in (folder / 'my_search.onnx').read_bytes()
+    )
     assert printed['tools/benchmark.py'].count('│ onnxruntime') == 3
 
 

@@ -8,7 +8,8 @@ a runtime. docs/deploy.md explains it.
 Of a detector, only the dense part (backbone, neck and head) is exported; for
 PointPillars, this is the part from the pseudo-image to the outputs of the
 heads. The input is an image as normalised by the data_preprocessor. The
-outputs are the maps or scores of the heads, before any post-processing.
+outputs are the maps or scores of the heads, before any post-processing. How
+an image is normalised, and the names of the classes, are in the metadata.
 """
 
 import argparse
@@ -35,7 +36,7 @@ from hrnas_mm.deploy import (
     export_onnx,
     input_shape_of,
 )
-from hrnas_mm.files import replacing
+from hrnas_mm.files import read_checkpoint, replacing
 from hrnas_mm.modules.deployed import CONSTANTS
 from hrnas_mm.search_in_config import search_shape
 
@@ -97,6 +98,7 @@ def main() -> None:
     with clear_errors():
         check_new(args.out, args.force)
         model = load_network(cfg, args.checkpoint)
+        meta = read_checkpoint(args.checkpoint).get('meta', {})
         shape = input_shape_of(model, args.shape or search_shape(cfg))
         batch_size = 2 if args.dynamic_batch else 1
         with replacing(args.out) as new:
@@ -117,6 +119,7 @@ def main() -> None:
                     args.runtime,
                     args.fuse,
                     args.round,
+                    meta.get('dataset_meta'),
                 )
             for name, images in inputs_to_check(
                 cfg, model, shape, batch_size

@@ -5,7 +5,7 @@ import inspect
 import os.path as osp
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from importlib.util import find_spec
 from typing import Any
@@ -19,6 +19,7 @@ from ..frameworks import DETECTION_HEADS
 from ..search.modes import evaluating
 from .dense import dense_part
 from .deployable import DeployableModel, tensors_in
+from .metadata import metadata_of
 
 # Opsets that torch's exporter writes; older ones lack LayerNormalization and
 # Resize as the network uses them.
@@ -46,6 +47,7 @@ def export_onnx(
     runtime: str = 'onnxruntime',
     fuse: str = 'auto',
     round: int | str = 'auto',
+    dataset_meta: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a :class:`DeployableModel` as one ONNX file.
 
@@ -57,6 +59,8 @@ def export_onnx(
             only.
         opset: Version of the ONNX operators, one of :data:`OPSETS`.
         runtime, fuse, round: See :class:`DeployableModel`.
+        dataset_meta: What a checkpoint says of its data: the file has its
+            classes, beside the mean and std of the images.
 
     Raises:
         ModuleNotFoundError: If a package that this needs is not installed.
@@ -73,7 +77,11 @@ def export_onnx(
     with torch.no_grad():
         count = len(deployable.cpu()(image))
     names = output_names(model, count)
-    write_onnx(deployable, image, path, names, dynamic_batch, opset)
+    metadata = metadata_of(model, input_shape[0], dataset_meta or {})
+    write_onnx(
+        deployable, image, path, names, dynamic_batch, opset,
+        metadata=metadata,
+    )  # fmt: skip
 
 
 def write_onnx(
@@ -84,6 +92,7 @@ def write_onnx(
     dynamic_batch: bool = False,
     opset: int = OPSETS[0],
     scoped: bool = False,
+    metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Write a module as one ONNX file.
 
@@ -95,6 +104,7 @@ def write_onnx(
         dynamic_batch, opset: See :func:`export_onnx`.
         scoped: Whether names of nodes and outputs begin with those of the
             modules.
+        metadata: Texts by their names that the file has beside the graph.
     """
     batch = {0: torch.export.Dim('batch')} if dynamic_batch else {}
     with warnings.catch_warnings(), quick_matching():
@@ -113,6 +123,7 @@ def write_onnx(
     if scoped:
         _name_after_modules_(program.model.graph)
     _forget_sources_(program.model)
+    program.model.metadata_props.update(metadata or {})
     with replacing(path) as new:
         program.save(new, external_data=False)
 

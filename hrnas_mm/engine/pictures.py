@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement, PixelData
 from torch import Tensor, nn
 
+from ..deploy.metadata import normalisation_of
 from ..files import replacing
 from ..frameworks import framework_of
 from ..report.pictures import (
@@ -33,13 +34,12 @@ from ..runners import bare_model
 LARGEST = 640  # pixels of a side
 ALPHA = 0.5  # of a label map: the image has to be seen below it
 LABEL_MAPS = ('gt_sem_seg', 'pred_sem_seg')
+SHAPES = ((1,), (3,))  # of channels: grey or coloured
 SHOWN = {
     TRUTH: dict(draw_gt=True, draw_pred=False),
     PREDICTION: dict(draw_gt=False, draw_pred=True),
     BOTH: {},
 }
-# What data_preprocessors call it that they have changed BGR into RGB.
-TO_RGB = ('_channel_conversion', 'channel_conversion', 'to_rgb')
 
 
 class Pictures:
@@ -84,21 +84,20 @@ class Pictures:
         A resumed run keeps the pictures that it began with.
         """
         there = osp.exists(self._path(BATCH, 0, TRUTH))
-        if not self._begun and self._draw is not None and not there:
-            self._handle = self._preprocessor.register_forward_hook(
-                self._see_batch
-            )
+        model: Any = bare_model(self._runner)
+        preprocessor = getattr(model, 'data_preprocessor', None)
+        wanted = not self._begun and self._draw is not None and not there
+        if wanted and preprocessor is not None:
+            self._handle = preprocessor.register_forward_hook(self._see_batch)
         self._begun = True
-
-    @property
-    def _preprocessor(self) -> Any:
-        return bare_model(self._runner).data_preprocessor
 
     @torch.compiler.disable
     def _see_batch(self, preprocessor: nn.Module, args: Any, out: Any) -> None:
         out = out if isinstance(out, dict) else {}
         images, samples = out.get('inputs'), out.get('data_samples')
-        if isinstance(images, Tensor) and isinstance(samples, list):
+        if not isinstance(images, Tensor) or images.shape[1:2] not in SHAPES:
+            return  # of points, or of channels that are no colours
+        if isinstance(samples, list):
             # Copies: the model may change them.
             self._batch = [
                 (image.detach().clone(), deepcopy(sample))
@@ -111,9 +110,10 @@ class Pictures:
             return
         self._handle.remove()
         self._handle = None
+        model = bare_model(self._runner)
         with self._drawing(BATCH):
             for number, (tensor, sample) in enumerate(self._batch):
-                image, options = _in_colours(tensor, self._preprocessor), {}
+                image, options = _in_colours(tensor, model), {}
                 if 'gt_fields' in sample:
                     # Its keypoints are those of the whole image.
                     sample.pop('gt_instances', None)
@@ -191,14 +191,13 @@ class Pictures:
                 mmcv.imwrite(mmcv.imrescale(drawn, (LARGEST, LARGEST)), new)
 
 
-def _in_colours(image: Tensor, preprocessor: Any) -> Any:
+def _in_colours(image: Tensor, model: nn.Module) -> Any:
     """Return a normalised image, shape (C, H, W), as RGB of 0 to 255."""
-    pixels = image.float()
-    if getattr(preprocessor, '_enable_normalize', False):
-        pixels = pixels * preprocessor.std + preprocessor.mean
-    pixels = pixels.clamp(0, 255).cpu().expand(3, -1, -1)
-    # Pipelines load BGR.
-    if not any(getattr(preprocessor, name, False) for name in TO_RGB):
+    mean, std, rgb = normalisation_of(model, len(image))
+    pixels = image.float().cpu() * torch.tensor(std)[:, None, None]
+    pixels = pixels + torch.tensor(mean)[:, None, None]
+    pixels = pixels.clamp(0, 255).expand(3, -1, -1)
+    if not rgb:
         pixels = pixels.flip(0)
     return pixels.permute(1, 2, 0).byte().numpy().copy()
 

@@ -1,5 +1,6 @@
 """Searched networks of all four kinds of model, in torch and in ONNX."""
 
+import json
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -8,17 +9,20 @@ import pytest
 import tiny
 import torch
 from counting import random_keep
+from mmengine.model import ImgDataPreprocessor
 from tiny import with_statistics
 from torch import Tensor, nn
 
+import hrnas_mm
 from hrnas_mm.building import build_model, first_input
 from hrnas_mm.cli.config import prepare_config
 from hrnas_mm.compat_mmdet3d import mend_mmdet3d_
 from hrnas_mm.deploy import DeployableModel, check_onnx, export_onnx
+from hrnas_mm.deploy.metadata import metadata_of
 from hrnas_mm.search import count_params, named_search_units, shrink_
 
 onnx = pytest.importorskip('onnx')
-pytest.importorskip('onnxruntime')
+onnxruntime = pytest.importorskip('onnxruntime')
 CONFIGS = Path(__file__).parents[2] / 'configs'
 # Of one kind an input size that the strides divide, of others one that they
 # do not.
@@ -211,6 +215,38 @@ def test_outputs_of_several_heads_are_compared(tmp_path: Path) -> None:
             param.zero_()
     export_onnx(model, (3, 8, 8), path)
     assert check_onnx(path, model, image) == 0
+
+
+@pytest.mark.parametrize(
+    ('options', 'mean', 'std', 'order'),
+    [
+        (
+            dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375],
+                 bgr_to_rgb=True),
+            [123.675, 116.28, 103.53], [58.395, 57.12, 57.375], 'rgb',
+        ),
+        ({}, [0, 0, 0], [1, 1, 1], 'bgr'),
+    ],
+)  # fmt: skip
+def test_a_file_says_how_its_input_is_made(
+    tmp_path: Path, options: Any, mean: Any, std: Any, order: str
+) -> None:
+    model, path = Heads(), str(tmp_path / 'model.onnx')
+    model.data_preprocessor = ImgDataPreprocessor(**options)
+    meta = dict(classes=('road', 'a, b'), keypoint_id2name={1: 'b', 0: 'a'})
+    export_onnx(model, (3, 8, 8), path, dataset_meta=meta)
+    session = onnxruntime.InferenceSession(path)
+    found = dict(session.get_modelmeta().custom_metadata_map)
+    assert found.pop('hrnas_mm_version') == hrnas_mm.__version__
+    assert found.pop('channel_order') == order
+    assert {name: json.loads(text) for name, text in found.items()} == dict(
+        mean=mean, std=std, classes=['road', 'a, b'], keypoints=['a', 'b']
+    )
+
+
+def test_a_pseudo_image_has_no_mean() -> None:
+    model = torch.nn.Identity()
+    assert set(metadata_of(model, 64, {})) == {'hrnas_mm_version'}
 
 
 @pytest.mark.parametrize('opset', [11, 99])
