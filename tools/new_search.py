@@ -14,8 +14,11 @@ import argparse
 
 from starter import LAYOUTS, config_for, detect
 
+from hrnas_mm.cli.config import count_of
 from hrnas_mm.cli.errors import add_force, check_new, clear_errors
 from hrnas_mm.files import replacing
+from hrnas_mm.search.budget import in_milliseconds
+from hrnas_mm.search.cost import MACS
 
 
 def parse_args() -> argparse.Namespace:
@@ -39,16 +42,28 @@ def parse_args() -> argparse.Namespace:
         "multiply-adds, or '0.2G'; default: %(default)s",
     )
     parser.add_argument(
-        '--size', type=int, nargs=2, metavar=('H', 'W'), help='input size'
+        '--size', type=count_of, nargs=2, metavar=('H', 'W'), help='input size'
     )
-    parser.add_argument('--batch-size', type=int, help='images per step')
-    parser.add_argument('--iterations', type=int, help='length of the run')
+    parser.add_argument('--batch-size', type=count_of, help='images per step')
+    parser.add_argument(
+        '--iterations', type=count_of, help='length of the run'
+    )
     add_force(parser)
     return parser.parse_args()
 
 
 def target(text: str) -> float | str:
     """Read a ratio, or an amount with a suffix, which stays text."""
+    if in_milliseconds(text):
+        raise argparse.ArgumentTypeError(
+            'must be in multiply-adds, as milliseconds need a table of them: '
+            f"write target={text!r} and latency into the config's "
+            'ProgressiveShrinkHook'
+        )
+    try:
+        MACS.parse(text, supernet=1.0)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     try:
         return float(text)
     except ValueError:

@@ -13,7 +13,7 @@ import numpy as np
 import own_data
 import pytest
 import torch
-from command_line import checked
+from command_line import call, checked
 from kitti import compile_metric
 from mmengine.config import Config
 from starter import detect
@@ -82,6 +82,7 @@ def test_new_search(tmp_path: Path, kind: str) -> None:
     checked(ROOT / 'tools/train.py', train[1], *options, cwd=tmp_path)
     work_dir = tmp_path / 'work_dirs/mine'
     assert (work_dir / 'report.html').exists()
+    assert len(list(work_dir.glob('best_*.pth'))) == 1
     for folder, shown in (
         ('training_batch', TRUTH if kind != 'lidar_boxes' else []),
         ('predictions', DRAWN.get(kind, [*TRUTH, '_prediction'])),
@@ -103,6 +104,34 @@ def test_new_search(tmp_path: Path, kind: str) -> None:
     assert costs['macs'] <= 0.25 * record['costs']['macs']
     config = (tmp_path / 'mine.py').read_text()
     assert '# - Target 0.25: choose it by what you can spend.' in config
+
+
+@pytest.mark.parametrize(
+    'option, message',
+    [
+        (('--batch-size', -1), 'a whole number of at least 1'),
+        (('--iterations', 0), 'a whole number of at least 1'),
+        (('--size', 0, 64), 'a whole number of at least 1'),
+        (('--target', 'abc'), 'a positive number'),
+        (('--target', 0), 'a positive number'),
+        (('--target', '6ms'), 'milliseconds need a table'),
+    ],
+)
+def test_options_that_are_no_numbers(
+    tmp_path: Path, option: tuple[object, ...], message: str
+) -> None:
+    result = call(
+        ROOT / 'tools/new_search.py', 'data', 'a.py', *option, cwd=tmp_path
+    )
+    assert result.code == 2
+    assert f'argument {option[0]}: must be' in result.err
+    assert message in result.err
+
+
+def test_layouts_of_the_named_task_are_listed(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='for boxes. Known: COCO') as raised:
+        detect(str(tmp_path), 'boxes')
+    assert ';' not in str(raised.value)
 
 
 def test_what_a_look_finds(tmp_path: Path) -> None:
@@ -285,7 +314,7 @@ def change_coco(
         (
             'nothing',
             lambda root: None,
-            'no layout that is known. Known are',
+            'no layout that is known. Known: ',
         ),
     ],
 )

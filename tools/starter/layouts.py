@@ -47,14 +47,14 @@ def detect(root: str, task: str | None = None) -> DataSummary:
         ValueError: If it is in no known layout, or something in it is wrong;
             the message says what was expected.
     """
-    for layout in LAYOUTS.values():
-        if task in (None, layout.name):
-            summary = layout.detect(root)
-            if summary is not None:
-                return summary
+    tried = [LAYOUTS[task]] if task else list(LAYOUTS.values())
+    for layout in tried:
+        summary = layout.detect(root)
+        if summary is not None:
+            return summary
     raise ValueError(
         f'{root} is in no layout that is known'
         + (f' for {task}' if task else '')
-        + '. Known are: '
-        + '; '.join(layout.words for layout in LAYOUTS.values())
+        + '. Known: '
+        + '; '.join(layout.words for layout in tried)
     )
