@@ -11,12 +11,12 @@ assumed is printed, and stands at the top of the config.
 """
 
 import argparse
+import os
 
-from starter import LAYOUTS, config_for, detect
+from starter import LAYOUTS, config_for, detect, write
 
 from hrnas_mm.cli.config import count_of
 from hrnas_mm.cli.errors import add_force, check_new, clear_errors
-from hrnas_mm.files import replacing
 from hrnas_mm.search.budget import in_milliseconds
 from hrnas_mm.search.cost import MACS
 
@@ -76,17 +76,19 @@ def main() -> None:
     with clear_errors():
         check_new(args.out, args.force)
         summary = detect(args.data, args.task)
-        text, notes = config_for(
+        draft = config_for(
             summary,
             args.data,
+            args.out,
             args.target,
             size=args.size,
             batch_size=args.batch_size,
             iterations=args.iterations,
         )
-        with replacing(args.out) as new, open(new, 'w') as file:
-            file.write(text)
-    for note in notes:
+        for path in filter(os.path.exists, draft.copies):
+            check_new(path, args.force)
+        write(draft, args.out)
+    for note in draft.notes:
         print(f'- {note}')
     name = args.out.rsplit('/', 1)[-1].removesuffix('.py')
     searched = f'work_dirs/{name}/searched'

@@ -52,6 +52,25 @@ def label_maps(
             write(root / labels / split / f'{i}_ids.png', label)
 
 
+IMAGE = np.full((8, 12, 3), 200, np.uint8)
+LABEL = np.zeros((8, 12), np.uint8)
+LABEL[:4] = 1
+
+
+def pairs(
+    root: Path, image: str, label: str, count: int = 4, splits: bool = True
+) -> None:
+    """Small label maps, by names with a place for the split and the number.
+
+    Without splits, those of val are numbered on.
+    """
+    for split in ('train', 'val'):
+        for i in range(count):
+            number = i if splits else i + count * (split == 'val')
+            write(root / image.format(split, number), IMAGE)
+            write(root / label.format(split, number), LABEL)
+
+
 def class_folders(root: Path) -> None:
     """Two classes: a square, or none."""
     for split, rng, shapes in splits(train=24, val=7):

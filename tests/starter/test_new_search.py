@@ -142,8 +142,7 @@ def test_what_a_look_finds(tmp_path: Path) -> None:
     assert found.task == 'label_maps' and found.images == 18
     assert found.facts['classes'] == ['class 0', 'class 1', 'class 2']
     assert found.facts['folders']['val'] == ('pictures/val', 'masks/val')
-    suffixes = found.facts['img_suffix'], found.facts['seg_map_suffix']
-    assert suffixes == ('photo.jpg', 'ids.png')
+    assert found.facts['suffixes']['val'] == ('photo.jpg', 'ids.png')
     assert 'No pixel has the label 1.' in found.notes
     (tmp_path / 'classes.txt').write_text('ground\nnothing\nsquare\n')
     assert detect(str(tmp_path)).facts['classes'][2] == 'square'

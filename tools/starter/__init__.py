@@ -2,6 +2,12 @@
 
 from .layouts import LAYOUTS, detect
 from .recipe import recipe_for
-from .writing import config_for
+from .writing import config_for, write
 
-__all__ = ['LAYOUTS', 'config_for', 'detect', 'recipe_for']
+__all__ = [
+    'LAYOUTS',
+    'config_for',
+    'detect',
+    'recipe_for',
+    'write',
+]

@@ -3,7 +3,8 @@
 import os
 import os.path as osp
 
-from .images import SPLITS, SUFFIXES, image_files, sizes_of
+from .image_checks import look_at
+from .images import SPLITS, SUFFIXES, Sizes, image_files
 from .summary import DataSummary
 
 LAYOUT = 'class folders: train/<class>/*.jpg and val/<class>/*.jpg'
@@ -26,8 +27,13 @@ def detect(root: str) -> DataSummary | None:
     if train is None:
         return None
     classes = _classes(osp.join(root, train))
-    if len(classes) < 2:
+    if not classes:
         return None
+    if len(classes) < 2:
+        raise ValueError(
+            f'{osp.join(root, train)} must have a folder for each of two or '
+            f'more classes, got {classes[0]!r} alone'
+        )
     val = folders['val']
     if val is None:
         raise ValueError(
@@ -51,11 +57,14 @@ def detect(root: str) -> DataSummary | None:
         split: image_files(osp.join(root, folder or ''))
         for split, folder in folders.items()
     }
-    sizes = sizes_of(osp.join(root, train), files['train'])
+    headers, odd = look_at(osp.join(root, train), files['train'])
+    odd += look_at(osp.join(root, val), files['val'])[1]
+    sizes = Sizes.over(header.size for header in headers)
     notes = [
         f'Classification: {len(classes)} classes, {len(files["train"])} '
         f'images to train on ({train}) and {len(files["val"])} to evaluate on '
-        f'({val}), {sizes}.'
+        f'({val}), {sizes}.',
+        *dict.fromkeys(odd),
     ]
     facts = dict(folders=folders, classes=classes, extensions=SUFFIXES)
     return DataSummary(

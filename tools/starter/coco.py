@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from hrnas_mm.files import read_json
 
-from .images import SPLITS, image_files, split_of
+from .images import SPLITS, image_files, split_in
 
 FIELDS = dict(
     images=('id', 'file_name', 'height', 'width'),
@@ -47,7 +47,7 @@ def annotated_in(root: str, key: str) -> dict[str, Annotated]:
     """
     found: dict[str, tuple[int, str, dict[str, Any]]] = {}
     for path in _json_files(root):
-        split, rank = _split_named_in(path)
+        split, rank = split_in(path)
         if split is None or (split in found and found[split][0] <= rank):
             continue
         content = read_json(osp.join(root, path))
@@ -85,21 +85,6 @@ def _json_files(root: str) -> list[str]:
         for name in names
         if name.endswith('.json')
     )
-
-
-def _split_named_in(path: str) -> tuple[str | None, int]:
-    """Return the split of a file or a folder, by its path, and a rank.
-
-    Of several files of a split, the one with the lowest rank is meant: a test
-    split stands in for val only where there is no val.
-    """
-    for part in reversed(osp.splitext(path)[0].lower().split(os.sep)):
-        for word in part.replace('-', '_').split('_'):
-            word = word.rstrip('0123456789')
-            split = split_of(word)
-            if split:
-                return split, SPLITS[split].index(word)
-    return None, 0
 
 
 def _has(content: Any, key: str) -> bool:
@@ -183,7 +168,7 @@ def _images(
     found = min(
         absent,
         key=lambda name: (
-            _split_named_in(name)[0] != split,
+            split_in(name)[0] != split,
             bool(absent[name]),
             name != own,
         ),

@@ -2,18 +2,16 @@
 
 import os
 import os.path as osp
+import re
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
-
-from PIL import Image
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 SPLITS = dict(
     train=('train', 'training', 'trainset'),
     val=('val', 'validation', 'valid', 'valset', 'test', 'testing'),
 )
-LOOKED_AT = 200  # images
 
 
 class Sizes(NamedTuple):
@@ -41,69 +39,79 @@ class Sizes(NamedTuple):
 
 
 def image_files(folder: str) -> list[str]:
-    """Return the images under a folder, sorted, relative to it."""
+    """Return the images under a folder, sorted, relative to it.
+
+    Hidden files are none, for the frameworks as well: macOS leaves ``._*``.
+    """
     found = []
     for base, _, names in os.walk(folder, followlinks=True):
         inside = osp.relpath(base, folder)
         found += [
             osp.normpath(osp.join(inside, name))
             for name in names
-            if name.lower().endswith(SUFFIXES)
+            if name.lower().endswith(SUFFIXES) and not name.startswith('.')
         ]
     return sorted(found)
 
 
-def sample(items: Sequence[str]) -> list[str]:
-    """Return some items, from all over a sequence."""
-    step = max(1, len(items) // LOOKED_AT)
-    return list(items[::step])
+def split_of(name: str, fused: bool = False) -> tuple[str | None, int]:
+    """Return the split that a file or folder is named after, and a rank.
+
+    Of several names of a split, the one with the lowest rank is meant: a test
+    split stands in for val only where there is no val.
+
+    Args:
+        name: Name without folders.
+        fused: Whether a split's name may also begin the name, or end it as a
+            word: 'trainannot', 'masks_train'.
+    """
+    name = name.lower()
+    for split, words in SPLITS.items():
+        for word in sorted(words, key=len, reverse=True):
+            if (
+                name == word
+                or fused
+                and (
+                    name.startswith(word) or re.search(rf'[\W_]{word}$', name)
+                )
+            ):
+                return split, words.index(word)
+    return None, 0
 
 
-def sizes_of(root: str, names: Sequence[str]) -> Sizes:
-    """Return the sizes of some images, of which the heads alone are read."""
-    found = []
-    for name in sample(names):
-        with Image.open(osp.join(root, name)) as image:
-            found.append((image.height, image.width))
-    return Sizes.over(found)
+def split_in(path: str) -> tuple[str | None, int]:
+    """Return the split that a word of a path names, the last of them first."""
+    for part in reversed(osp.splitext(path)[0].split(os.sep)):
+        for word in re.split('[-_.]', part):
+            split, rank = split_of(word.rstrip('0123456789'))
+            if split:
+                return split, rank
+    return None, 0
 
 
-def split_of(path: str) -> str | None:
-    """Return the split that a path's parts name, the last of them first."""
-    for part in reversed(path.replace('\\', '/').split('/')):
-        for split, names in SPLITS.items():
-            if part.lower() in names:
-                return split
-    return None
-
-
-def image_folders(root: str) -> dict[str, dict[str, list[str]]]:
+def image_folders(
+    root: str, fused: bool = False
+) -> dict[str, dict[str, list[str]]]:
     """Return folders that name a split, with their images, by split.
 
     Of several names of a split, as val and test, only the first in SPLITS is
     taken.
+
+    Args:
+        root: Folder of the data.
+        fused: See :func:`split_of`.
     """
-    found: dict[str, dict[str, list[str]]] = {split: {} for split in SPLITS}
+    ranked: dict[str, dict[int, dict[str, list[str]]]]
+    ranked = {split: {} for split in SPLITS}
     for base, folders, _ in os.walk(root, followlinks=True):
         for name in sorted(folders):
-            split = split_of(name)
+            split, rank = split_of(name, fused)
             images = image_files(osp.join(base, name)) if split else []
             if split and images:
-                found[split][osp.relpath(osp.join(base, name), root)] = images
+                path = osp.relpath(osp.join(base, name), root)
+                ranked[split].setdefault(rank, {})[path] = images
                 folders.remove(name)
-    return {split: _foremost(split, each) for split, each in found.items()}
-
-
-def _foremost(
-    split: str, folders: dict[str, list[str]]
-) -> dict[str, list[str]]:
-    """Return the folders whose name comes first among those of a split."""
-    ranks = {
-        path: SPLITS[split].index(osp.basename(path).lower())
-        for path in folders
-    }
     return {
-        path: images
-        for path, images in folders.items()
-        if ranks[path] == min(ranks.values())
+        split: found[min(found)] if found else {}
+        for split, found in ranked.items()
     }

@@ -1,179 +1,128 @@
 """Semantic segmentation: images, and maps of class numbers beside them."""
 
-import os
 import os.path as osp
-import re
+from collections.abc import Mapping
 
-import numpy as np
-from PIL import Image
+from hrnas_mm.image_headers import Header, turned, turns
 
-from .images import SPLITS, image_folders, sample, sizes_of
+from .class_names import names_in
+from .image_checks import look_at
+from .images import Sizes
+from .label_files import IGNORED, Labels, labels_in
+from .label_pairs import pairs_in
+from .pairing import Pairs
 from .summary import DataSummary
 
-IGNORED = 255
-LABEL_WORDS = ('ann', 'label', 'mask', 'gt', 'seg')
-
-LAYOUT = 'label maps: img_dir/{train,val} and ann_dir/{train,val}'
+LAYOUT = (
+    'label maps: img_dir/{train,val} and ann_dir/{train,val}, or '
+    '{train,val}/images and {train,val}/masks'
+)
+MOST_IN_ONE = 64  # labels; a lossy map has any number
 
 
 def detect(root: str) -> DataSummary | None:
     """Summarise label maps, if that is what the folder has.
 
-    Any names will do, if images and labels have a folder per split each.
+    Any names will do, if images and labels can be told, by their folders or
+    their own names.
 
     Args:
         root: Folder of the data.
 
     Raises:
-        ValueError: If labels are missing or out of range; names the file.
+        ValueError: If labels are missing or out of range, or do not lie on
+            their image; names the file.
     """
-    folders = image_folders(root)
-    pairs = {
-        split: _pair(root, found)
-        for split, found in folders.items()
-        if len(found) >= 2
-    }
-    if 'train' not in pairs:
+    pairs = pairs_in(root)
+    if not pairs:
         return None
-    if 'val' not in pairs:
-        raise ValueError(
-            f'{root} has images and labels to train on, but none to evaluate '
-            f'on: a folder of each named {" or ".join(SPLITS["val"])} is '
-            'expected'
-        )
-    names = {split: folders[split][pairs[split][0]] for split in pairs}
-    suffixes = _suffixes(root, pairs['train'], folders['train'])
-    values = [
-        _values(osp.join(root, pairs[split][1]), names[split], suffixes)
-        for split in pairs
-    ]
-    classes, notes = _classes(root, values)
-    images, labels = pairs['train']
-    sizes = sizes_of(osp.join(root, images), names['train'])
+    looks = {split: _look(root, each) for split, each in pairs.items()}
+    found = {split: labels for split, (_, labels, _) in looks.items()}
+    classes, notes = _classes(root, found)
+    headers, _, more = looks['train']
+    sizes = Sizes.over(header.size for header in headers)
+    train, val = pairs['train'], pairs['val']
     notes = [
-        f'Semantic segmentation: {len(names["train"])} images to train on '
-        f'({images}) and {len(names["val"])} to evaluate on '
-        f'({pairs["val"][0]}), {sizes}; labels in {labels}.',
+        f'Semantic segmentation: {len(train.names)} images to train on '
+        f'({train.images}) and {len(val.names)} to evaluate on '
+        f'({val.images}), {sizes}; labels in {train.labels}.',
         *notes,
+        *more,
     ]
     facts = dict(
-        folders=pairs,
+        folders={s: (p.images, p.labels) for s, p in pairs.items()},
+        suffixes={split: each.suffixes for split, each in pairs.items()},
+        files={split: each.listed for split, each in pairs.items()},
         classes=classes,
-        img_suffix=suffixes[0],
-        seg_map_suffix=suffixes[1],
     )
-    return DataSummary('label_maps', facts, notes, len(names['train']), sizes)
+    copies = {
+        split: '\n'.join([*each.lines, ''])
+        for split, each in pairs.items()
+        if each.lines
+    }
+    return DataSummary(
+        'label_maps', facts, notes, len(train.names), sizes, copies
+    )
 
 
-def _pair(root: str, folders: dict[str, list[str]]) -> tuple[str, str]:
-    """Return the folder of images and that of labels."""
-    paths = {folder: folder.lower().split(os.sep) for folder in folders}
-    shared = set.intersection(*map(set, paths.values()))
+def _look(
+    root: str, pairs: Pairs
+) -> tuple[list[Header], list[Labels], list[str]]:
+    """Look at all images and label maps of a split."""
+    headers, notes = look_at(osp.join(root, pairs.images), pairs.names)
+    folder = osp.join(root, pairs.labels)
+    paths = [osp.join(folder, pairs.label_of(name)) for name in pairs.names]
+    labels = list(labels_in(paths))
+    for header, each in zip(headers, labels):
+        _check_grid(header, each)
+    return headers, labels, notes
 
-    def is_named_so(folder: str) -> bool:
-        own = '/'.join(part for part in paths[folder] if part not in shared)
-        return any(
-            word.startswith(LABEL_WORDS) for word in re.split('[^a-z]+', own)
-        )
 
-    def has_one_channel(folder: str) -> bool:
-        with Image.open(osp.join(root, folder, folders[folder][0])) as image:
-            return image.mode in ('P', 'L', 'I', 'I;16', '1')
+def _check_grid(header: Header, labels: Labels) -> None:
+    """Raise ValueError if a label map does not lie on its image.
 
-    labels = sorted(filter(is_named_so, folders))
-    if len(labels) != 1:
-        labels = sorted(filter(has_one_channel, folders))
-    images = sorted(set(folders) - set(labels))
-    if len(images) != 1 or len(labels) != 1:
+    mmcv turns a photo by EXIF, but not its label map. Whether the two fit is
+    not to be seen where the turn leaves the size as it is.
+    """
+    if labels.size == header.size != header.stored:
+        return
+    does_turn = turns(header)
+    if does_turn and labels.size == header.stored:
+        raise ValueError(turned(header))
+    size = header.size if does_turn else header.stored
+    if labels.size != size:
         raise ValueError(
-            f'{root} must have one folder of images and one of label maps per '
-            f'split, got {", ".join(sorted(folders))}'
+            f'{labels.path} must have the size of its image, '
+            f'{"x".join(map(str, size))} (height x width), got '
+            f'{"x".join(map(str, labels.size))}'
         )
-    return images[0], labels[0]
-
-
-def _suffixes(
-    root: str, pair: tuple[str, str], folders: dict[str, list[str]]
-) -> tuple[str, str]:
-    """Return what names of images end in, and names of labels instead."""
-    images, labels = pair
-    names, there = folders[images], set(folders[labels])
-    first = names[0]
-    stem = osp.splitext(first)[0]
-    near = sorted(there, key=lambda n: (-len(osp.commonprefix([stem, n])), n))
-    candidates = []
-    for name in near[:20]:
-        shared = len(osp.commonprefix([stem, name]))
-        suffixes = first[shared:], name[shared:]
-        missing = _missing(there, names, suffixes)
-        candidates.append((len(missing), missing, suffixes))
-    _, missing, suffixes = min(candidates)
-    if missing:
-        raise ValueError(
-            f'{osp.join(root, images, missing[0])} has no label map of its '
-            f'name in {osp.join(root, labels)}'
-        )
-    return suffixes
-
-
-def _missing(
-    there: set[str], names: list[str], suffixes: tuple[str, str]
-) -> list[str]:
-    """Return the images that have no label map by these suffixes."""
-    image, label = suffixes
-    return [
-        name
-        for name in names
-        if not name.endswith(image)
-        or name[: len(name) - len(image)] + label not in there
-    ]
-
-
-def _values(
-    folder: str, names: list[str], suffixes: tuple[str, str]
-) -> dict[int, str]:
-    """Return the labels that occur, each with a file that has it."""
-    found: dict[int, str] = {}
-    image, label = suffixes
-    for name in sample(names):
-        path = osp.join(folder, name[: len(name) - len(image)] + label)
-        with Image.open(path) as opened:
-            array = np.asarray(opened)
-        if array.ndim != 2:
-            raise ValueError(
-                f'{path} must have one channel, the number of the class of '
-                f'each pixel, got {array.shape[-1]} channels: colours have to '
-                'be turned into numbers first'
-            )
-        if array.max() > IGNORED:
-            raise ValueError(
-                f'{path} must have labels of at most {IGNORED}, which is what '
-                f'mmseg reads, got {array.max()}'
-            )
-        for value in np.unique(array):
-            found.setdefault(int(value), path)
-    return found
 
 
 def _classes(
-    root: str, values: list[dict[int, str]]
+    root: str, looks: Mapping[str, list[Labels]]
 ) -> tuple[list[str], list[str]]:
     """Return the names of the classes, and what was assumed."""
-    found = {v: path for each in values for v, path in each.items()}
+    values = {
+        split: {value: each.path for each in labels for value in each.values}
+        for split, labels in looks.items()
+    }
+    found = {
+        value: path for each in values.values() for value, path in each.items()
+    }
     labels = sorted(value for value in found if value != IGNORED)
-    if labels == [0] and IGNORED in found:
-        raise ValueError(
-            f'{found[IGNORED]} has the labels 0 and {IGNORED} only, and '
-            f'{IGNORED} means a pixel that is ignored: write 1 for the '
-            'foreground'
-        )
+    _check_foreground(values)
     notes = []
     if IGNORED in found:
         notes.append(f'Pixels of label {IGNORED} are ignored.')
+    new = sorted(values['val'].keys() - values['train'].keys() - {IGNORED})
+    if new:
+        notes.append(
+            f'Of label {_list(new)}, pixels are in val only: nothing is '
+            'learned of it.'
+        )
     path = osp.join(root, 'classes.txt')
     if osp.isfile(path):
-        with open(path) as file:
-            names = [line.strip() for line in file if line.strip()]
+        names = names_in(path)
         for label in labels:
             if label >= len(names):
                 raise ValueError(
@@ -183,11 +132,53 @@ def _classes(
         return names, [*notes, f'{len(names)} classes, named in {path}.']
     count = labels[-1] + 1
     gaps = [label for label in range(count) if label not in found]
+    _check_numbers(found, [each for part in looks.values() for each in part])
     notes.append(
-        f'{count} classes, as labels go from {labels[0]} to {labels[-1]} in '
-        f'the files looked at; a classes.txt with a name per line would name '
-        'them.'
+        f'{count} classes, as labels go from {labels[0]} to {labels[-1]}; a '
+        'classes.txt with a name per line would name them.'
     )
     if gaps:
-        notes.append(f'No pixel has the label {", ".join(map(str, gaps))}.')
+        notes.append(f'No pixel has the label {_list(gaps)}.')
     return [f'class {label}' for label in range(count)], notes
+
+
+def _check_foreground(values: Mapping[str, Mapping[int, str]]) -> None:
+    """Raise ValueError if there is nothing to tell from the background."""
+    found = {v: path for each in values.values() for v, path in each.items()}
+    splits = [each for each in values.values() if IGNORED in each]
+    if any(not each.keys() - {0, IGNORED} for each in splits) and (
+        len(splits) < len(values) or not found.keys() - {0, IGNORED}
+    ):
+        raise ValueError(
+            f'{splits[0][IGNORED]} has the labels 0 and {IGNORED} only, and '
+            f'{IGNORED} means a pixel that is ignored: write 1 for the '
+            'foreground'
+        )
+    if not found.keys() - {0}:
+        raise ValueError(
+            f'{found[0]} and all other label maps must have more labels than '
+            '0, or there is nothing to tell apart'
+        )
+
+
+def _check_numbers(found: Mapping[int, str], maps: list[Labels]) -> None:
+    """Raise ValueError if labels look like grey values."""
+    most = max(maps, key=lambda labels: len(labels.values))
+    meant = 'if they are meant, name them all in a classes.txt, one per line'
+    if len(most.values) > MOST_IN_ONE:
+        raise ValueError(
+            f'{most.path} must have the numbers of classes, got '
+            f'{len(most.values)} different ones, as a lossy or resized file '
+            f'has them; {meant}'
+        )
+    last = max(found.keys() - {IGNORED})
+    there = len(found.keys() - {IGNORED})
+    if last + 1 > 2 * there:
+        raise ValueError(
+            f'{found[last]} has the label {last}, but of 0 to {last} only '
+            f'{there} occur: number the classes 0, 1, 2 and so on; {meant}'
+        )
+
+
+def _list(labels: list[int]) -> str:
+    return ', '.join(map(str, labels))

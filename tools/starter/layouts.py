@@ -30,8 +30,8 @@ LAYOUTS: dict[str, Layout] = {
         Layout('keypoints', keypoints.LAYOUT, keypoints.detect),
         Layout('boxes', boxes.LAYOUT, boxes.detect),
         Layout('lidar_boxes', lidar_boxes.LAYOUT, lidar_boxes.detect),
-        Layout('class_folders', class_folders.LAYOUT, class_folders.detect),
         Layout('label_maps', label_maps.LAYOUT, label_maps.detect),
+        Layout('class_folders', class_folders.LAYOUT, class_folders.detect),
     )
 }
 

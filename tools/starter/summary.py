@@ -1,6 +1,7 @@
 """Facts about a folder of data."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from .images import Sizes
@@ -16,6 +17,8 @@ class DataSummary:
         notes: What was read and what was assumed, in sentences.
         images: Number of images to train on.
         sizes: Sizes of these images.
+        copies: Annotation files to write and to use in place of the data's
+            own, by split: text, or the content of JSON.
     """
 
     task: str
@@ -23,3 +26,4 @@ class DataSummary:
     notes: list[str]
     images: int
     sizes: Sizes
+    copies: Mapping[str, Any] = field(default_factory=dict)

@@ -1,10 +1,15 @@
 """Write a config that trains as it is, from a summary of the data."""
 
+import json
+import os
+import os.path as osp
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from hrnas_mm.files import replacing
 
 from .recipe import recipe_for
 from .summary import DataSummary
@@ -12,19 +17,52 @@ from .summary import DataSummary
 TEMPLATES = Path(__file__).with_name('templates')
 
 
+class Draft(NamedTuple):
+    """A config, and what goes with it.
+
+    Attributes:
+        text: Text of the config.
+        notes: What was found and assumed, in sentences.
+        copies: Content of the annotation files to write, by their paths.
+    """
+
+    text: str
+    notes: list[str]
+    copies: dict[str, Any]
+
+
 def config_for(
-    summary: DataSummary, root: str, target: float | str = 0.25, **wanted: Any
-) -> tuple[str, list[str]]:
-    """Return the text of a config, and what it assumes.
+    summary: DataSummary,
+    root: str,
+    out: str,
+    target: float | str = 0.25,
+    **wanted: Any,
+) -> Draft:
+    """Draft a config that trains as it is.
 
     Args:
         summary: Summary of the data.
         root: Folder of the data.
+        out: File of the config, beside which copies of annotations are.
         target: Target of the search, as a config writes it.
         wanted: See :func:`recipe_for`.
     """
     recipe = recipe_for(summary, target, **wanted)
+    folder = f'{osp.splitext(out)[0]}_annotations'
+    copies = {
+        split: osp.join(
+            folder, split + ('.txt' if isinstance(content, str) else '.json')
+        )
+        for split, content in summary.copies.items()
+    }
     notes = [*summary.notes, *recipe.notes]
+    notes += [
+        f'Written beside the config: {path}.' for path in copies.values()
+    ]
+    facts = dict(summary.facts)
+    if copies:
+        own = {split: _below(path, root) for split, path in copies.items()}
+        facts['files'] = {**facts['files'], **own}
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
@@ -32,15 +70,45 @@ def config_for(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(repr=repr, comment=_comment)
+    environment.filters.update(
+        repr=repr, comment=_comment, under_root=_under_root
+    )
     text = environment.get_template(f'{summary.task}.py.j2').render(
         root=root.rstrip('/'),
         notes=notes,
         recipe=recipe,
         per_epoch=max(1, summary.images // recipe.batch_size),
-        **summary.facts,
+        **facts,
     )
-    return text, notes
+    contents = {copies[s]: summary.copies[s] for s in copies}
+    return Draft(text, notes, contents)
+
+
+def write(draft: Draft, out: str) -> None:
+    """Write a config and its copies of annotations, each whole or not."""
+    for path, content in draft.copies.items():
+        os.makedirs(osp.dirname(path), exist_ok=True)
+        text = content if isinstance(content, str) else json.dumps(content)
+        _write(path, text)
+    _write(out, draft.text)
+
+
+def _write(path: str, text: str) -> None:
+    with replacing(path) as new, open(new, 'w', encoding='utf-8') as file:
+        file.write(text)
+
+
+def _below(path: str, root: str) -> str:
+    """Return a path as a dataset needs it that begins with its data_root."""
+    if osp.isabs(root):
+        return osp.abspath(path)
+    # The system goes up from where a link leads.
+    return osp.relpath(osp.realpath(path), osp.realpath(root))
+
+
+def _under_root(path: str) -> str:
+    """Write the path of a file of the data."""
+    return repr(path) if osp.isabs(path) else f'data_root + {"/" + path!r}'
 
 
 def _comment(text: str, mark: str = '') -> str:
