@@ -208,7 +208,8 @@ def read_json(path: str) -> Any:
     Raises:
         ValueError: If the file is not such JSON; the error says where.
     """
-    with open(path) as file:
+    # Editors on Windows begin a file with a mark.
+    with open(path, encoding='utf-8-sig') as file:
         try:
             return json.load(file, object_pairs_hook=_without_repeats)
         except ValueError as error:

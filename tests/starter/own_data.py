@@ -87,7 +87,11 @@ def coco(
     categories: list[dict[str, Any]],
     more: Callable[..., dict[str, Any]] = lambda *box: {},
 ) -> None:
-    """Squares in the files of COCO, with more of each than its box."""
+    """Squares in the files of COCO, with more of each than its box.
+
+    Annotations are numbered from 0, as some tools do, so that a repaired copy
+    is what a search trains on.
+    """
     for split, rng, shapes in splits(train=20, val=6):
         images, annotations = [], []
         for i, (height, width) in enumerate(shapes):
@@ -97,7 +101,7 @@ def coco(
                 dict(id=i, file_name=f'{i}.jpg', height=height, width=width)
             )
             box: dict[str, Any] = dict(
-                id=i + 1, image_id=i, category_id=1, iscrowd=0
+                id=i, image_id=i, category_id=1, iscrowd=0
             )
             box |= dict(bbox=[x, y, side, side], area=side * side)
             annotations.append(box | more(x, y, side))

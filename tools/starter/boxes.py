@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from .coco import Annotated, annotated_in, places
+from .coco import Annotated, annotated_in, copies, places, remarks
 from .images import Sizes
 from .summary import DataSummary
 
@@ -20,7 +20,7 @@ def detect(root: str) -> DataSummary | None:
     Raises:
         ValueError: If a split, an image or a class is missing.
     """
-    annotated = annotated_in(root, 'bbox')
+    annotated = annotated_in(root, 'category_id')
     if not annotated:
         return None
     train, val = annotated['train'], annotated['val']
@@ -42,9 +42,12 @@ def detect(root: str) -> DataSummary | None:
         'Height and width of the boxes, in pixels: '
         f'{Sizes.over((round(h), round(w)) for _, _, w, h in boxes)}.',
         *_oddities(train),
+        *remarks(annotated),
     ]
     facts = dict(**places(annotated), classes=classes)
-    return DataSummary('boxes', facts, notes, images['train'], sizes)
+    return DataSummary(
+        'boxes', facts, notes, images['train'], sizes, copies(annotated)
+    )
 
 
 def _classes(annotated: Annotated) -> list[str]:
@@ -62,7 +65,7 @@ def _boxes(annotated: Annotated) -> list[list[float]]:
     if not found:
         raise ValueError(
             f'{annotated.file} must have boxes of at least one pixel that lie '
-            'in their images'
+            'in their images and are no crowds'
         )
     return found
 

@@ -1,20 +1,17 @@
 """Annotations in the style of COCO: their files, and the images they name."""
 
-import math
+import codecs
 import os
 import os.path as osp
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from hrnas_mm.files import read_json
+from hrnas_mm.image_headers import Header, turns
 
+from .coco_entries import check_sizes, repair_
+from .image_checks import look_at
 from .images import SPLITS, image_files, split_in
-
-FIELDS = dict(
-    images=('id', 'file_name', 'height', 'width'),
-    annotations=('id', 'image_id', 'category_id', 'bbox', 'area', 'iscrowd'),
-    categories=('id', 'name'),
-)
 
 
 class Annotated(NamedTuple):
@@ -24,11 +21,16 @@ class Annotated(NamedTuple):
         file: Annotation file, relative to the folder of the data.
         content: Content of the file.
         folder: Folder of the images, relative to the folder of the data.
+        repairs: What was repaired in the content, in sentences without their
+            subject.
+        notes: What may surprise in the images, in sentences.
     """
 
     file: str
     content: dict[str, Any]
     folder: str
+    repairs: list[str]
+    notes: list[str]
 
 
 def annotated_in(root: str, key: str) -> dict[str, Annotated]:
@@ -62,12 +64,26 @@ def annotated_in(root: str, key: str) -> dict[str, Annotated]:
                 f'{root} has no annotations of a split named {split!r}; '
                 f'found: {files}'
             )
-    for _, path, content in found.values():
-        _check(path, content)
     return {
-        split: Annotated(path, content, _images(root, split, path, content))
-        for split, (_, path, content) in found.items()
+        split: _looked_at(root, split, *found[split][1:]) for split in SPLITS
     }
+
+
+def copies(annotated: Mapping[str, Annotated]) -> dict[str, dict[str, Any]]:
+    """Return by split what has to be written anew, as it was repaired."""
+    return {s: each.content for s, each in annotated.items() if each.repairs}
+
+
+def remarks(annotated: Mapping[str, Annotated]) -> list[str]:
+    """Return what was repaired and what may surprise, in sentences."""
+    repairs = [
+        f'Of {each.file}, a repaired copy is used: '
+        f'{"; ".join(dict.fromkeys(each.repairs))}.'
+        for each in annotated.values()
+        if each.repairs
+    ]
+    notes = [note for each in annotated.values() for note in each.notes]
+    return [*repairs, *dict.fromkeys(notes)]
 
 
 def places(annotated: Mapping[str, Annotated]) -> dict[str, dict[str, str]]:
@@ -83,7 +99,7 @@ def _json_files(root: str) -> list[str]:
         osp.relpath(osp.join(base, name), root)
         for base, _, names in os.walk(root, followlinks=True)
         for name in names
-        if name.endswith('.json')
+        if name.endswith('.json') and not name.startswith('.')
     )
 
 
@@ -92,57 +108,81 @@ def _has(content: Any, key: str) -> bool:
         content.get('annotations') if isinstance(content, dict) else None
     )
     return isinstance(annotations, list) and any(
-        isinstance(each, dict) and key in each for each in annotations
+        isinstance(each, dict) and each.get(key) not in (None, [])
+        for each in annotations
     )
 
 
-def _check(file: str, content: Mapping[str, Any]) -> None:
-    """Raise ValueError if frameworks or pycocotools could not use a file."""
-    for kind, fields in FIELDS.items():
-        if not content.get(kind):
-            raise ValueError(f'{file} must have {kind}, as COCO files have')
-        for i, entry in enumerate(content[kind]):
-            for field in fields:
-                if not isinstance(entry, dict) or field not in entry:
-                    raise ValueError(
-                        f'{file}: {kind}[{i}] must have {field}, as COCO '
-                        'files have'
-                    )
-    known = {
-        kind: {entry['id'] for entry in content[kind]}
-        for kind in ('images', 'categories')
-    }
-    ids: set[int] = set()
-    for annotation in content['annotations']:
-        name = f'{file}: annotation {annotation["id"]}'
-        if annotation['id'] in ids or not annotation['id']:
-            raise ValueError(
-                f'{name} must have an id of its own that is not 0, which '
-                'pycocotools takes for none'
-            )
-        ids.add(annotation['id'])
-        for kind, field in (
-            ('images', 'image_id'),
-            ('categories', 'category_id'),
-        ):
-            if annotation[field] not in known[kind]:
-                raise ValueError(
-                    f'{name} must have the {field} of one of the {kind}, got '
-                    f'{annotation[field]!r}'
-                )
-        if not _is_box(annotation['bbox']):
-            raise ValueError(
-                f'{name} must have a bbox of 4 numbers, left, top, width and '
-                f'height, got {annotation["bbox"]!r}'
-            )
-
-
-def _is_box(box: Any) -> bool:
-    return (
-        isinstance(box, Sequence)
-        and len(box) == 4
-        and all(isinstance(v, (int, float)) and math.isfinite(v) for v in box)
+def _looked_at(
+    root: str, split: str, path: str, content: dict[str, Any]
+) -> Annotated:
+    """Repair annotations, and compare them with their images."""
+    with open(osp.join(root, path), 'rb') as file:
+        marked = file.read(3) == codecs.BOM_UTF8
+    repairs = ['there is no byte order mark'] if marked else []
+    repairs += repair_(path, content)
+    folder = _images(root, split, path, content)
+    images = content['images']
+    headers, notes = look_at(
+        osp.join(root, folder), [image['file_name'] for image in images]
     )
+    if _fill_sizes_(images, headers):
+        repairs.append('heights and widths are those of the images')
+    check_sizes(path, content)
+    for image, header in zip(images, headers):
+        _check_size(path, image, header)
+    mirrored = [
+        header
+        for header in headers
+        if header.orientation != 1 and header.size == header.stored
+    ]
+    if mirrored:
+        notes.append(
+            'Photos that EXIF turns or mirrors when mmcv reads them: '
+            f'{len(mirrored)}, such as {mirrored[0].path}; annotations have '
+            'to be of what is seen then.'
+        )
+    return Annotated(path, content, folder, repairs, notes)
+
+
+def _fill_sizes_(images: list[dict[str, Any]], headers: list[Header]) -> bool:
+    """Give images a height and width where they lack one."""
+    lacking = [
+        (image, header)
+        for image, header in zip(images, headers)
+        if not {'height', 'width'} <= image.keys()
+    ]
+    for image, header in lacking:
+        size = header.size if turns(header) else header.stored
+        image['height'], image['width'] = size
+    return bool(lacking)
+
+
+def _check_size(file: str, image: Mapping[str, Any], header: Header) -> None:
+    """Raise ValueError if an annotated image has another size than its file.
+
+    Then its boxes and points are of that other size.
+    """
+    size = image['height'], image['width']
+    if size == header.size != header.stored:
+        return
+    if header.orientation != 1 and turns(header):
+        if size == header.stored != header.size:
+            raise ValueError(
+                f'{file} has {header.path} as it is before its EXIF '
+                f'orientation, {header.orientation}, turns it, which mmcv '
+                'does: remove the tag (exiftool -Orientation= FILES)'
+            )
+        expected = header.size
+    else:
+        expected = header.stored
+    if size != expected:
+        height, width = expected
+        raise ValueError(
+            f'{file} must give {header.path} the height {height} and the '
+            f'width {width} of its file, got {size[0]} and {size[1]}: '
+            'annotations have to be of the image as it is'
+        )
 
 
 def _images(

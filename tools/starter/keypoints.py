@@ -1,12 +1,13 @@
 """Keypoints: annotations in the style of COCO."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .coco import annotated_in, places
+from .coco import Annotated, annotated_in, copies, places, remarks
 from .images import Sizes
+from .keypoint_entries import repair_keypoints_, skeleton_of
+from .mirrored_names import mirrored
 from .summary import DataSummary
-
-LEFT_RIGHT = (('left', 'right'), ('l_', 'r_'), ('_l', '_r'))
 
 LAYOUT = 'COCO-style keypoints: JSON of train and val, and the images'
 
@@ -23,38 +24,34 @@ def detect(root: str) -> DataSummary | None:
     annotated = annotated_in(root, 'keypoints')
     if not annotated:
         return None
-    files = {split: each.file for split, each in annotated.items()}
-    content = {split: each.content for split, each in annotated.items()}
-    (category, *others) = content['train']['categories']
-    names = category.get('keypoints')
-    if not names:
+    train, val = annotated['train'], annotated['val']
+    category = _category(train)
+    names = category['keypoints']
+    if _category(val)['keypoints'] != names:
         raise ValueError(
-            f'{files["train"]} must have keypoints, the list of their names, '
-            'in its category'
+            f'{val.file} must have the keypoints of {train.file} in the same '
+            f'order, {names}, got {_category(val)["keypoints"]}'
         )
-    if others:
-        raise ValueError(
-            f'{files["train"]} must have one category with keypoints, got '
-            f'{1 + len(others)}'
+    persons = {}
+    for split, each in annotated.items():
+        each.repairs.extend(
+            repair_keypoints_(each.file, each.content, len(names))
         )
-    for each in annotated.values():
-        _check_counts(each.file, each.content, len(names))
-    persons = {
-        split: sum(1 for a in content[split]['annotations'] if usable(a))
-        for split in files
-    }
-    sizes = boxes_of(content['train'])
-    swaps = {name: _mirrored(name, names) for name in names}
-    paired = sum(name != other for name, other in swaps.items())
+        persons[split] = _usable(each)
+    sizes = Sizes.over(
+        (round(height), round(width))
+        for *_, width, height in (a['bbox'] for a in persons['train'])
+    )
+    swaps, flips, sides = _sides(names)
+    skeleton, odd = skeleton_of(category.get('skeleton'), names)
     notes = [
         f'Keypoints: {len(names)} per {category["name"]}, '
-        f'{persons["train"]} of them to train on ({files["train"]}) and '
-        f'{persons["val"]} to evaluate on ({files["val"]}), boxes of {sizes}.',
-        f'{paired // 2} pairs of left and right, by the names: they change '
-        'places when an image is flipped.'
-        if paired
-        else 'No names of left and right: nothing changes places when an '
-        'image is flipped.',
+        f'{len(persons["train"])} of them to train on ({train.file}) and '
+        f'{len(persons["val"])} to evaluate on ({val.file}), boxes of '
+        f'{sizes}.',
+        sides,
+        *odd,
+        *remarks(annotated),
         'Every keypoint gets the same tolerance in OKS, sigma 0.05, and '
         'evaluation takes the annotated boxes.',
         'For boxes in place of keypoints: --task boxes.',
@@ -63,41 +60,69 @@ def detect(root: str) -> DataSummary | None:
         **places(annotated),
         names=names,
         swaps=swaps,
-        skeleton=[
-            [names[a - 1], names[b - 1]]
-            for a, b in category.get('skeleton', [])
-        ],
+        flips=flips,
+        skeleton=skeleton,
     )
-    return DataSummary('keypoints', facts, notes, persons['train'], sizes)
+    return DataSummary(
+        'keypoints',
+        facts,
+        notes,
+        len(persons['train']),
+        sizes,
+        copies(annotated),
+    )
 
 
-def _check_counts(file: str, content: dict[str, Any], count: int) -> None:
-    for annotation in content['annotations']:
-        if len(annotation.get('keypoints', ())) != 3 * count:
-            raise ValueError(
-                f'{file}: annotation {annotation.get("id")} must have '
-                f'{3 * count} numbers, x, y and visibility of {count} '
-                f'keypoints, got {len(annotation.get("keypoints", ()))}'
-            )
+def _category(annotated: Annotated) -> dict[str, Any]:
+    """Return the one category with keypoints."""
+    used = {each['category_id'] for each in annotated.content['annotations']}
+    found = [
+        category
+        for category in annotated.content['categories']
+        # Roboflow writes a category that nothing is of.
+        if category.get('keypoints') or category['id'] in used
+    ]
+    if len(found) != 1:
+        raise ValueError(
+            f'{annotated.file} must have one category with keypoints, got '
+            f'{len(found)}'
+        )
+    names = found[0].get('keypoints')
+    if not names or len({str(name) for name in names}) < len(names):
+        raise ValueError(
+            f'{annotated.file} must have keypoints, the list of their names, '
+            f'in its category {found[0]["name"]}, got {names!r}'
+        )
+    return {**found[0], 'keypoints': [str(name) for name in names]}
 
 
-def usable(annotation: dict[str, Any]) -> bool:
-    """Return whether something can be learned of an annotation."""
-    seen = any(annotation['keypoints'][2::3])
-    return seen and bool(annotation.get('bbox'))
+def _usable(annotated: Annotated) -> list[dict[str, Any]]:
+    """Return the annotations of which something can be learned."""
+    annotations = annotated.content['annotations']
+    found = [each for each in annotations if any(each['keypoints'][2::3])]
+    if not found:
+        raise ValueError(
+            f'{annotated.file} must have keypoints that are labelled, got a '
+            'visibility of 0 for all: write 2 for those that are seen, 1 for '
+            "those that are hidden: annotation['keypoints'][2::3]"
+        )
+    return found
 
 
-def boxes_of(content: dict[str, Any]) -> Sizes:
-    """Return the sizes of the annotated boxes."""
-    boxes = (a['bbox'] for a in content['annotations'] if a.get('bbox'))
-    return Sizes.over((round(h), round(w)) for _, _, w, h in boxes)
-
-
-def _mirrored(name: str, names: list[str]) -> str:
-    """Return the keypoint that a flip puts in this one's place."""
-    for left, right in LEFT_RIGHT:
-        for here, there in ((left, right), (right, left)):
-            other = name.replace(here, there)
-            if here in name and other in names:
-                return other
-    return name
+def _sides(names: Sequence[str]) -> tuple[Mapping[str, str], bool, str]:
+    """Return what a flip swaps, whether there may be flips, and why."""
+    swaps, lonely = mirrored(names)
+    paired = sum(name != other for name, other in swaps.items())
+    if lonely:
+        note = (
+            f'{lonely[0]!r} has no keypoint of the other side, so that images '
+            'are not flipped.'
+        )
+    elif not paired:
+        note = 'No names of left and right, so that images are not flipped.'
+    else:
+        note = (
+            f'{paired // 2} pairs of left and right, by the names: they '
+            'change places when an image is flipped.'
+        )
+    return swaps, bool(paired and not lonely), note
