@@ -1,4 +1,4 @@
-"""Boxes: annotations in the style of COCO."""
+"""Boxes: annotations in the style of COCO, or of YOLO."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -7,12 +7,16 @@ from typing import Any
 from .coco import Annotated, annotated_in, copies, places, remarks
 from .images import Sizes
 from .summary import DataSummary
+from .yolo import yolo_in
 
-LAYOUT = 'COCO-style boxes: JSON of train and val, and the images'
+LAYOUT = (
+    'COCO-style boxes: JSON of train and val, and the images, or YOLO: '
+    'images/{train,val} and labels/{train,val}, with data.yaml'
+)
 
 
 def detect(root: str) -> DataSummary | None:
-    """Summarise COCO-style boxes, if that is what the folder has.
+    """Summarise boxes of COCO or YOLO, if that is what the folder has.
 
     Args:
         root: Folder of the data.
@@ -20,7 +24,7 @@ def detect(root: str) -> DataSummary | None:
     Raises:
         ValueError: If a split, an image or a class is missing.
     """
-    annotated = annotated_in(root, 'category_id')
+    annotated = annotated_in(root, 'category_id') or yolo_in(root)
     if not annotated:
         return None
     train, val = annotated['train'], annotated['val']
