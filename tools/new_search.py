@@ -4,16 +4,19 @@
     python tools/train.py my_search.py
 
 DATA is a folder with label maps beside images (img_dir/{train,val} and
-ann_dir/{train,val}, say), with keypoints or boxes in the format of COCO, with
-a folder per class (train/<class>, val/<class>), or with lidar frames in
-KITTI's layout, after mmdet3d's create_data.py. What was found and what was
-assumed is printed, and stands at the top of the config.
+ann_dir/{train,val}, say), with keypoints or boxes in the format of COCO or
+boxes in that of YOLO, with a folder per class (train/<class>, val/<class>), or
+with lidar frames in KITTI's layout, after mmdet3d's create_data.py. All label
+maps and the heads of all images are looked at, and a few samples are loaded.
+What was found and what was assumed is printed, and stands at the top of the
+config.
 """
 
 import argparse
 import os
+from functools import partial
 
-from starter import LAYOUTS, config_for, detect, write
+from starter import LAYOUTS, config_for, detect, try_loading, write
 
 from hrnas_mm.cli.config import count_of
 from hrnas_mm.cli.errors import add_force, check_new, clear_errors
@@ -76,19 +79,21 @@ def main() -> None:
     with clear_errors():
         check_new(args.out, args.force)
         summary = detect(args.data, args.task)
-        draft = config_for(
+        draft_at = partial(
+            config_for,
             summary,
             args.data,
-            args.out,
-            args.target,
+            target=args.target,
             size=args.size,
             batch_size=args.batch_size,
             iterations=args.iterations,
         )
+        untried = try_loading(draft_at)
+        draft = draft_at(args.out)
         for path in filter(os.path.exists, draft.copies):
             check_new(path, args.force)
         write(draft, args.out)
-    for note in draft.notes:
+    for note in draft.notes + untried:
         print(f'- {note}')
     name = args.out.rsplit('/', 1)[-1].removesuffix('.py')
     searched = f'work_dirs/{name}/searched'

@@ -1,0 +1,35 @@
+"""Samples are loaded as a config does, before it is written."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import own_data
+import pytest
+from starter import config_for, detect, try_loading, trying
+
+
+def test_samples_are_loaded(tmp_path: Path) -> None:
+    """What the look did not see is seen: here, what came after it."""
+    pytest.importorskip('mmseg')
+    root = str(tmp_path)
+    own_data.label_maps(tmp_path)
+    draft_at = partial(config_for, detect(root), root)
+    assert try_loading(draft_at) == []
+    path = tmp_path / 'masks/val/0_ids.png'
+    own_data.write(path, np.full_like(own_data.cv2.imread(str(path), 0), 7))
+    with pytest.raises(ValueError, match='val_dataloader.*0_ids.png.* got 7'):
+        try_loading(draft_at)
+
+
+def test_a_framework_that_is_missing_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare_config(path: str) -> None:
+        raise ModuleNotFoundError('mmseg is not installed: pip install it')
+
+    monkeypatch.setattr(trying, 'prepare_config', prepare_config)
+    own_data.label_maps(tmp_path)
+    draft_at = partial(config_for, detect(str(tmp_path)), str(tmp_path))
+    (note,) = try_loading(draft_at)
+    assert note.endswith('mmseg is not installed: pip install it.')
