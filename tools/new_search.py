@@ -16,7 +16,7 @@ import argparse
 import os
 from functools import partial
 
-from starter import LAYOUTS, config_for, detect, try_loading, write
+from starter import LAYOUTS, config_for, detect, try_out, write
 
 from hrnas_mm.cli.config import count_of
 from hrnas_mm.cli.errors import add_force, check_new, clear_errors
@@ -88,12 +88,12 @@ def main() -> None:
             batch_size=args.batch_size,
             iterations=args.iterations,
         )
-        untried = try_loading(draft_at)
+        tried = try_out(draft_at)
         draft = draft_at(args.out)
         for path in filter(os.path.exists, draft.copies):
             check_new(path, args.force)
         write(draft, args.out)
-    for note in draft.notes + untried:
+    for note in draft.notes + tried:
         print(f'- {note}')
     name = args.out.rsplit('/', 1)[-1].removesuffix('.py')
     searched = f'work_dirs/{name}/searched'

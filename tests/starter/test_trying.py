@@ -1,12 +1,13 @@
 """Samples are loaded as a config does, before it is written."""
 
+import re
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import own_data
 import pytest
-from starter import config_for, detect, try_loading, trying
+from starter import config_for, detect, try_out, trying
 
 
 def test_samples_are_loaded(tmp_path: Path) -> None:
@@ -15,11 +16,15 @@ def test_samples_are_loaded(tmp_path: Path) -> None:
     root = str(tmp_path)
     own_data.label_maps(tmp_path)
     draft_at = partial(config_for, detect(root), root)
-    assert try_loading(draft_at) == []
+    (note,) = try_out(partial(draft_at, size=(64, 64)))
+    whole, target = map(float, re.findall(r'([\d.]+) G', note))
+    assert target == pytest.approx(whole / 4, rel=1e-3)
+    with pytest.raises(ValueError, match='--target must be at least .*G'):
+        try_out(partial(draft_at, target='9'))
     path = tmp_path / 'masks/val/0_ids.png'
     own_data.write(path, np.full_like(own_data.cv2.imread(str(path), 0), 7))
     with pytest.raises(ValueError, match='val_dataloader.*0_ids.png.* got 7'):
-        try_loading(draft_at)
+        try_out(draft_at)
 
 
 def test_a_framework_that_is_missing_is_said(
@@ -31,5 +36,5 @@ def test_a_framework_that_is_missing_is_said(
     monkeypatch.setattr(trying, 'prepare_config', prepare_config)
     own_data.label_maps(tmp_path)
     draft_at = partial(config_for, detect(str(tmp_path)), str(tmp_path))
-    (note,) = try_loading(draft_at)
+    (note,) = try_out(draft_at)
     assert note.endswith('mmseg is not installed: pip install it.')

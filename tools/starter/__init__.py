@@ -2,7 +2,7 @@
 
 from .layouts import LAYOUTS, detect
 from .recipe import recipe_for
-from .trying import try_loading
+from .trying import try_out
 from .writing import config_for, write
 
 __all__ = [
@@ -10,6 +10,6 @@ __all__ = [
     'config_for',
     'detect',
     'recipe_for',
-    'try_loading',
+    'try_out',
     'write',
 ]

@@ -1,4 +1,4 @@
-"""Load a few samples as a config does, before it is written."""
+"""Load a few samples and build the model, before a config is written."""
 
 import io
 import os.path as osp
@@ -6,23 +6,29 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from tempfile import TemporaryDirectory
 
+from hrnas_mm.building import build_model
 from hrnas_mm.check_pairs import check_pairs
 from hrnas_mm.cli.config import prepare_config
+from hrnas_mm.deploy import cost_model_of
+from hrnas_mm.search import parse_budget
+from hrnas_mm.search_in_config import search_hooks, search_shape
 
 from .writing import Draft, write
 
 
-def try_loading(draft_at: Callable[[str], Draft]) -> list[str]:
-    """Load a few samples of a config, and compare images with labels.
+def try_out(draft_at: Callable[[str], Draft]) -> list[str]:
+    """Load a few samples of a config, and count what its supernet costs.
 
     Args:
         draft_at: Function that drafts the config for a file.
 
     Returns:
-        Why nothing was loaded, if its framework is not installed.
+        What the target amounts to, or why nothing was tried, in sentences.
 
     Raises:
-        ValueError: See :func:`hrnas_mm.check_pairs.check_pairs`.
+        ValueError: If images and labels do not fit (see
+            :func:`hrnas_mm.check_pairs.check_pairs`), or if no network of
+            the supernet meets the target.
     """
     with TemporaryDirectory() as folder:
         path = osp.join(folder, 'config.py')
@@ -32,6 +38,11 @@ def try_loading(draft_at: Callable[[str], Draft]) -> list[str]:
                 cfg = prepare_config(path)
                 for loader in ('train_dataloader', 'val_dataloader'):
                     check_pairs(cfg, loader)
+                costs = cost_model_of(build_model(cfg), search_shape(cfg))
         except ModuleNotFoundError as error:
-            return [f'No sample was loaded with this config: {error}.']
-    return []
+            return [f'Nothing was tried of this config: {error}.']
+    (hook,) = search_hooks(cfg)
+    budget = parse_budget(hook.target, costs, '--target')
+    whole = budget.cost.format(costs.total(costs.supernet))
+    noun = budget.cost.noun
+    return [f'The supernet has {whole} {noun}, the target is {budget}.']
