@@ -3,6 +3,7 @@
 import os.path as osp
 from typing import NamedTuple
 
+import cv2
 import mmcv
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -93,7 +94,10 @@ def _header_of_array(path: str) -> Header:
     Raises:
         ValueError: If OpenCV does not know it either.
     """
-    array = mmcv.imread(path, 'unchanged', backend='cv2')
+    try:
+        array = mmcv.imread(path, 'unchanged', backend='cv2')
+    except cv2.error:  # of an empty file
+        array = None
     if array is None:
         raise ValueError(
             f'{path} must be an image, got a file that neither Pillow nor '

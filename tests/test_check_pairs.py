@@ -14,6 +14,7 @@ from mmengine.registry import DATASETS
 from PIL import Image
 
 from hrnas_mm.check_pairs import check_pairs
+from hrnas_mm.image_headers import header_of
 from hrnas_mm.resume.rng import rng_state
 
 LABEL = np.zeros((8, 12), np.uint8)
@@ -167,6 +168,14 @@ def test_no_samples(root: Path, serialize: bool) -> None:
     cfg.train_dataloader.dataset.dataset.serialize_data = serialize
     with pytest.raises(ValueError, match='must have samples, got none'):
         check_pairs(cfg, 'train_dataloader')
+
+
+@pytest.mark.parametrize('content', [b'', b'<html>'])
+def test_files_that_are_no_images(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / 'a.jpg'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match='a.jpg must be an image, got a file'):
+        header_of(str(path))
 
 
 def test_transforms_that_need_others_are_left_alone(root: Path) -> None:

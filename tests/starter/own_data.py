@@ -9,6 +9,10 @@ import cv2
 import numpy as np
 from kitti import copy_data
 
+Content = dict[str, Any]
+Change = Callable[[Content], object]
+SPLITS = ('train', 'val')
+
 
 def picture(
     rng: np.random.Generator, height: int, width: int
@@ -139,3 +143,26 @@ def lidar_boxes(root: Path) -> None:
     copy_data(root)
     for path in root.glob('kitti_infos_*.pkl'):
         path.rename(path.with_name(path.name.replace('kitti', 'yard')))
+
+
+def change_all(root: Path, change: Change) -> None:
+    """Change both files, after numbering annotations as COCO does."""
+    for split in SPLITS:
+        path = root / f'squares_{split}2020.json'
+        content = json.loads(path.read_text())
+        for i, annotation in enumerate(content['annotations'], 1):
+            annotation['id'] = i
+        change(content)
+        path.write_text(json.dumps(content))
+
+
+def each(kind: str, **fields: Any) -> Change:
+    """Set a field of all entries, or remove it."""
+
+    def change(content: Content) -> None:
+        for entry in content[kind]:
+            entry.update(fields)
+            for name in [n for n, value in fields.items() if value is ...]:
+                del entry[name]
+
+    return change

@@ -3,38 +3,12 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import own_data
 import pytest
+from own_data import SPLITS, Change, Content, change_all, each
 from PIL import Image
 from starter import detect
-
-Content = dict[str, Any]
-Change = Callable[[Content], object]
-SPLITS = ('train', 'val')
-
-
-def change_all(root: Path, change: Change) -> None:
-    for split in SPLITS:
-        path = root / f'squares_{split}2020.json'
-        content = json.loads(path.read_text())
-        for i, annotation in enumerate(content['annotations'], 1):
-            annotation['id'] = i
-        change(content)
-        path.write_text(json.dumps(content))
-
-
-def each(kind: str, **fields: Any) -> Change:
-    """Set a field of all entries, or remove it."""
-
-    def change(content: Content) -> None:
-        for entry in content[kind]:
-            entry.update(fields)
-            for name in [n for n, value in fields.items() if value is ...]:
-                del entry[name]
-
-    return change
 
 
 def write_ids_as_text(content: Content) -> None:
@@ -43,6 +17,17 @@ def write_ids_as_text(content: Content) -> None:
     for annotation in content['annotations']:
         annotation['image_id'] = f'{annotation["image_id"]:05d}'
         annotation['category_id'] = str(annotation['category_id'])
+
+
+def write_ids_as_floats(content: Content) -> None:
+    for image in content['images']:
+        image['id'] = float(image['id'])
+
+
+def write_windows_paths(content: Content) -> None:
+    split = 'train' if len(content['images']) > 10 else 'val'
+    for image in content['images']:
+        image['file_name'] = f'photos\\{split}\\{image["file_name"]}'
 
 
 def count_from_zero(content: Content) -> None:
@@ -62,6 +47,10 @@ REPAIRED: dict[str, tuple[Change, Callable[[Content, Content], bool]]] = {
     'ids of categories are whole numbers': (
         write_ids_as_text,
         lambda old, new: {a['category_id'] for a in new['annotations']} == {1},
+    ),
+    'names of files have / between folders': (
+        write_windows_paths,
+        lambda old, new: new['images'][0]['file_name'] == 'photos/train/0.jpg',
     ),
     'annotations are numbered from 1': (
         count_from_zero,
@@ -101,6 +90,14 @@ def test_what_is_repaired(tmp_path: Path, note: str) -> None:
     assert path.read_bytes() == before
     assert is_right(old, found.copies['train'])
     assert any(note in line for line in found.notes)
+
+
+def test_ids_are_the_same_as_floats(tmp_path: Path) -> None:
+    own_data.boxes(tmp_path)
+    change_all(tmp_path, write_ids_as_floats)
+    content = detect(str(tmp_path)).copies['train']
+    ids = {image['id'] for image in content['images']}
+    assert {a['image_id'] for a in content['annotations']} == ids
 
 
 def test_what_needs_no_repair(tmp_path: Path) -> None:
@@ -157,6 +154,10 @@ def scale(content: Content) -> None:
         (each('categories', name=None), r'categories\[0\] must have name'),
         (each('images', id=1), 'an id of its own for each of its images'),
         (each('annotations', iscrowd=1), 'and are no crowds'),
+        (
+            each('annotations', iscrowd='0'),
+            "must have iscrowd 0 or 1, got '0'",
+        ),
         (scale, 'must give .*0.jpg the height'),
     ],
 )
@@ -188,74 +189,3 @@ def test_photos_that_exif_turns(tmp_path: Path, as_seen: bool) -> None:
     else:
         with pytest.raises(ValueError, match='before its EXIF orientation, 6'):
             detect(str(tmp_path))
-
-
-def hide(content: Content) -> None:
-    for annotation in content['annotations']:
-        annotation['keypoints'][2::3] = [0, 0, 0]
-
-
-def test_keypoints_that_are_not_labelled(tmp_path: Path) -> None:
-    own_data.keypoints(tmp_path)
-    change_all(tmp_path, hide)
-    with pytest.raises(ValueError, match='a visibility of 0 for all: write 2'):
-        detect(str(tmp_path))
-
-
-def empty_some(content: Content) -> None:
-    first, second, third, fourth = content['annotations'][:4]
-    first['keypoints'][:3] = [None, None, 0]
-    second['keypoints'] = None
-    del third['keypoints'], third['num_keypoints']
-    fourth['num_keypoints'] = 0
-
-
-def test_keypoints_that_are_null(tmp_path: Path) -> None:
-    own_data.keypoints(tmp_path)
-    change_all(tmp_path, empty_some)
-    found = detect(str(tmp_path))
-    assert found.images == 18
-    annotations = found.copies['train']['annotations'][:4]
-    assert [a['num_keypoints'] for a in annotations] == [2, 0, 0, 3]
-    assert annotations[0]['keypoints'][:3] == [0, 0, 0]
-    assert [a['keypoints'] for a in annotations[1:3]] == [[0] * 9] * 2
-
-
-@pytest.mark.parametrize(
-    'skeleton, links, note',
-    [
-        ([[0, 1], [1, 2]], [[0, 1], [1, 2]], 'counted from 0'),
-        ([[1, 2], [3, 4], ['a', 1]], [[0, 1]], 'are left out: 2'),
-        (None, [], ''),
-    ],
-)
-def test_skeletons(
-    tmp_path: Path, skeleton: Any, links: list[list[int]], note: str
-) -> None:
-    own_data.keypoints(tmp_path)
-    change_all(tmp_path, each('categories', skeleton=skeleton))
-    found = detect(str(tmp_path))
-    names = found.facts['names']
-    assert found.facts['skeleton'] == [[names[a], names[b]] for a, b in links]
-    assert note in ' '.join(found.notes)
-
-
-def test_keypoints_of_val_are_those_of_train(tmp_path: Path) -> None:
-    own_data.keypoints(tmp_path)
-    path = tmp_path / 'squares_val2020.json'
-    content = json.loads(path.read_text())
-    content['categories'][0]['keypoints'].reverse()
-    path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match='in the same order'):
-        detect(str(tmp_path))
-
-
-def test_a_category_without_keypoints_is_no_hindrance(tmp_path: Path) -> None:
-    own_data.keypoints(tmp_path)
-    change_all(
-        tmp_path,
-        lambda content: content['categories'].insert(
-            0, dict(id=0, name='all')
-        ),
-    )
-    assert len(detect(str(tmp_path)).facts['names']) == 3

@@ -133,3 +133,12 @@ def test_mixed_suffixes(
     (tmp_path / old).rename(tmp_path / new)
     with pytest.raises(ValueError, match=f'{message} end in .png and .png'):
         detect(str(tmp_path))
+
+
+def test_files_that_show_labels_in_another_way(tmp_path: Path) -> None:
+    """Cityscapes has three files per image."""
+    image = 'leftImg8bit/{}/aachen/a_{}_leftImg8bit.png'
+    pairs(tmp_path, image, 'gtFine/{}/aachen/a_{}_gtFine_labelIds.png')
+    pairs(tmp_path, image, 'gtFine/{}/aachen/a_{}_gtFine_color.png')
+    suffixes = detect(str(tmp_path)).facts['suffixes']
+    assert suffixes['val'] == ('leftImg8bit.png', 'gtFine_labelIds.png')

@@ -196,6 +196,12 @@ def test_grey_images_beside_masks(tmp_path: Path) -> None:
     assert folders['train'] == ('pictures/train', 'masks/train')
 
 
+def test_capitals_in_names_of_splits(tmp_path: Path) -> None:
+    own_data.class_folders(tmp_path)
+    (tmp_path / 'val').rename(tmp_path / 'Val')
+    assert detect(str(tmp_path)).facts['folders']['val'] == 'Val'
+
+
 def test_suffixes_of_every_image_are_in_the_config(tmp_path: Path) -> None:
     own_data.class_folders(tmp_path)
     assert '.webp' in detect(str(tmp_path)).facts['extensions']
@@ -226,6 +232,23 @@ def colour_a_label(root: Path) -> None:
 def remove_val(root: Path) -> None:
     for path in root.rglob('val/*'):
         path.unlink()
+
+
+def merge_classes(root: Path) -> None:
+    for split in ('train', 'val'):
+        shutil.rmtree(root / split / 'empty')
+
+
+def merge_splits(root: Path) -> None:
+    shutil.rmtree(root / 'val')
+    for path in (root / 'train').iterdir():
+        path.rename(root / path.name)
+    (root / 'train').rmdir()
+
+
+def cut_an_image_off(root: Path) -> None:
+    path = root / 'val/empty/1.png'
+    path.write_bytes(path.read_bytes()[:300])
 
 
 def remove_a_class(root: Path) -> None:
@@ -290,6 +313,9 @@ def change_coco(
         ('label_maps', remove_val, 'none to evaluate on'),
         ('class_folders', add_an_empty_folder, 'checkpoints has no images'),
         ('class_folders', remove_a_class, "got 'empty' in one of them only"),
+        ('class_folders', merge_classes, "or more classes, got 'a sq.* alone"),
+        ('class_folders', merge_splits, 'but no split: if each is a class'),
+        ('class_folders', cut_an_image_off, 'val/empty/1.png must be an im'),
         ('keypoints', shorten, 'must have 9 numbers, .* got 8'),
         ('keypoints', forget_names, 'must have keypoints, the list of'),
         ('boxes', misclassify, 'category_id of one of the categories, got 4'),

@@ -15,8 +15,8 @@ def test_samples_are_loaded(tmp_path: Path) -> None:
     pytest.importorskip('mmseg')
     root = str(tmp_path)
     own_data.label_maps(tmp_path)
-    draft_at = partial(config_for, detect(root), root)
-    (note,) = try_out(partial(draft_at, size=(64, 64)))
+    draft_at = partial(config_for, detect(root), root, size=(64, 64))
+    (note,) = try_out(draft_at)
     whole, target = map(float, re.findall(r'([\d.]+) G', note))
     assert target == pytest.approx(whole / 4, rel=1e-3)
     with pytest.raises(ValueError, match='--target must be at least .*G'):

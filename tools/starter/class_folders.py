@@ -4,7 +4,7 @@ import os
 import os.path as osp
 
 from .image_checks import look_at
-from .images import SPLITS, SUFFIXES, Sizes, image_files
+from .images import SPLITS, SUFFIXES, Sizes, image_files, split_of
 from .summary import DataSummary
 
 LAYOUT = 'class folders: train/<class>/*.jpg and val/<class>/*.jpg'
@@ -19,12 +19,17 @@ def detect(root: str) -> DataSummary | None:
     Raises:
         ValueError: If the two splits have other classes, or one has no images.
     """
-    folders = {
-        split: next((n for n in names if osp.isdir(osp.join(root, n))), None)
-        for split, names in SPLITS.items()
-    }
+    folders = _split_folders(root)
     train = folders['train']
     if train is None:
+        names = _classes(root)
+        if folders['val'] is None and len(names) > 1:
+            raise ValueError(
+                f'{root} has folders of images, {names[0]!r} and others, but '
+                'no split: if each is a class, make folders train and val, '
+                'and move some images of each into train/<class> and '
+                'val/<class>'
+            )
         return None
     classes = _classes(osp.join(root, train))
     if not classes:
@@ -70,6 +75,20 @@ def detect(root: str) -> DataSummary | None:
     return DataSummary(
         'class_folders', facts, notes, len(files['train']), sizes
     )
+
+
+def _split_folders(root: str) -> dict[str, str | None]:
+    """Return the folder of each split, of several the foremost."""
+    found = sorted(
+        (rank, split, name)
+        for name in _folders(root)
+        for split, rank in [split_of(name)]
+        if split
+    )
+    return {
+        split: next((name for _, s, name in found if s == split), None)
+        for split in SPLITS
+    }
 
 
 def _classes(folder: str) -> list[str]:

@@ -35,6 +35,10 @@ def repair_(file: str, content: Content) -> list[str]:
     notes = [
         note for kind in REFERRED if (note := _number_(file, content, kind))
     ]
+    for image in content['images']:
+        if '\\' in image['file_name']:  # of Windows
+            image['file_name'] = image['file_name'].replace('\\', '/')
+            notes.append('names of files have / between folders')
     annotations = content['annotations']
     for i, annotation in enumerate(annotations):
         _check_box(f'{file}: annotations[{i}]', annotation)
@@ -49,7 +53,12 @@ def repair_(file: str, content: Content) -> list[str]:
         notes.append("area, which was not there, is the box's")
     for i, annotation in enumerate(annotations):
         _check_area(f'{file}: annotations[{i}]', annotation)
-    return notes
+        if annotation['iscrowd'] not in (0, 1):
+            raise ValueError(
+                f'{file}: annotations[{i}] must have iscrowd 0 or 1, got '
+                f'{annotation["iscrowd"]!r}'
+            )
+    return list(dict.fromkeys(notes))
 
 
 def _check_entries(file: str, content: Content) -> None:
@@ -76,7 +85,7 @@ def _check_entries(file: str, content: Content) -> None:
                     f'{name}.{text} must be text, got {entry[text]!r}'
                 )
         if kind != 'annotations':
-            twice = _repeated([str(entry['id']) for entry in content[kind]])
+            twice = _repeated([_text(entry['id']) for entry in content[kind]])
             if twice:
                 raise ValueError(
                     f'{file} must have an id of its own for each of its '
@@ -90,23 +99,29 @@ def _number_(file: str, content: Content, kind: str) -> str:
     An id may be a number in one place and text in the other.
     """
     entries, field = content[kind], REFERRED[kind]
-    ids = {str(entry['id']): entry['id'] for entry in entries}
+    ids = {_text(entry['id']): entry['id'] for entry in entries}
     whole = all(map(_is_whole, ids.values()))
     if not whole:
         ids = {name: i for i, name in enumerate(ids, 1)}
         for entry in entries:
-            entry['id'] = ids[str(entry['id'])]
+            entry['id'] = ids[_text(entry['id'])]
     odd = False
     for i, annotation in enumerate(content['annotations']):
         value = annotation[field]
-        if str(value) not in ids:
+        if _text(value) not in ids:
             raise ValueError(
                 f'{file}: annotations[{i}] must have the {field} of one of '
                 f'the {kind}, got {value!r}'
             )
         odd |= not _is_whole(value)
-        annotation[field] = ids[str(value)]
+        annotation[field] = ids[_text(value)]
     return f'ids of {kind} are whole numbers' if odd or not whole else ''
+
+
+def _text(value: Any) -> str:
+    """Return an id as it is compared: 7, 7.0 and '7' are the same."""
+    whole = isinstance(value, float) and value.is_integer()
+    return str(int(value) if whole else value)
 
 
 def _check_box(name: str, annotation: Content) -> None:
@@ -139,7 +154,7 @@ def check_sizes(file: str, content: Content) -> None:
     for i, image in enumerate(content['images']):
         for field in ('height', 'width'):
             value = image[field]
-            if not _is_whole(value) or value < 1:
+            if not _is_number(value) or value < 1 or value % 1:
                 raise ValueError(
                     f'{file}: images[{i}] must have a {field} in pixels, got '
                     f'{"null" if value is None else repr(value)}'

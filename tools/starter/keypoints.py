@@ -97,14 +97,24 @@ def _category(annotated: Annotated) -> dict[str, Any]:
 
 
 def _usable(annotated: Annotated) -> list[dict[str, Any]]:
-    """Return the annotations of which something can be learned."""
+    """Return the annotations that mmpose learns from; there has to be one."""
     annotations = annotated.content['annotations']
-    found = [each for each in annotations if any(each['keypoints'][2::3])]
-    if not found:
+    seen = [each for each in annotations if any(each['keypoints'][2::3])]
+    if not seen:
         raise ValueError(
             f'{annotated.file} must have keypoints that are labelled, got a '
             'visibility of 0 for all: write 2 for those that are seen, 1 for '
             "those that are hidden: annotation['keypoints'][2::3]"
+        )
+    found = [
+        each
+        for each in seen
+        if min(each['bbox'][2:]) > 0 and not each['iscrowd']
+    ]
+    if not found:
+        raise ValueError(
+            f'{annotated.file} must have labelled keypoints in a box that is '
+            'not empty and is no crowd (iscrowd)'
         )
     return found
 

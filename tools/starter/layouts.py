@@ -1,5 +1,6 @@
 """The layouts of data that are known, and detecting that of a folder."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -55,6 +56,15 @@ def detect(root: str, task: str | None = None) -> DataSummary:
     raise ValueError(
         f'{root} is in no layout that is known'
         + (f' for {task}' if task else '')
+        + (". VOC's XML has to become COCO's JSON" * _has_xml(root))
         + '. Known: '
         + '; '.join(layout.words for layout in tried)
+    )
+
+
+def _has_xml(root: str) -> bool:
+    return any(
+        name.endswith('.xml')
+        for _, _, names in os.walk(root, followlinks=True)
+        for name in names
     )

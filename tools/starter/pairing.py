@@ -15,7 +15,7 @@ IMAGE_WORDS = (
     'im', 'pic', 'photo', 'rgb', 'jpeg', 'input', 'raw', 'leftimg', 'frame',
     'scan', 'orig', 'data',
 )  # fmt: skip
-# Words of folders that show label maps in another way.
+# Words of folders and files that show label maps in another way.
 OTHER_WORDS = ('object', 'inst', 'color', 'colour', 'vis', 'preview')
 SPLIT_WORDS = [word for words in SPLITS.values() for word in words]
 
@@ -106,8 +106,9 @@ def _suffixes(
                 if not name.endswith(suffixes[0])
                 or pairs.label_of(name) not in there
             ]
-            candidates.append((len(missing), suffixes, missing))
-    _, suffixes, missing = min(candidates)
+            other = any(word in name[shared:].lower() for word in OTHER_WORDS)
+            candidates.append((len(missing), other, suffixes, missing))
+    *_, suffixes, missing = min(candidates)
     return suffixes, missing
 
 

@@ -2,6 +2,7 @@
 
 import io
 import os.path as osp
+import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from tempfile import TemporaryDirectory
@@ -34,7 +35,9 @@ def try_out(draft_at: Callable[[str], Draft]) -> list[str]:
         path = osp.join(folder, 'config.py')
         write(draft_at(path), path)
         try:
-            with redirect_stdout(io.StringIO()):  # of pycocotools
+            # pycocotools prints, and mmseg warns of a config as its own.
+            with redirect_stdout(io.StringIO()), warnings.catch_warnings():
+                warnings.simplefilter('ignore')
                 cfg = prepare_config(path)
                 for loader in ('train_dataloader', 'val_dataloader'):
                     check_pairs(cfg, loader)
