@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import re
 import shlex
 import shutil
 from collections.abc import Callable
@@ -38,16 +37,6 @@ QUICK = [
 QUICK += ['default_hooks.checkpoint.interval=6', 'train_cfg.val_interval=6']
 
 
-def make_smaller(path: Path) -> None:
-    """Leave a block in the lowest branch of each stage, for a quick test."""
-    text = re.sub(
-        r'num_blocks=\((.*?),?\)',
-        lambda match: f'num_blocks=({"0, " * match[1].count(",")}1,)',
-        path.read_text(),
-    )
-    path.write_text(text.replace('num_tokens=16', 'num_tokens=2'))
-
-
 @pytest.mark.parametrize(
     'kind',
     [
@@ -77,7 +66,8 @@ def test_new_search(tmp_path: Path, kind: str) -> None:
     train, again, (test, *tested), export = commands
     assert train[0] == 'train' and again == [*train, '--resume']
     assert test == 'test' and export == ['export_onnx', *tested, 'mine.onnx']
-    make_smaller(tmp_path / 'mine.py')
+    config = tmp_path / 'mine.py'
+    config.write_text(own_data.smaller(config.read_text()))
     options = ('--cfg-options', *QUICK)
     checked(ROOT / 'tools/train.py', train[1], *options, cwd=tmp_path)
     work_dir = tmp_path / 'work_dirs/mine'
@@ -102,8 +92,7 @@ def test_new_search(tmp_path: Path, kind: str) -> None:
     costs = model['architecture']['costs']
     record = json.loads((work_dir / 'search.json').read_text())
     assert costs['macs'] <= 0.25 * record['costs']['macs']
-    config = (tmp_path / 'mine.py').read_text()
-    assert '# - Target 0.25: choose it by what you can spend.' in config
+    assert '# - Target 0.25: choose it by' in config.read_text()
 
 
 @pytest.mark.parametrize(

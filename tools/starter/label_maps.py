@@ -39,7 +39,8 @@ def detect(root: str) -> DataSummary | None:
     looks = {split: _look(root, each) for split, each in pairs.items()}
     found = {split: labels for split, (_, labels, _) in looks.items()}
     classes, notes = _classes(root, found)
-    headers, _, more = looks['train']
+    headers, *_ = looks['train']
+    odd = [note for _, _, notes in looks.values() for note in notes]
     sizes = Sizes.over(header.size for header in headers)
     train, val = pairs['train'], pairs['val']
     notes = [
@@ -47,7 +48,7 @@ def detect(root: str) -> DataSummary | None:
         f'({train.images}) and {len(val.names)} to evaluate on '
         f'({val.images}), {sizes}; labels in {train.labels}.',
         *notes,
-        *more,
+        *odd,
     ]
     facts = dict(
         folders={s: (p.images, p.labels) for s, p in pairs.items()},
