@@ -20,44 +20,25 @@ def detect(root: str) -> DataSummary | None:
         ValueError: If the two splits have other classes, or one has no images.
     """
     folders = _split_folders(root)
-    train = folders['train']
+    train, val = folders['train'], folders['val']
+    classes = _classes(osp.join(root, train or ''))
     if train is None:
-        names = _classes(root)
-        if folders['val'] is None and len(names) > 1:
+        if val is None and len(classes) > 1:
             raise ValueError(
-                f'{root} has folders of images, {names[0]!r} and others, but '
-                'no split: if each is a class, make folders train and val, '
-                'and move some images of each into train/<class> and '
+                f'{root} has folders of images, {classes[0]!r} and others, '
+                'but no split: if each is a class, make folders train and '
+                'val, and move some images of each into train/<class> and '
                 'val/<class>'
             )
         return None
-    classes = _classes(osp.join(root, train))
     if not classes:
         return None
-    if len(classes) < 2:
-        raise ValueError(
-            f'{osp.join(root, train)} must have a folder for each of two or '
-            f'more classes, got {classes[0]!r} alone'
-        )
-    val = folders['val']
     if val is None:
         raise ValueError(
             f'{root} has class folders to train on, but none to evaluate on: '
             f'a folder named {" or ".join(SPLITS["val"])} is expected'
         )
-    others = _classes(osp.join(root, val))
-    if others != classes:
-        odd = sorted(set(classes) ^ set(others))
-        raise ValueError(
-            f'{train} and {val} in {root} must have the same class folders, '
-            f'got {odd[0]!r} in one of them only'
-        )
-    for split in (train, val):
-        for name in sorted(_folders(osp.join(root, split)) - set(classes)):
-            raise ValueError(
-                f'{osp.join(root, split, name)} has no images, and must be '
-                'removed: mmpretrain takes every folder for a class'
-            )
+    _check_classes(root, train, val)
     files = {
         split: image_files(osp.join(root, folder or ''))
         for split, folder in folders.items()
@@ -75,6 +56,29 @@ def detect(root: str) -> DataSummary | None:
     return DataSummary(
         'class_folders', facts, notes, len(files['train']), sizes
     )
+
+
+def _check_classes(root: str, train: str, val: str) -> None:
+    """Raise ValueError if the splits do not have the same two classes."""
+    classes = _classes(osp.join(root, train))
+    others = _classes(osp.join(root, val))
+    if len(classes) < 2:
+        raise ValueError(
+            f'{osp.join(root, train)} must have a folder for each of two or '
+            f'more classes, got {classes[0]!r} alone'
+        )
+    if others != classes:
+        odd = sorted(set(classes) ^ set(others))
+        raise ValueError(
+            f'{train} and {val} in {root} must have the same class folders, '
+            f'got {odd[0]!r} in one of them only'
+        )
+    for split in (train, val):
+        for name in sorted(_folders(osp.join(root, split)) - set(classes)):
+            raise ValueError(
+                f'{osp.join(root, split, name)} has no images, and must be '
+                'removed: mmpretrain takes every folder for a class'
+            )
 
 
 def _split_folders(root: str) -> dict[str, str | None]:
