@@ -9,9 +9,11 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 from torch.utils.data import Dataset
 
+from .files import read_json
 from .image_headers import Header, header_of, turned, turns
 from .nested import named_dicts
 from .resume.rng import forked_rng
+from .spelling import like
 
 SAMPLES = 4  # that are loaded, and as many photos that EXIF turns
 HEADERS = 300  # that are read to find such photos
@@ -34,13 +36,14 @@ def check_pairs(cfg: Config, loader: str, dataset: Any = None) -> None:
         ValueError: If there are no samples, or one does not fit; names the
             config key and the file.
     """
-    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    init_default_scope(cfg.get('default_scope') or 'mmengine')
     with forked_rng(0):
         if dataset is None:
             dataset = _build(cfg, loader)
         for key, part in _parts(dataset, f'{loader}.dataset'):
             if not len(part):
                 raise ValueError(_nothing(key))
+            _check_categories(key, part)
             if hasattr(part, 'get_data_info'):
                 _check_part(cfg, key, part)
 
@@ -70,6 +73,24 @@ def _parts(dataset: Any, key: str) -> Iterator[tuple[str, Any]]:
         yield from _parts(dataset.dataset, f'{key}.dataset')
     else:
         yield key, dataset
+
+
+def _check_categories(key: str, dataset: Any) -> None:
+    """Refuse classes that an annotation file of COCO's format lacks.
+
+    mmdet drops them without a word.
+    """
+    classes = getattr(dataset, 'metainfo', {}).get('classes') or ()
+    ids = getattr(dataset, 'cat_ids', None)
+    if not isinstance(ids, list) or len(ids) >= len(classes):
+        return
+    content = read_json(dataset.ann_file)
+    there = [category['name'] for category in content['categories']]
+    absent = next(name for name in classes if name not in there)
+    raise ValueError(
+        f'{key}.metainfo.classes must be categories of {dataset.ann_file}, '
+        f'{", ".join(there[:20])}, got {absent!r}{like(absent, there)}'
+    )
 
 
 def _check_part(cfg: Config, key: str, dataset: Any) -> None:

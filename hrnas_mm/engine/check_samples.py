@@ -49,6 +49,7 @@ def check_fit(loader: Any, model: nn.Module) -> None:
             _check_channels(image, model)
             _check_size(image, model, loader)
     _check_classes(dataset, model)
+    _check_class_weights(model)
     for sample in samples:
         _check_labels(sample, model)
 
@@ -112,6 +113,26 @@ def _check_classes(dataset: Any, model: nn.Module) -> None:
                 f'{key}.num_classes is {head.num_classes}, but '
                 f'train_dataloader.dataset has {classes} classes'
             )
+
+
+def _check_class_weights(model: nn.Module) -> None:
+    """Refuse weights of the classes that are not one for each of them."""
+    for name, head in model.named_modules():
+        classes = getattr(head, 'num_classes', None)
+        if not isinstance(classes, int):
+            continue
+        # mmseg's heads say how many channels they put out; those of mmdet may
+        # have one more class, the background.
+        channels = getattr(head, 'out_channels', classes + 1)
+        for inner, loss in head.named_modules(prefix=name):
+            weights = getattr(loss, 'class_weight', None)
+            if not isinstance(weights, (list, tuple)):
+                continue
+            if len(weights) not in (classes, channels):
+                raise ValueError(
+                    f'{key_of(inner)}.class_weight must have a weight for '
+                    f'each of {classes} classes, got {len(weights)}'
+                )
 
 
 def _class_count(dataset: Any) -> int:

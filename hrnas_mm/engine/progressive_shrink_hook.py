@@ -3,7 +3,6 @@
 import inspect
 from typing import Any
 
-from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -102,8 +101,7 @@ class ProgressiveShrinkHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Install the penalty and restore the search of a resumed run."""
-        if runner.cfg.get('overwrite') and is_main_process():
-            remove_former_(runner.work_dir, RESULTS)
+        remove_former_(runner, RESULTS)
         compat.sync_first_iteration_(runner.model)
         search = self.search
         keep_freed_memory(next(search.model.parameters()).device)

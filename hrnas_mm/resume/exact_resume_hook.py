@@ -109,8 +109,7 @@ class ExactResumeHook(Hook):
         """Restore the resumed state and set up how checkpoints are saved."""
         others = [hook for hook in runner._hooks if hook is not self]
         runner._hooks = [*others, self]
-        if runner.cfg.get('overwrite') and is_main_process():
-            remove_former_(runner.work_dir)
+        remove_former_(runner)
         self._saving = guard_saving_(runner)
         if runner.seed != self._seed:
             compat.reseed_loading_(runner)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.dist import master_only
 from mmengine.runner import Runner
 
 from ..files import read_checkpoint
@@ -219,12 +220,17 @@ def _text(value: Any) -> str:
     return str(value).replace('"\'', "'").replace('\'"', "'")
 
 
-def remove_former_(folder: str, results: Sequence[str] = ()) -> None:
-    """Remove the run in a work_dir: its pointer, checkpoints and results.
+@master_only
+def remove_former_(runner: Runner, results: Sequence[str] = ()) -> None:
+    """Remove the run in a work_dir if the config says ``overwrite=True``.
 
-    Its logs stay, and so do checkpoints that it wrote elsewhere, and other
-    runs in folders of its results.
+    Its pointer, checkpoints and results go. Its logs stay, and so do
+    checkpoints that it wrote elsewhere, and other runs in folders of its
+    results.
     """
+    if not runner.cfg.get('overwrite'):
+        return
+    folder = runner.work_dir
     for path in checkpoints_in(folder, best=True):
         os.remove(path)
     for name in (POINTER, *results):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from training.check_config import check_config
 from training.rehearsal import rehearse
 
+from hrnas_mm.check_pairs import check_pairs
 from hrnas_mm.engine.check_samples import check_fit
 from hrnas_mm.resume.rng import rng_state
 
@@ -209,20 +210,19 @@ def test_a_run_is_the_same_with_it(
 
 def test_classes_that_the_annotations_lack(tmp_path: Path) -> None:
     """mmdet drops them without a word."""
-    from training.rehearsal import _check_classes
-
     path = tmp_path / 'train.json'
     path.write_text(json.dumps(dict(categories=[dict(id=1, name='car')])))
 
-    class Data:
+    class Annotated(list):
         metainfo: dict[str, Any] = dict(classes=('car', 'Bus'))
         cat_ids = [1]
         ann_file = str(path)
 
-    with pytest.raises(ValueError, match="d.metainfo.classes .* car, got 'Bu"):
-        _check_classes('d', Data())
-    Data.metainfo = dict(classes=('car',))
-    _check_classes('d', Data())
+    data = Annotated([{}])
+    with pytest.raises(ValueError, match="dataset.metainfo.cl.* car, got 'Bu"):
+        check_pairs(Config({}), 'val_dataloader', data)
+    data.metainfo = dict(classes=('car',))
+    check_pairs(Config({}), 'val_dataloader', data)
 
 
 def test_images_of_no_class(tmp_path: Path) -> None:

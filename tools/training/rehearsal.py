@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dataset import BaseDataset
 from mmengine.device import get_device
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import CheckpointHook
@@ -21,16 +20,17 @@ from mmengine.runner import Runner
 from torch import nn
 
 from hrnas_mm.building import fit_to_framework_
+from hrnas_mm.check_pairs import check_pairs
 from hrnas_mm.compat import plain_loading
-from hrnas_mm.engine.check_samples import check_fit, key_of, smallest_batch
+from hrnas_mm.engine.check_samples import check_fit, smallest_batch
 from hrnas_mm.engine.learning import check_terms, learns, not_learning
-from hrnas_mm.files import read_json
 from hrnas_mm.resume.rng import forked_rng
 from hrnas_mm.search_in_config import is_of_type
 from hrnas_mm.spelling import like
 
 from .check_config import in_a_line
 from .quiet import quiet
+from .tracing import place_of
 
 # Batches of which one has to give the model a gradient.
 TRIED_BATCHES = 3
@@ -65,7 +65,7 @@ def rehearse(cfg: Config, model: nn.Module) -> None:
     Raises:
         ValueError: If something fails; the message names the config key.
     """
-    # A rank of several needs the others for a step; the first stands for all.
+    # The first rank stands for all: a step of several would need them all.
     if int(os.environ.get('RANK', 0)) != 0:
         return
     begun = time.perf_counter()
@@ -111,7 +111,9 @@ class Rehearsal:
             yield
         except Exception as error:
             place = next(
-                filter(None, (_place(error, key, owner) for owner in owners)),
+                filter(
+                    None, (place_of(error, key, owner) for owner in owners)
+                ),
                 key,
             )
             raise ValueError(
@@ -124,8 +126,7 @@ class Rehearsal:
         cfg.pop('prefetch_factor', None)
         with self._failing(key):
             loader: Any = Runner.build_dataloader(cfg, seed=0)
-        for dataset in _inner(loader.dataset):
-            _check_classes(f'{key}.dataset', dataset)
+        check_pairs(self.cfg, key, loader.dataset)
         return loader
 
     def train(self) -> None:
@@ -136,7 +137,6 @@ class Rehearsal:
             if len(loader.dataset):
                 loader.dataset[0]
         check_fit(loader, model)
-        _check_class_weights(model)
         with self._failing('optim_wrapper'):
             wrapper = build_optim_wrapper(model, self.cfg.optim_wrapper)
         if type(model).train_step is BaseModel.train_step:
@@ -201,10 +201,6 @@ class Rehearsal:
         if self.cfg.get('val_cfg') is None:
             return
         loader = self._loader('val_dataloader')
-        if not len(loader):
-            raise ValueError(
-                'val_dataloader has no batch: its dataset is empty'
-            )
         self.model.eval()
         batch, samples = self._predicted(loader)
         with self._failing('val_evaluator'):
@@ -260,82 +256,3 @@ def _evaluator(cfg: Any) -> Evaluator:
     if isinstance(cfg, dict) and 'metrics' in cfg:
         return EVALUATOR.build({'type': 'Evaluator', **cfg})
     return Evaluator(cfg)
-
-
-def _inner(dataset: Any) -> Iterator[BaseDataset]:
-    """Yield the data sets in a data set, itself if it has none."""
-    inside = getattr(dataset, 'datasets', None) or [
-        x for x in (getattr(dataset, 'dataset', None),) if x is not None
-    ]
-    if not inside:
-        yield dataset
-    for each in inside:
-        yield from _inner(each)
-
-
-def _check_classes(key: str, dataset: Any) -> None:
-    """Refuse classes that an annotation file of COCO's format lacks."""
-    classes = getattr(dataset, 'metainfo', {}).get('classes') or ()
-    ids = getattr(dataset, 'cat_ids', None)
-    if not isinstance(ids, list) or len(ids) >= len(classes):
-        return
-    content = read_json(dataset.ann_file)
-    there = [category['name'] for category in content['categories']]
-    absent = [name for name in classes if name not in there]
-    raise ValueError(
-        f'{key}.metainfo.classes must be categories of {dataset.ann_file}, '
-        f'{", ".join(there[:20])}, got {absent[0]!r}'
-        f'{like(absent[0], there)}'
-    )
-
-
-def _check_class_weights(model: nn.Module) -> None:
-    """Refuse weights of the classes that are not one for each of them."""
-    for name, head in model.named_modules():
-        classes = getattr(head, 'num_classes', None)
-        if not isinstance(classes, int):
-            continue
-        # mmseg's heads say how many channels they put out; those of mmdet may
-        # have one more class, the background.
-        channels = getattr(head, 'out_channels', classes + 1)
-        for inner, loss in head.named_modules(prefix=name):
-            weights = getattr(loss, 'class_weight', None)
-            if not isinstance(weights, (list, tuple)):
-                continue
-            if len(weights) not in (classes, channels):
-                raise ValueError(
-                    f'{key_of(inner)}.class_weight must have a weight for '
-                    f'each of {classes} classes, got {len(weights)}'
-                )
-
-
-def _place(error: Exception, key: str, owner: Any) -> str | None:
-    """Return the config key of the innermost part in which an error arose.
-
-    Args:
-        error: Error with its traceback.
-        key: Config key of the owner.
-        owner: Model, or data set with a pipeline.
-    """
-    parts = _parts(key, owner)
-    found = None
-    trace = error.__traceback__
-    while trace is not None:
-        own = trace.tb_frame.f_locals.get('self')
-        found = parts.get(id(own), found)
-        trace = trace.tb_next
-    return found
-
-
-def _parts(key: str, owner: Any) -> dict[int, str]:
-    """Return the config keys of the parts of a model or of a data set."""
-    if isinstance(owner, nn.Module):
-        modules = owner.named_modules()
-        return {id(part): key_of(name) for name, part in modules if name}
-    pipeline = getattr(owner, 'pipeline', None)
-    if not key.endswith('.dataset'):
-        key = f'{key}.dataset'
-    return {
-        id(transform): f'{key}.pipeline[{i}]'
-        for i, transform in enumerate(getattr(pipeline, 'transforms', ()))
-    }

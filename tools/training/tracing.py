@@ -1,0 +1,39 @@
+"""Finding the part of a config in which an error arose."""
+
+from typing import Any
+
+from torch import nn
+
+from hrnas_mm.engine.check_samples import key_of
+
+
+def place_of(error: Exception, key: str, owner: Any) -> str | None:
+    """Return the config key of the innermost part in which an error arose.
+
+    Args:
+        error: Error with its traceback.
+        key: Config key of the owner.
+        owner: Model, or data set with a pipeline.
+    """
+    parts = _parts(key, owner)
+    found = None
+    trace = error.__traceback__
+    while trace is not None:
+        own = trace.tb_frame.f_locals.get('self')
+        found = parts.get(id(own), found)
+        trace = trace.tb_next
+    return found
+
+
+def _parts(key: str, owner: Any) -> dict[int, str]:
+    """Return the config keys of the parts of a model or of a data set."""
+    if isinstance(owner, nn.Module):
+        modules = owner.named_modules()
+        return {id(part): key_of(name) for name, part in modules if name}
+    pipeline = getattr(owner, 'pipeline', None)
+    if not key.endswith('.dataset'):
+        key = f'{key}.dataset'
+    return {
+        id(transform): f'{key}.pipeline[{i}]'
+        for i, transform in enumerate(getattr(pipeline, 'transforms', ()))
+    }
