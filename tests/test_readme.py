@@ -79,7 +79,7 @@ def test_what_is_searched_is_used_in_a_process_of_its_own(
     state_dict = model.state_dict()
     torch.save(dict(meta=meta, state_dict=state_dict), folder / 'model.pth')
     cv2.imwrite(str(tmp_path / 'street.png'), np.zeros((64, 96, 3), np.uint8))
-    code = textwrap.dedent(snippet).replace("model.pth'", "model.pth', 'cpu'")
+    code = textwrap.dedent(snippet)
     result = subprocess.run(
         [sys.executable, '-c', f'{code}\nprint(type(result).__name__)'],
         cwd=tmp_path,
