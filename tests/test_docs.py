@@ -11,8 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from command_line import checked, metrics
+from mmengine.config import Config
+from mmengine.registry import VISBACKENDS
+from mmengine.runner import Runner
 from records import write_work_dir
 
 from hrnas_mm.engine import ProgressiveShrinkHook
@@ -142,6 +146,29 @@ def write_files(text: str, folder: Path) -> None:
         r'```python\n# (\w+\.py)\n(.*?)```', text, re.S
     ):
         (folder / name).write_text(code)
+
+
+def test_scalars_go_where_the_documents_say(tmp_path: Path) -> None:
+    """By the lines for TensorBoard; of the other two the names exist."""
+    event_accumulator = pytest.importorskip(
+        'tensorboard.backend.event_processing.event_accumulator'
+    )
+    text = (ROOT / 'docs/training.md').read_text()
+    found = re.findall(
+        r'```python\n# pip install \w+; .*?\n(.*?)```', text, re.S
+    )
+    cfgs = [Config.fromstring(block, '.py') for block in found]
+    kinds = [cfg.visualizer.vis_backends[1].type for cfg in cfgs]
+    assert [len(block.splitlines()) for block in found] == [3, 3, 3]
+    assert all(VISBACKENDS.get(kind) for kind in kinds)
+    cfg = tiny.config(tmp_path, max_iters=6)
+    cfg.visualizer = dict(type='Visualizer')
+    cfg.merge_from_dict(dict(visualizer=cfgs[0].visualizer))
+    Runner.from_cfg(cfg).train()
+    (events,) = tmp_path.rglob('events.*')
+    scalars = event_accumulator.EventAccumulator(str(events)).Reload()
+    tags = scalars.Tags()['scalars']
+    assert {'search/macs', 'search/rho', 'loss_ce', 'accuracy'} <= set(tags)
 
 
 @pytest.fixture(scope='module')
