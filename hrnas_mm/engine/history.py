@@ -20,6 +20,7 @@ from ..report.record import (
 from ..report.style import label_of
 from ..resume.files import failing_clearly
 from ..search.description import described_supernet
+from .pictures import palette_of
 from .run_info import run_info, training_curves
 from .search import Search
 from .state import numbers
@@ -160,7 +161,10 @@ def record_of(search: Search, **more: Any) -> Record:
         search.runner,
     )
     known = dict(
-        curves=training_curves(runner), run=run_info(runner), finished=False
+        curves=training_curves(runner),
+        palette=palette_of(runner),
+        run=run_info(runner),
+        finished=False,
     )
     return Record(
         schema=SCHEMA,

@@ -191,6 +191,16 @@ class Pictures:
                 mmcv.imwrite(mmcv.imrescale(drawn, (LARGEST, LARGEST)), new)
 
 
+def palette_of(runner: Runner) -> dict[str, list[int]]:
+    """Return the colours of classes, if the pictures do not name these."""
+    if framework_of(runner.cfg).draw_options.get('with_labels', True):
+        return {}
+    dataset: Any = runner.train_dataloader.dataset
+    metainfo = getattr(dataset, 'metainfo', {})
+    pairs = zip(metainfo.get('classes') or (), metainfo.get('palette') or ())
+    return {str(name): list(map(int, colour)) for name, colour in pairs}
+
+
 def _in_colours(image: Tensor, model: nn.Module) -> Any:
     """Return a normalised image, shape (C, H, W), as RGB of 0 to 255."""
     mean, std, rgb = normalisation_of(model, len(image))

@@ -92,6 +92,7 @@ def write_report(page: str, work_dir: str) -> None:
         if record.confusion
         else '',
         confused=confusions_table(record),
+        legend=_legend(record),
         blocks=blocks,
         tables=[*result_tables(record), *detail_tables(record)],
         facts={} if record.run is None else facts_of(record.run),
@@ -176,6 +177,23 @@ def duration(seconds: float) -> str:
     if seconds > 3600:
         return f'{seconds / 3600:.1f} h'
     return f'{seconds / 60:.1f} min' if seconds > 60 else f'{seconds:.0f} s'
+
+
+def _legend(record: Record) -> dict[str, str]:
+    """Return the colours of the classes that pictures can have."""
+    shown = set(record.palette)
+    if record.confusion is not None:
+        shown = {
+            name
+            for i, name in enumerate(record.confusion.classes)
+            if any(record.confusion.counts[i])
+            or any(row[i] for row in record.confusion.counts)
+        }
+    return {
+        name: f'rgb({", ".join(map(str, colour))})'
+        for name, colour in record.palette.items()
+        if name in shown
+    }
 
 
 def _short_path(path: str) -> str:

@@ -160,6 +160,7 @@ class Record:
         classes, confusion: What the last evaluation told of the classes.
         curves: iter, loss, penalty and seconds (per iteration), averaged in
             groups. Without a penalty, in files of schema 3, the loss has it.
+        palette: RGB of each class in pictures that do not name the classes.
         run: Where, when and how the run was made.
         finished: Whether the run is over.
     """
@@ -182,6 +183,7 @@ class Record:
     classes: ClassMetrics | None = None
     confusion: Confusion | None = None
     curves: dict[str, list[float]] = field(default_factory=dict)
+    palette: dict[str, list[int]] = field(default_factory=dict)
     run: RunInfo | None = None
     finished: bool = True
 

@@ -158,9 +158,17 @@ def test_pictures_say_what_they_show(work_dir: Path) -> None:
         path = work_dir / f'{name}.jpg'
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(name.encode())
+    record = json.loads((work_dir / 'search.json').read_text())
+    record['palette'] = {'a <b>': [1, 2, 3], 'nowhere': [4, 5, 6]}
+    record['confusion'] = dict(
+        classes=['a <b>', 'nowhere'], counts=[[1, 0], [0, 0]]
+    )
+    (work_dir / 'search.json').write_text(json.dumps(record))
     write_report(str(work_dir / 'report.html'), str(work_dir))
     text = (work_dir / 'report.html').read_text()
-    found = re.findall(r'base64,(.*?)".*?<figcaption>(.*?)<', text, re.S)
+    names = re.findall('background: (rgb.*?)"></i>(.*?)</span>', text)
+    assert names == [('rgb(1, 2, 3)', 'a &lt;b&gt;')] * 2
+    found = re.findall(r'jpeg;base64,(.*?)".*?<figcaption>(.*?)<', text, re.S)
     assert [(base64.b64decode(x).decode(), y) for x, y in found] == [
         ('training_batch/3_ground_truth', 'ground truth'),
         ('predictions/0_ground_truth', 'ground truth'),
