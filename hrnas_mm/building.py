@@ -15,7 +15,7 @@ from mmengine.registry import (
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from .check_files import check_data
+from .check_files import check_data, check_workers
 from .compat import plain_loading, quieten_, use_gloo_
 from .files import (
     load_weights_,
@@ -67,6 +67,7 @@ def build_runner(cfg: Config, *loaders: str) -> Runner:
         FileNotFoundError: See :func:`~hrnas_mm.check_files.check_data`.
     """
     check_data(cfg, *loaders)
+    check_workers(cfg)
     use_gloo_(cfg)
     fit_to_framework_(cfg)
     build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg

@@ -1,4 +1,4 @@
-"""Checks that the data of a config is where the config says."""
+"""Checks that the data of a config is where it says, and can be loaded."""
 
 import inspect
 import os
@@ -120,3 +120,21 @@ def _help(cfg: Config, dataset: dict[str, Any]) -> str:
         f'{site.home} To only try it: python tools/make_demo_data.py '
         f'{site.layout} {folder}. '
     )
+
+
+def check_workers(cfg: Config) -> None:
+    """Raise ValueError if a loader without workers has options of workers.
+
+    torch allows them only with workers; an override of ``num_workers`` alone
+    leaves them behind.
+    """
+    for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        loader = cfg.get(key) or {}
+        for option in ('persistent_workers', 'prefetch_factor'):
+            if loader.get(option) and not loader.get('num_workers', 0):
+                none = False if option == 'persistent_workers' else None
+                raise ValueError(
+                    f'{key}.{option} must not be given with '
+                    f'{key}.num_workers=0, got {loader[option]}: '
+                    f'--cfg-options {key}.{option}={none}'
+                )

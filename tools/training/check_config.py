@@ -15,6 +15,7 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from hrnas_mm.building import build_model
+from hrnas_mm.check_files import check_workers
 from hrnas_mm.cli.errors import is_ours
 from hrnas_mm.deploy import cost_model_of
 from hrnas_mm.engine.latency import given_latency, parse_target
@@ -26,7 +27,7 @@ from hrnas_mm.registry import HOOKS, MODELS
 from hrnas_mm.search_in_config import SEARCH, search_hooks
 from hrnas_mm.spelling import like
 
-from .check_types import DATA, check_types
+from .check_types import check_types
 
 
 def check_config(cfg: Config) -> nn.Module:
@@ -58,8 +59,7 @@ def check_config(cfg: Config) -> nn.Module:
         raise FileNotFoundError(f'{key} {path!r} does not exist')
     for split in ('val', 'test'):
         _check_evaluation(cfg, split)
-    for key in DATA:
-        _check_workers(key, cfg.get(key) or {})
+    check_workers(cfg)
     model = _built(cfg)
     for hook in search_hooks(cfg):
         _check_search(dict(hook), cfg, model)
@@ -111,19 +111,6 @@ def _check_evaluation(cfg: Config, split: str) -> None:
             f'{" and ".join(missing)} must be given, as {" and ".join(there)} '
             f'{"are" if len(there) > 1 else "is"}; or none of the three'
         )
-
-
-def _check_workers(key: str, loader: Mapping[str, Any]) -> None:
-    """Refuse what torch allows only with workers."""
-    if loader.get('num_workers', 0):
-        return
-    for option in ('persistent_workers', 'prefetch_factor'):
-        if loader.get(option):
-            raise ValueError(
-                f'{key}.{option} must not be given with {key}.num_workers=0, '
-                f'got {loader[option]}: --cfg-options {key}.{option}='
-                f'{False if option == "persistent_workers" else None}'
-            )
 
 
 def _built(cfg: Config) -> nn.Module:
