@@ -12,6 +12,7 @@ from ..deploy.dense import dense_part
 from ..resume.rng import forked_rng
 from ..search import trace
 from ..search.trace import image_channels
+from ..spelling import counted
 
 CHECKED_SAMPLES = 4
 MAX_LABELS = 1000  # of images, read without loading these
@@ -111,7 +112,7 @@ def _check_classes(dataset: Any, model: nn.Module) -> None:
         if classes > head.num_classes:
             raise ValueError(
                 f'{key}.num_classes is {head.num_classes}, but '
-                f'train_dataloader.dataset has {classes} classes'
+                f'train_dataloader.dataset has {counted(classes, "class")}'
             )
 
 

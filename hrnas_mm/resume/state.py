@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from ..runners import bare_model
+from ..spelling import counted
 from .rng import RngState, rng_state
 
 
@@ -81,8 +82,8 @@ def restore_state_(
     states = checkpoint.get('rng_state', [])
     if states and len(states) != get_world_size():
         runner.logger.warning(
-            f'The checkpoint is of {len(states)} processes, this run has '
-            f'{get_world_size()}; it will not end as that one'
+            f'The checkpoint is of {counted(len(states), "process")}, this '
+            f'run has {get_world_size()}; it will not end as that one'
         )
     return dict(enumerate(states)).get(get_rank())
 

@@ -13,6 +13,7 @@ from mmengine.config.utils import MODULE2PACKAGE
 import hrnas_mm
 from hrnas_mm.__main__ import usage
 from hrnas_mm.frameworks import FRAMEWORKS
+from hrnas_mm.spelling import counted
 
 
 @pytest.fixture(scope='module')
@@ -52,3 +53,11 @@ def test_tools_are_listed_in_the_order_of_their_use() -> None:
     assert [name for name in names if name in steps] == list(steps)
     files = Path(hrnas_mm.__file__).parents[1].glob('tools/*.py')
     assert sorted(names) == sorted(path.stem for path in files)
+
+
+def test_plurals() -> None:
+    nouns = ('image', 'class', 'process', 'box', 'batch')
+    assert [counted(1, noun) for noun in nouns] == [f'1 {n}' for n in nouns]
+    assert [counted(2, noun) for noun in nouns] == [
+        '2 images', '2 classes', '2 processes', '2 boxes', '2 batches',
+    ]  # fmt: skip
