@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from hrnas_mm.spelling import counted
+
 from .coco import Annotated, annotated_in, copies, places, remarks
 from .images import Sizes
 from .summary import DataSummary
@@ -40,8 +42,9 @@ def detect(root: str) -> DataSummary | None:
     )
     images = {s: _annotated_images(each) for s, each in annotated.items()}
     notes = [
-        f'Boxes of {len(classes)} classes: {images["train"]} images with '
-        f'boxes to train on ({train.file}) and {images["val"]} to evaluate on '
+        f'Boxes of {counted(len(classes), "class")}: '
+        f'{counted(images["train"], "image")} with boxes to train on '
+        f'({train.file}) and {images["val"]} to evaluate on '
         f'({val.file}), {sizes}.',
         'Height and width of the boxes, in pixels: '
         f'{Sizes.over((round(h), round(w)) for _, _, w, h in boxes)}.',

@@ -3,6 +3,8 @@
 import os
 import os.path as osp
 
+from hrnas_mm.spelling import counted
+
 from .image_checks import look_at
 from .images import SPLITS, SUFFIXES, Sizes, image_files, split_of
 from .summary import DataSummary
@@ -47,8 +49,9 @@ def detect(root: str) -> DataSummary | None:
     odd += look_at(osp.join(root, val), files['val'])[1]
     sizes = Sizes.over(header.size for header in headers)
     notes = [
-        f'Classification: {len(classes)} classes, {len(files["train"])} '
-        f'images to train on ({train}) and {len(files["val"])} to evaluate on '
+        f'Classification: {counted(len(classes), "class")}, '
+        f'{counted(len(files["train"]), "image")} to train on ({train}) '
+        f'and {len(files["val"])} to evaluate on '
         f'({val}), {sizes}.',
         *dict.fromkeys(odd),
     ]

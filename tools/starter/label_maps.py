@@ -4,6 +4,7 @@ import os.path as osp
 from collections.abc import Mapping
 
 from hrnas_mm.image_headers import Header, turned, turns
+from hrnas_mm.spelling import counted
 
 from .class_names import names_in
 from .image_checks import look_at
@@ -44,7 +45,8 @@ def detect(root: str) -> DataSummary | None:
     sizes = Sizes.over(header.size for header in headers)
     train, val = pairs['train'], pairs['val']
     notes = [
-        f'Semantic segmentation: {len(train.names)} images to train on '
+        'Semantic segmentation: '
+        f'{counted(len(train.names), "image")} to train on '
         f'({train.images}) and {len(val.names)} to evaluate on '
         f'({val.images}), {sizes}; labels in {train.labels}.',
         *notes,
@@ -130,13 +132,16 @@ def _classes(
                     f'{found[label]} has the label {label}, but {path} has '
                     f'{len(names)} names, for 0 to {len(names) - 1}'
                 )
-        return names, [*notes, f'{len(names)} classes, named in {path}.']
+        return names, [
+            *notes,
+            f'{counted(len(names), "class")}, named in {path}.',
+        ]
     count = labels[-1] + 1
     gaps = [label for label in range(count) if label not in found]
     _check_numbers(found, [each for part in looks.values() for each in part])
     notes.append(
-        f'{count} classes, as labels go from {labels[0]} to {labels[-1]}; a '
-        'classes.txt with a name per line would name them.'
+        f'{counted(count, "class")}, as labels go from {labels[0]} '
+        f'to {labels[-1]}; a classes.txt with a name per line would name them.'
     )
     if gaps:
         notes.append(f'No pixel has the label {_list(gaps)}.')
