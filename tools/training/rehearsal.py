@@ -32,6 +32,8 @@ from .check_config import in_a_line
 from .quiet import quiet
 from .tracing import place_of
 
+# Where launchers say which of several processes this is.
+RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
 # Batches of which one has to give the model a gradient.
 TRIED_BATCHES = 3
 # Metrics that need the predictions of a whole data set, or write files.
@@ -66,7 +68,7 @@ def rehearse(cfg: Config, model: nn.Module) -> None:
         ValueError: If something fails; the message names the config key.
     """
     # The first rank stands for all: a step of several would need them all.
-    if int(os.environ.get('RANK', 0)) != 0:
+    if any(os.environ.get(name, '0') != '0' for name in RANKS):
         return
     begun = time.perf_counter()
     cfg = deepcopy(cfg)
@@ -110,12 +112,8 @@ class Rehearsal:
         try:
             yield
         except Exception as error:
-            place = next(
-                filter(
-                    None, (place_of(error, key, owner) for owner in owners)
-                ),
-                key,
-            )
+            places = [place_of(error, key, owner) for owner in owners]
+            place = next(filter(None, places), key)
             raise ValueError(
                 f'{place} fails in the rehearsal: {in_a_line(error)}'
             ) from error
@@ -130,7 +128,7 @@ class Rehearsal:
         return loader
 
     def train(self) -> None:
-        """Make a training step, and try the smallest batch."""
+        """Make a training step, and try a batch of one if there is any."""
         model = self.model.train()
         loader = self._loader('train_dataloader')
         with self._failing('train_dataloader.dataset', loader.dataset):
@@ -139,9 +137,11 @@ class Rehearsal:
         check_fit(loader, model)
         with self._failing('optim_wrapper'):
             wrapper = build_optim_wrapper(model, self.cfg.optim_wrapper)
-        if type(model).train_step is BaseModel.train_step:
+        smallest = smallest_batch(loader)
+        if getattr(type(model), 'train_step', None) is BaseModel.train_step:
             self._make_step(loader, wrapper)
-            self._try_smallest(loader)
+            if smallest == 1 != loader.batch_size:
+                self._try_one(loader)
         self._check_schedulers(wrapper, len(loader))
 
     def _make_step(self, loader: Any, wrapper: Any) -> None:
@@ -169,19 +169,16 @@ class Rehearsal:
         check_terms(losses, self.cfg)
         return losses
 
-    def _try_smallest(self, loader: Any) -> None:
+    def _try_one(self, loader: Any) -> None:
         """Try a last batch of one image, on which batch norm may fail."""
-        whole = loader.batch_size or 1
-        if smallest_batch(loader) != 1 or whole == 1:
-            return
         batch = loader.collate_fn([loader.dataset[0]])
         try:
             self._losses(batch)
         except ValueError as error:
             raise ValueError(
                 f'train_dataloader has {len(loader.sampler)} images, of which '
-                f'batch_size={whole} leaves one to the last batch of an '
-                f'epoch: {error}. drop_last=True leaves it out'
+                f'batch_size={loader.batch_size} leaves one to the last '
+                f'batch of an epoch: {error}. drop_last=True leaves it out'
             ) from error
 
     def _check_schedulers(self, wrapper: Any, length: int) -> None:
