@@ -136,8 +136,11 @@ class Search:
         if own:
             nearest = own[0]
             ranking = self._ranking(alpha, nearest.cost_model)
-            limits = allowed(nearest.amount)
-            counts = nearest.cost.cut(ranking, nearest.cost_model, limits)
+            counts = nearest.cost.cut(
+                self.controller.looking_ahead(ranking),
+                nearest.cost_model,
+                allowed(nearest.amount),
+            )
             met = crossed(self.milestones, ranking.counts, counts)
         # A network that meets one milestone may be far below another.
         if len(met) > 1 or met and not own:

@@ -63,6 +63,10 @@ class Controller:
         """
         return ranking.alive
 
+    def looking_ahead(self, ranking: Ranking) -> Ranking:
+        """Return the ranking: without a plan, nothing is spared."""
+        return ranking
+
     def replan_(
         self,
         architecture: Mapping[str, int],
@@ -126,10 +130,23 @@ class BudgetController(Controller):
     def select(self, ranking: Ranking, iteration: int) -> Counts:
         """Return the number of elements of every unit that stay."""
         return self.budget.cost.cut(
-            ranking,
+            self.looking_ahead(ranking),
             self.budget.cost_model,
             self.descent.limits(iteration, self.schedule.interval),
         )
+
+    def looking_ahead(self, ranking: Ranking) -> Ranking:
+        """Return a ranking that spares what would be left at the end.
+
+        Some elements cost much, such as the last token of a Transformer. A
+        cut to more than the target would do without many cheap ones rather
+        than without these. The last shrink would then miss what fills the
+        room that they leave.
+        """
+        final = self.budget.cost.cut(
+            ranking, self.budget.cost_model, allowed(self.budget.amount)
+        )
+        return ranking.sparing(final)
 
     def replan_(
         self,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 Keep = dict[str, Tensor]
@@ -43,6 +44,18 @@ class Ranking:
     def alive(self) -> Counts:
         """Return the number of elements of every unit that are not dead."""
         return {name: int((~dead).sum()) for name, dead in self.dead.items()}
+
+    def sparing(self, counts: Mapping[str, int]) -> 'Ranking':
+        """Return a ranking in which the best of each unit are the last to go.
+
+        Args:
+            counts: How many those are, by unit name.
+        """
+        score, dead = {}, {}
+        for name, best in self.best(counts).items():
+            score[name] = self.score[name].index_fill(0, best, torch.inf)
+            dead[name] = self.dead[name].index_fill(0, best, False)
+        return Ranking(score, dead)
 
     @cached_property
     def order(self) -> dict[str, Tensor]:

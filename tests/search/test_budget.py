@@ -308,6 +308,36 @@ def test_a_controlled_descent_meets_the_target(
     assert 0.95 * budget.amount <= spent <= budget.amount
 
 
+@pytest.mark.parametrize('share', [0.15, 0.2, 0.4])
+def test_twenty_shrinks_keep_what_the_last_one_needs(share: float) -> None:
+    """Though Transformers, of many parameters each, are the last to go."""
+    model = supernet(
+        stages=(
+            dict(num_blocks=(1,), num_channels=(6,)),
+            dict(num_blocks=(2, 2), num_channels=(4, 8)),
+            dict(num_blocks=(2, 2, 2), num_channels=(4, 8, 8)),
+        ),
+        kernel_sizes=(3, 5, 7),
+        expand_ratio=3,
+        num_tokens=6,
+    )
+    budget = budget_of(model, Params(), share)
+    controller = BudgetController(budget, Schedule(0, 20, 1), 1.0)
+    torch.manual_seed(0)
+    importance = {
+        name: torch.rand(len(unit)) * (3 if unit.kind == 'tokens' else 1)
+        for name, unit in named_search_units(model).items()
+    }
+    for iteration in range(1, 21):
+        for name, value in importance.items():
+            importance[name] = value * (0.75 + 0.5 * torch.rand(len(value)))
+        ranking = Ranking.by_threshold(importance, 0.0)
+        counts = controller.select(ranking, iteration)
+        keep = ranking.best(counts)
+        importance = {n: v[keep[n]] for n, v in importance.items()}
+    assert 0.97 <= budget.spent(counts) / budget.amount <= 1
+
+
 def test_rho_is_capped() -> None:
     """In a short search importance has no time to fall."""
     model = supernet()
