@@ -1,6 +1,7 @@
 """Files that are never half written, and reading that runs no code."""
 
 import json
+import math
 import os
 import os.path as osp
 import re
@@ -196,10 +197,23 @@ def load_weights_(
 
 
 def write_json(path: str, content: Any, indent: int | None = None) -> None:
-    """Write a JSON file, whole or not at all; see :func:`read_json`."""
+    """Write a JSON file, whole or not at all; see :func:`read_json`.
+
+    JSON has no NaN and no infinity: they become null.
+    """
     with replacing(path) as new, open(new, 'w') as file:
-        json.dump(content, file, indent=indent)
+        json.dump(_finite(content), file, indent=indent, allow_nan=False)
         file.write('\n')
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {name: _finite(item) for name, item in content.items()}
+    if isinstance(content, (list, tuple)):
+        return list(map(_finite, content))
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    return content
 
 
 def read_json(path: str) -> Any:

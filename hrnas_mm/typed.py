@@ -74,6 +74,9 @@ def _read(kind: Any, content: Any, where: str) -> Any:
     fits = isinstance(content, types)
     fits &= isinstance(content, bool) is (kind is bool)
     _check(fits, words, content, where)
+    # A longer whole number overflows where it becomes a float.
+    if isinstance(content, int):
+        _check(abs(content) < 2**63, 'of at most 64 bits', content, where)
     return content
 
 

@@ -1,5 +1,6 @@
 """Milestones: budgets at which a search saves networks on its way down."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from .latency import parse_target
 
 
 class NamedBudget(NamedTuple):
-    """A budget on the way down, with its name as the user wrote it."""
+    """A budget on the way down, with its name, that of its folder."""
 
     name: str
     budget: Budget
@@ -59,10 +60,12 @@ def parse_milestones(
 
 
 def _name(target: Target) -> str:
+    """Return the target as text that can be the name of a folder."""
+    text = str(target)
     if isinstance(target, Mapping):
         ((cost, amount),) = target.items()
-        return f'{amount}_{cost}'
-    return str(target)
+        text = f'{amount}_{cost}'
+    return re.sub(r'[^\w.+-]', '', text)
 
 
 def crossed(

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..latency.table import MOST
 from ..runtimes import RUNTIMES, check_device
 from ..search import COSTS
 from ..search.budget import LATENCY, Target
@@ -113,7 +114,8 @@ class SearchOptions:
 
     def _check_number(self, name: str, kinds: tuple[type, ...]) -> None:
         value = getattr(self, name)
-        if value is None:
+        # A default is an attribute of the class.
+        if value is None and getattr(type(self), name) is None:
             return
         if not isinstance(value, (int, float)) or type(value) not in kinds:
             raise ValueError(
@@ -145,10 +147,10 @@ class SearchOptions:
         wanted = {**MEASURED, **self.latency}
         for name in ('threads', 'batch', 'round'):
             value = wanted[name]
-            whole = type(value) is int and value >= 1
+            whole = type(value) is int and 1 <= value <= MOST
             if not whole and (name, value) != ('round', 'auto'):
                 raise ValueError(
-                    f'latency.{name} must be a whole number of at least 1, '
+                    f'latency.{name} must be a whole number from 1 to {MOST}, '
                     f'got {value!r}'
                 )
         try:

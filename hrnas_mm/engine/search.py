@@ -21,6 +21,7 @@ from ..search import (
 from ..search.descent import allowed
 from ..search.importance import IMPORTANCES
 from ..search.ranking import Keep
+from .check_resumed import check_resumed
 from .latency import latency_of, parse_target
 from .milestones import (
     NamedBudget,
@@ -175,7 +176,13 @@ class Search:
     def _load_(self, state: SearchState) -> None:
         self.controller.load_state_dict(state.controller)
         self.history = state.history
-        self.importance.load_state_dict(state.importance)
+        try:
+            self.importance.load_state_dict(state.importance)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                'what the checkpoint says of its search is damaged: its '
+                f'importance: {error!r}'
+            ) from error
         self._recount_()
 
     def _recount_(self) -> None:
@@ -223,6 +230,12 @@ class Search:
         other_budget = changed & {'target', 'input_shape', 'latency'}
         if other_budget or changed & {'begin', 'end'}:
             self.replan_(same_budget=not other_budget)
+        check_resumed(
+            self.controller,
+            self.history,
+            self.cost_model.supernet,
+            self.runner.iter,
+        )
 
     def replan_(self, same_budget: bool = False) -> None:
         """Plan the rest of the search from the network as it is.

@@ -1,5 +1,6 @@
 """The state of a search in a checkpoint, in plain types."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -96,9 +97,11 @@ def _renamed(history: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Return the metrics that are numbers; some are tensors or strings."""
+    """Return the metrics that are numbers; some are NaN, tensors or texts."""
     return {
         name: value
         for name, value in plain(dict(metrics)).items()
-        if isinstance(value, (int, float)) and not isinstance(value, bool)
+        if isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and math.isfinite(value)
     }

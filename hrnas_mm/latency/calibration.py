@@ -168,7 +168,7 @@ def quality(
         networks=found,
         median_error=round(statistics.median(errors), 4),
         worst_error=round(max(errors), 4),
-        kendall_tau=round(float(tau[0]), 4),
+        kendall_tau=0.0 if math.isnan(tau[0]) else round(float(tau[0]), 4),
     )
 
 

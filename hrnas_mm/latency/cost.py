@@ -165,6 +165,16 @@ class Latency(Milliseconds):
                 f'{len(missing)}, such as {missing[0]}'
             )
 
+        try:
+            whole = cost_model.counting(self).total(cost_model.supernet)
+        except OverflowError:
+            whole = math.inf
+        if not 0 < whole < math.inf:
+            raise ValueError(
+                'must give the supernet a positive and finite time, got '
+                f'{whole} ms'
+            )
+
     def _covers(self, part: Part) -> bool:
         """Return whether the table has all times that the part may need."""
         whole = {unit: facts.elements for unit, facts in part.units.items()}

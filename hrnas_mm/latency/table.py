@@ -12,6 +12,7 @@ from ..spelling import counted
 from ..typed import read_as
 
 SCHEMA = 2
+MOST = 4096  # threads, images of a batch, or channels to round to
 
 
 @dataclass(frozen=True)
@@ -231,10 +232,11 @@ def _check_numbers(table: LatencyTable) -> None:
         )
     for name in ('round', 'threads', 'batch'):
         value = getattr(table.conditions, name)
-        if value < 1:
+        if not 1 <= value <= MOST:
             raise ValueError(
                 'must have conditions with round, threads and batch that are '
-                f'whole numbers of at least 1, got {name}={value!r}'
+                f'whole numbers of at least 1 and at most {MOST}, got '
+                f'{name}={value!r}'
             )
     if not 0 < table.reference < math.inf:
         raise ValueError(

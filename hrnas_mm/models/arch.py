@@ -91,6 +91,11 @@ def load_architecture(
                 'network'
             )
         return found
+    if not isinstance(arch, (str, Mapping)):
+        raise ValueError(
+            'arch must be {unit name: count}, a JSON file of this or a '
+            f'checkpoint, got {arch!r}'
+        )
     counts = read_architecture(arch) if isinstance(arch, str) else dict(arch)
     for name in counts:
         if not isinstance(name, str):

@@ -37,6 +37,7 @@ from .rng import (
     set_rng_state,
 )
 from .state import (
+    check_progress,
     gather_state,
     last_due,
     optimizer_states,
@@ -98,6 +99,7 @@ class ExactResumeHook(Hook):
         if runner._resume and trains(runner):
             check_whole(checkpoint, bare_model(runner))
             note_changes(runner, checkpoint)
+            check_progress(runner, checkpoint)
             self._resumed = checkpoint
         if not trains(runner):  # the figures of a random head mean nothing
             model = bare_model(runner)

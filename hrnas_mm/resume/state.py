@@ -1,5 +1,6 @@
 """The state that mmengine's checkpoints lack: generators and gradients."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -104,3 +105,20 @@ def _restore_gradients_(
             param = params[name]
             share = grad.to(param.device) / len(gradients)
             param.grad = share if param.grad is None else param.grad + share
+
+
+def check_progress(runner: Runner, checkpoint: Mapping[str, Any]) -> None:
+    """Raise ValueError unless a run can go on from where a checkpoint is.
+
+    It would draw all batches before that iteration.
+    """
+    # After the same epochs with other batches there are other iterations.
+    by_iter = hasattr(runner.train_loop, 'dataloader_iterator')
+    most = dict(iter=runner.max_iters if by_iter else math.inf, epoch=math.inf)
+    for name, limit in most.items():
+        value = checkpoint['meta'][name]
+        if type(value) is not int or not 0 <= value <= limit:
+            raise ValueError(
+                f'its {name} must be a whole number from 0 to {limit}, the '
+                f'length of this run, got {value!r:.99}'
+            )

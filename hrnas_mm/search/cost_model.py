@@ -156,10 +156,13 @@ def _layers_in(parts: Iterable[Part]) -> dict[str, int]:
     Some, such as activations, cost nothing but time. All batch norms are of
     one class, as a run on several devices synchronises them.
     """
-    names = (
+    layers = [layer for part in parts for layer in part.module.modules()]
+    names = [
         'BatchNorm' if isinstance(layer, _BatchNorm) else type(layer).__name__
-        for part in parts
-        for layer in part.module.modules()
+        for layer in layers
         if not any(layer.children())
-    )
+    ]
+    # Heads change neither the multiply-adds nor the parameters.
+    heads = [getattr(layer, 'num_heads', 1) for layer in layers]
+    names += [f'attention of {n} heads' for n in heads if n > 1]
     return dict(Counter(names))

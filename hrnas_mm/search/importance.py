@@ -192,8 +192,18 @@ class TaylorImportance(AlphaImportance):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """See :class:`AlphaImportance`."""
         if state.get('kind') == self.name:
-            self._steps = list(state['steps'])
-            self._sums = torch.tensor(state['sums'])
+            steps, sums = list(state['steps']), torch.tensor(state['sums'])
+            length = sum(map(len, self._penalty.alphas())) * any(steps)
+            if (
+                len(steps) != 2
+                or min(steps) < 0
+                or (sums.shape != (2, length))
+            ):
+                raise ValueError(
+                    f'sums must have shape (2, {length}) and steps be two '
+                    f'counts, got {tuple(sums.shape)} and {steps}'
+                )
+            self._steps, self._sums = steps, sums
 
 
 # Kinds that a config can name; add a kind of your own under its name.

@@ -311,11 +311,11 @@ def test_measures_the_network_as_deployed(
         ),
         (
             dict(target='3ms', latency=dict(backend='onnxruntime', threads=0)),
-            'latency.threads must be a whole number of at least 1, got 0',
+            'latency.threads must be a whole number from 1 to 4096, got 0',
         ),
         (
             dict(target='3ms', latency=dict(backend='openvino', round='x')),
-            "latency.round must be a whole number of at least 1, got 'x'",
+            "latency.round must be a whole number from 1 to 4096, got 'x'",
         ),
         (dict(target='0.1ms', latency='PATH'), 'must be at least 0.733'),
         (dict(target='99ms', latency='PATH'), 'below .* .the supernet.'),

@@ -284,6 +284,21 @@ def test_what_nobody_knows_the_importance_of_goes_last(
     assert model.total({u: len(i) for u, i in keep.items()}) <= limits[1]
 
 
+@pytest.mark.parametrize('change', [dict(exponent=1e9), dict(factor=1e308)])
+def test_a_table_whose_times_overflow_is_refused(
+    cost_model: CostModel, change: dict[str, float]
+) -> None:
+    table = table_of_formula(cost_model)
+    calibration = replace(
+        table.calibration,
+        exponent=change.get('exponent', 1.0),
+        factors=dict.fromkeys(FACTORS, change.get('factor', 100.0)),
+    )
+    latency = Latency(replace(table, calibration=calibration))
+    with pytest.raises(ValueError, match='positive and finite time, got inf'):
+        latency.check(cost_model)
+
+
 @pytest.mark.parametrize('ratio', [0.4, '0.4'])
 def test_with_a_table_a_ratio_is_of_milliseconds(
     cost_model: CostModel, ratio: float | str
@@ -357,6 +372,23 @@ BROKEN = {
         'batch must be a whole number, got 1.5',
     ),
     'exponent': (lambda c: c['calibration'].update(exponent=0), 'exponent'),
+    'overflow': (
+        lambda c: first_curve(c)['ms'].__setitem__(-1, math.inf),
+        'times that are finite',
+    ),
+    'huge time': (
+        lambda c: c['calibration'].update(offset=10**400),
+        'offset must be of at most 64 bits',
+    ),
+    'huge round': (
+        lambda c: c['conditions'].update(round=10**400),
+        'round must be of at most 64 bits',
+    ),
+    'threads': (
+        lambda c: c['conditions'].update(threads=10**9),
+        'at most 4096, got threads=1000000000',
+    ),
+    'unhashable': (lambda c: c['conditions'].update(backend=[]), 'text, got'),
 }
 
 
@@ -385,6 +417,9 @@ def test_a_table_of_another_supernet_is_refused(cost_model: CostModel) -> None:
     with pytest.raises(ValueError, match='differ in layers, such as'):
         latency.check(swish)
     Latency(replace(latency.table, layers={})).check(swish)  # it cannot tell
+    heads = dict(head_dims=4, num_heads=2, ffn_dims=16)  # as many parameters
+    with pytest.raises(ValueError, match='such as attention of 2 heads'):
+        latency.check(CostModel(supernet(transformer=heads), SHAPE))
     with pytest.raises(ValueError, match='a table of this model, which has'):
         latency.check(CostModel(supernet(token_size=3), SHAPE))
     table = latency.table

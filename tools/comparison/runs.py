@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os.path as osp
 from collections.abc import Sequence
 from glob import escape, glob
@@ -106,8 +107,8 @@ def has_begun(run: Run) -> bool:
 def metric_of(run: Run, metric: str) -> float:
     """Return a metric of a finished run, from its notes or else its log."""
     values = noted(run)
-    if metric in values:
-        return float(values[metric])
+    if metric in values:  # null is NaN, which JSON has not
+        return math.nan if values[metric] is None else float(values[metric])
     return last_value(run.folder, metric)
 
 
