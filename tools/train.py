@@ -14,6 +14,7 @@ from hrnas_mm.building import build_runner
 from hrnas_mm.check_files import check_data
 from hrnas_mm.cli.config import add_runner_arguments, prepare_config
 from hrnas_mm.cli.errors import clear_errors
+from hrnas_mm.cli.with_parent import end_with_parent_
 from hrnas_mm.engine.results import LAST
 from hrnas_mm.resume.files import telling_of_full_disk
 from hrnas_mm.resume.former_run import check_work_dir
@@ -90,6 +91,7 @@ def set_arguments_(cfg: Config, args: argparse.Namespace) -> None:
 
 def main() -> None:
     """Check the config, build the runner and train."""
+    end_with_parent_()
     args = parse_args()
     with clear_errors():
         cfg = prepare_config(args.config, args.cfg_options, args.work_dir)

@@ -3,8 +3,10 @@
 import json
 import math
 import os
+import select
 import shutil
 import signal
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ from command_line import call, checked
 from comparison.runs import Run, metric_of, network_of, runs_of
 from comparison.trainings import Trainings
 from mmengine.config import Config
+
+from hrnas_mm.cli.with_parent import end_with_parent_
+from hrnas_mm.files import write_json
 
 pytest.importorskip('mmpretrain')
 
@@ -159,6 +164,47 @@ def test_a_comparison_ends_with_its_trainings(tmp_path: Path) -> None:
         with pytest.raises(RuntimeError, match='the training in .* failed'):
             running.result()
     assert not Path(next_run.folder).exists()
+
+
+def test_a_training_ends_when_compare_is_killed(tmp_path: Path) -> None:
+    """Also by a signal that no process can handle."""
+    alive = tmp_path / 'alive'
+    os.mkfifo(alive)
+    script = tmp_path / 'train.py'
+    script.write_text(
+        'import signal\n'
+        'from hrnas_mm.cli.with_parent import end_with_parent_\n'
+        'end_with_parent_()\n'
+        f'open({str(alive)!r}, "w").write(str(__import__("os").getpid()))\n'
+        f'file = open({str(alive)!r}, "w")\n'
+        'signal.pause()\n'
+    )
+    run = Run('config.py', 0, str(tmp_path / 'run'))
+    process = os.fork()
+    if not process:
+        Trainings(str(script), 'accuracy', []).run([run])
+        os._exit(1)
+    with open(alive) as file:
+        training = int(file.read())
+    with open(alive, 'rb') as file:  # ends with the training
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+        ended = select.select([file], [], [], 20)[0]
+    if not ended:
+        os.kill(training, signal.SIGKILL)
+    assert ended
+
+
+def test_a_training_that_nobody_started_goes_on() -> None:
+    before = threading.active_count()
+    end_with_parent_()
+    assert threading.active_count() == before
+
+
+def test_the_metric_of_a_run_may_be_nan(tmp_path: Path) -> None:
+    run = Run('config.py', 0, str(tmp_path))
+    write_json(str(tmp_path / 'result.json'), dict(accuracy=math.nan))
+    assert math.isnan(metric_of(run, 'accuracy'))
 
 
 def test_a_finished_run_is_what_it_was(

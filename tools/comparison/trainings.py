@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 
+from hrnas_mm.cli.with_parent import ENDS_WITH_INPUT
 from hrnas_mm.files import write_json
 
 from .runs import RESULT, Run, has_begun, is_finished, last_value, noted
@@ -107,12 +108,16 @@ class Trainings:
         command += [f'randomness.seed={run.seed}', *self.options]
         with subprocess.Popen(
             command,
+            stdin=subprocess.PIPE,  # it closes when this process is killed
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            env={**os.environ, ENDS_WITH_INPUT: '1'},
         ) as process:
             self._running.add(process)
-            _, errors = process.communicate()
+            assert process.stderr is not None
+            errors = process.stderr.read()  # communicate() closes the input
+            process.wait()
             self._running.remove(process)
         if process.returncode:
             last = ''.join(errors.strip().splitlines()[-1:])
