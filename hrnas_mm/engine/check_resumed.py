@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 from ..report.record import Milestone, Shrink
 from ..search import BudgetController, Controller
-from .state import History
+from ..search.importance import AlphaImportance
+from .state import History, SearchState
 
 
 def check_resumed(
@@ -52,3 +53,18 @@ def _fits(counts: list[int], supernet: Mapping[str, int]) -> bool:
     return len(counts) == len(supernet) and all(
         0 <= count <= most for count, most in zip(counts, supernet.values())
     )
+
+
+def load_importance_(importance: AlphaImportance, state: SearchState) -> None:
+    """Load the state of an importance criterion.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    try:
+        importance.load_state_dict(state.importance)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            'what the checkpoint says of its search is damaged: its '
+            f'importance: {error!r}'
+        ) from error

@@ -21,7 +21,7 @@ from ..search import (
 from ..search.descent import allowed
 from ..search.importance import IMPORTANCES
 from ..search.ranking import Keep
-from .check_resumed import check_resumed
+from .check_resumed import check_resumed, load_importance_
 from .latency import latency_of, parse_target
 from .milestones import (
     NamedBudget,
@@ -176,13 +176,7 @@ class Search:
     def _load_(self, state: SearchState) -> None:
         self.controller.load_state_dict(state.controller)
         self.history = state.history
-        try:
-            self.importance.load_state_dict(state.importance)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                'what the checkpoint says of its search is damaged: its '
-                f'importance: {error!r}'
-            ) from error
+        load_importance_(self.importance, state)
         self._recount_()
 
     def _recount_(self) -> None:
