@@ -605,15 +605,22 @@ def test_resume_of_a_longer_run_that_is_far_below_its_target(
     tmp_path: Path,
 ) -> None:
     """A single element cost more than the target allows to be missed by."""
-    hook: dict[str, Any] = dict(
-        rho=None, target=dict(params=0.4), begin=1, threshold=0.01
+    cfg = tiny.config(
+        tmp_path,
+        rho=None,
+        target=dict(params=0.4),
+        begin=1,
+        threshold=0.01,
     )
-    first = run(tiny.config(tmp_path, **hook))
+    # The parameters are those of Transformers, of one token each.
+    cfg.model.backbone.update(num_tokens=1, transformer=dict(head_dims=256))
+    first = run(cfg)
     search = tiny.search_of(first)
     found = architecture_of(bare_model(first))
     share = search.budget.spent(found) / search.budget.amount
     assert share < 0.97
-    cfg = resumed(tmp_path, **hook)
+    cfg.resume = True
+    cfg.experiment_name += '-resumed'
     cfg.train_cfg.max_iters = 18
     assert architecture_of(bare_model(run(cfg))) == found
 
