@@ -41,8 +41,8 @@ def test_a_graph_keeps_the_old_shape() -> None:
     exec(code.replace('p.data =', 'del loss; p.data ='), {})
 
 
-def test_a_worker_holds_flock_but_not_lockf(tmp_path: Path) -> None:
-    code = block('locks-by-lockf.md', 'python')
+def test_reading_its_file_loses_lockf_but_not_flock(tmp_path: Path) -> None:
+    code = block('locks-by-flock.md', 'python')
     (tmp_path / 'locks.py').write_text(code)
     printed = checked('locks.py', cwd=tmp_path)
-    assert printed == block('locks-by-lockf.md', 'text')
+    assert printed == block('locks-by-flock.md', 'text')
