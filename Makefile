@@ -43,7 +43,7 @@ DEMOS := demo demo-pose demo-det demo-det3d demo-cls
 .SECONDEXPANSION:
 $(DEMOS): setup data/demo_$$(lastword $$($$@))/.done
 	@echo '== Search: a few minutes on 2 cores.'
-	$(BIN)/python tools/train.py configs/$(firstword $($@)).py --work-dir work_dirs/$@
+	$(BIN)/python tools/train.py configs/$(firstword $($@)).py --work-dir work_dirs/$@ --overwrite
 	@echo '== Done: the searched network is in work_dirs/$@/searched, its story in work_dirs/$@/report.html'
 
 test: setup
