@@ -30,9 +30,11 @@ from .resume import resume_exactly_
 def build_model(cfg: Config) -> nn.Module:
     """Build the model of a config, for one process on any device."""
     init_default_scope(cfg.get('default_scope') or 'mmengine')
-    # Some models modify their config, and some load a teacher's checkpoint.
-    with plain_loading():
-        return revert_sync_batchnorm(MODELS.build(deepcopy(cfg.model)))
+    model = deepcopy(cfg.model)  # some models modify their config
+    if cfg.get('data_preprocessor') is not None:  # as mmengine's Runner does
+        model.setdefault('data_preprocessor', deepcopy(cfg.data_preprocessor))
+    with plain_loading():  # some load a teacher's checkpoint
+        return revert_sync_batchnorm(MODELS.build(model))
 
 
 def load_network(cfg: Config, path: str) -> nn.Module:

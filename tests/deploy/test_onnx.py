@@ -18,7 +18,7 @@ from hrnas_mm.building import build_model, first_input
 from hrnas_mm.cli.config import prepare_config
 from hrnas_mm.compat_mmdet3d import mend_mmdet3d_
 from hrnas_mm.deploy import DeployableModel, check_onnx, export_onnx
-from hrnas_mm.deploy.metadata import metadata_of
+from hrnas_mm.deploy.metadata import metadata_of, normalisation_of
 from hrnas_mm.search import count_params, named_search_units, shrink_
 
 onnx = pytest.importorskip('onnx')
@@ -242,6 +242,16 @@ def test_a_file_says_how_its_input_is_made(
     assert {name: json.loads(text) for name, text in found.items()} == dict(
         mean=mean, std=std, classes=['road', 'a, b'], keypoints=['a', 'b']
     )
+
+
+def test_a_data_preprocessor_beside_the_model_counts() -> None:
+    """That is where the configs of mmpretrain have it."""
+    config, *_ = MODELS['classification']
+    pytest.importorskip('mmpretrain')
+    model = build_model(prepare_config(str(CONFIGS / config)))
+    mean, std, rgb = normalisation_of(model)
+    assert mean == [123.675, 116.28, 103.53] and rgb
+    assert std == [58.395, 57.12, 57.375]
 
 
 def test_a_pseudo_image_has_no_mean() -> None:
