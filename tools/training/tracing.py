@@ -1,10 +1,35 @@
 """Finding the part of a config in which an error arose."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
 
 from hrnas_mm.engine.check_samples import key_of
+
+from .check_config import in_a_line
+
+
+@contextlib.contextmanager
+def failing(key: str, *owners: Any) -> Iterator[None]:
+    """Turn any error into one that names the key of what fails.
+
+    Args:
+        key: Config key of what is tried.
+        owners: Models, or data sets with pipelines, in which it may fail.
+
+    Raises:
+        ValueError: In place of the error.
+    """
+    try:
+        yield
+    except Exception as error:
+        places = [place_of(error, key, owner) for owner in owners]
+        place = next(filter(None, places), key)
+        raise ValueError(
+            f'{place} fails in the rehearsal: {in_a_line(error)}'
+        ) from error
 
 
 def place_of(error: Exception, key: str, owner: Any) -> str | None:
