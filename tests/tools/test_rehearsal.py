@@ -78,6 +78,18 @@ class NoMetric(BaseMetric):
         raise IndexError('of five classes, four')
 
 
+@METRICS.register_module()
+class OfAll(BaseMetric):
+    """Counts its results, as mmdet's proposal_fast and KITTI's metric do."""
+
+    def process(self, data_batch: Any, data_samples: Any) -> None:
+        self.results += data_samples
+
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
+        assert len(results) == len(tiny.TinyData())
+        return dict(all=1.0)
+
+
 def config(tmp_path: Path, **options: Any) -> Config:
     cfg = tiny.config(tmp_path, rho=None, interval=None, target=0.5)
     cfg.merge_from_dict(options)
@@ -185,6 +197,14 @@ def test_what_cannot_be_decided_passes(tmp_path: Path) -> None:
     cfg.val_evaluator = [cfg.val_evaluator, dump]
     rehearse(cfg, check_config(cfg))
     assert not (tmp_path / 'x.pkl').exists()
+
+
+def test_a_metric_may_count_its_results(tmp_path: Path) -> None:
+    cfg = config(tmp_path, **{'val_evaluator.type': 'OfAll'})
+    rehearse(cfg, check_config(cfg))
+    cfg.default_hooks.checkpoint.update(save_best='al', rule='less')
+    with pytest.raises(ValueError, match="save_best must .*, all, got 'al'"):
+        rehearse(cfg, check_config(cfg))
 
 
 def test_a_run_is_the_same_with_it(
