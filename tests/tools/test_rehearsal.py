@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.evaluator import BaseMetric
+from mmengine.logging import MessageHub
 from mmengine.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 from mmengine.runner import Runner
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from hrnas_mm.check_pairs import check_pairs
 from hrnas_mm.engine.check_samples import check_fit
 from hrnas_mm.resume.rng import rng_state
 
+TOLD = ('epoch', 'iter', 'max_epochs', 'max_iters')
 CHECKPOINT = 'default_hooks.checkpoint'
 
 
@@ -44,6 +46,9 @@ class Odd(tiny.TinyModel):
         outputs = super().forward(inputs, labels, mode)
         if mode == 'loss' and self.fault == 'names':
             return dict(ce=outputs['loss_ce'])
+        if mode == 'loss' and self.fault == 'time':
+            told = MessageHub.get_current_instance().runtime_info
+            self.told = {name: told[name] for name in TOLD}
         if mode == 'loss' and self.fault == 'constant':
             return dict(loss_ce=outputs['loss_ce'] * 0)
         return outputs
@@ -197,6 +202,19 @@ def test_what_cannot_be_decided_passes(tmp_path: Path) -> None:
     cfg.val_evaluator = [cfg.val_evaluator, dump]
     rehearse(cfg, check_config(cfg))
     assert not (tmp_path / 'x.pkl').exists()
+
+
+@pytest.mark.parametrize('by_epoch', [False, True])
+def test_models_are_told_the_time(tmp_path: Path, by_epoch: bool) -> None:
+    """YOLOX, BoxInst, TOOD and others ask the message hub for it."""
+    cfg = tiny.config(tmp_path, by_epoch=by_epoch)
+    cfg.model.update(type='Odd', fault='time')
+    model: Any = check_config(cfg)
+    hubs = dict(MessageHub._instance_dict)
+    rehearse(cfg, model)
+    length = (2, 12) if by_epoch else (1, 12)
+    assert tuple(model.told.values()) == (0, 0, *length)
+    assert MessageHub._instance_dict == hubs
 
 
 def test_a_metric_may_count_its_results(tmp_path: Path) -> None:

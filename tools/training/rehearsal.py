@@ -1,8 +1,9 @@
 """A rehearsal: one step and one evaluated batch, before a run begins."""
 
+import contextlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from itertools import islice
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
@@ -51,7 +53,7 @@ def rehearse(cfg: Config, model: nn.Module) -> None:
         return
     begun = time.perf_counter()
     cfg = deepcopy(cfg)
-    with forked_rng(0), quiet():
+    with forked_rng(0), quiet(), _own_message_hub():
         rehearsal = Rehearsal(cfg, model)
         rehearsal.train()
         rehearsal.evaluate()
@@ -63,6 +65,17 @@ def rehearse(cfg: Config, model: nn.Module) -> None:
         f'{time.perf_counter() - begun:.1f} s (--no-rehearsal skips them)',
         flush=True,
     )
+
+
+@contextlib.contextmanager
+def _own_message_hub() -> Iterator[None]:
+    """Keep what parts of a config tell each other from those of the run."""
+    name = 'rehearsal'
+    MessageHub.get_instance(name)
+    try:
+        yield
+    finally:
+        MessageHub._instance_dict.pop(name)
 
 
 class Rehearsal:
@@ -101,6 +114,10 @@ class Rehearsal:
         with failing('optim_wrapper'):
             wrapper = build_optim_wrapper(model, self.cfg.optim_wrapper)
         smallest = smallest_batch(loader)
+        # As mmengine's RuntimeInfoHook does; some parts of models ask for it.
+        MessageHub.get_current_instance().update_info_dict(
+            dict(epoch=0, iter=0, **_lengths(self.cfg.train_cfg, len(loader)))
+        )
         if getattr(type(model), 'train_step', None) is BaseModel.train_step:
             self._make_step(loader, wrapper)
             if smallest == 1 != loader.batch_size:
@@ -161,3 +178,11 @@ class Rehearsal:
         if self.cfg.get('val_cfg') is not None:
             loader = self._loader('val_dataloader')
             evaluate_batch(self.cfg, self.model.eval(), loader, saving)
+
+
+def _lengths(loop: Mapping[str, Any], batches: int) -> dict[str, int]:
+    """Return the epochs and iterations of a run, as its loop counts them."""
+    epochs = loop.get('max_epochs')
+    if epochs is None:
+        return dict(max_epochs=1, max_iters=loop.get('max_iters', batches))
+    return dict(max_epochs=epochs, max_iters=epochs * batches)
