@@ -22,6 +22,7 @@ from hrnas_mm.engine.check_samples import check_fit
 from hrnas_mm.resume.rng import rng_state
 
 TOLD = ('epoch', 'iter', 'max_epochs', 'max_iters')
+HOOK = 'custom_hooks.0'
 CHECKPOINT = 'default_hooks.checkpoint'
 
 
@@ -180,6 +181,21 @@ def batches(size: int, **options: Any) -> dict[str, Any]:
         (
             {'param_scheduler.end': -1},
             r'param_scheduler\[0\] fails in the rehearsal: ValueError',
+        ),
+        (
+            {'param_scheduler': dict(
+                _delete_=True, type='LinearLR', begin=12, by_epoch=False
+            )},
+            r'param_scheduler\[0\] fails .*end should be larger than begin',
+        ),
+        (
+            {'optim_wrapper.accumulative_counts': 4, f'{HOOK}.end': 9},
+            'end must be after begin=1 and at most 8 iterations, .*, got 9',
+        ),
+        (
+            {'train_cfg': dict(_delete_=True, by_epoch=True, max_epochs=2),
+             f'{HOOK}.end': 12, **batches(4)},
+            'end must be after begin=1 and at most 11 iterations, .*, got 12',
         ),
         (
             {'optim_wrapper.optimizer.lr': -1.0},

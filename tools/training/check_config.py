@@ -4,7 +4,7 @@ import inspect
 import linecache
 import os.path as osp
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from difflib import get_close_matches
 from typing import Any
@@ -20,6 +20,7 @@ from hrnas_mm.cli.errors import is_ours
 from hrnas_mm.deploy import cost_model_of
 from hrnas_mm.engine.latency import given_latency, parse_target
 from hrnas_mm.engine.milestones import parse_milestones
+from hrnas_mm.engine.options import SearchOptions
 from hrnas_mm.engine.plan import make_schedule
 from hrnas_mm.modules import LightweightTransformer
 from hrnas_mm.nested import named_dicts
@@ -61,8 +62,8 @@ def check_config(cfg: Config) -> nn.Module:
         _check_evaluation(cfg, split)
     check_workers(cfg)
     model = _built(cfg)
-    for hook in search_hooks(cfg):
-        _check_search(dict(hook), cfg, model)
+    for options in search_options(cfg):
+        _check_search(options, cfg, model)
     return model
 
 
@@ -149,10 +150,16 @@ def in_a_line(error: Exception) -> str:
     return f'{type(error).__name__}: {text.splitlines()[0][:300]}'
 
 
-def _check_search(hook: dict[str, Any], cfg: Config, model: nn.Module) -> None:
-    for name in ('type', 'priority'):
-        hook.pop(name, None)
-    options = _classes(HOOKS)[SEARCH](**hook).options
+def search_options(cfg: Config) -> Iterator[SearchOptions]:
+    """Yield the options of the search hooks of a config."""
+    for hook in search_hooks(cfg):
+        options = {k: hook[k] for k in hook if k not in ('type', 'priority')}
+        yield _classes(HOOKS)[SEARCH](**options).options
+
+
+def _check_search(
+    options: SearchOptions, cfg: Config, model: nn.Module
+) -> None:
     cost_model = cost_model_of(model, options.input_shape)
     latency = given_latency(options.latency, cost_model)
     if options.latency is None or latency is not None:

@@ -23,8 +23,10 @@ from hrnas_mm.check_pairs import check_pairs
 from hrnas_mm.compat import plain_loading
 from hrnas_mm.engine.check_samples import check_fit, smallest_batch
 from hrnas_mm.engine.learning import check_terms, learns, not_learning
+from hrnas_mm.engine.plan import make_schedule
 from hrnas_mm.resume.rng import forked_rng
 
+from .check_config import search_options
 from .evaluating import checkpoint_hook, evaluate_batch
 from .quiet import quiet
 from .tracing import failing
@@ -114,15 +116,16 @@ class Rehearsal:
         with failing('optim_wrapper'):
             wrapper = build_optim_wrapper(model, self.cfg.optim_wrapper)
         smallest = smallest_batch(loader)
+        lengths = _lengths(self.cfg.train_cfg, len(loader))
+        self._check_schedules(wrapper, len(loader), **lengths)
         # As mmengine's RuntimeInfoHook does; some parts of models ask for it.
         MessageHub.get_current_instance().update_info_dict(
-            dict(epoch=0, iter=0, **_lengths(self.cfg.train_cfg, len(loader)))
+            dict(epoch=0, iter=0, **lengths)
         )
         if getattr(type(model), 'train_step', None) is BaseModel.train_step:
             self._make_step(loader, wrapper)
             if smallest == 1 != loader.batch_size:
                 self._try_one(loader)
-        self._check_schedulers(wrapper, len(loader))
 
     def _make_step(self, loader: Any, wrapper: Any) -> None:
         model = self.model
@@ -161,16 +164,26 @@ class Rehearsal:
                 f'batch of an epoch: {error}. drop_last=True leaves it out'
             ) from error
 
-    def _check_schedulers(self, wrapper: Any, length: int) -> None:
+    def _check_schedules(
+        self, wrapper: Any, length: int, max_epochs: int, max_iters: int
+    ) -> None:
+        """Check the schedules, now that the length of an epoch is known."""
         schedulers = self.cfg.get('param_scheduler') or []
         if isinstance(schedulers, dict):
             schedulers = [schedulers] if 'type' in schedulers else []
         for i, scheduler in enumerate(schedulers):
+            by_epoch = scheduler.get('by_epoch', True)
             with failing(f'param_scheduler[{i}]'):
                 PARAM_SCHEDULERS.build(
-                    dict(scheduler),
+                    {
+                        'end': max_epochs if by_epoch else max_iters,
+                        **scheduler,
+                    },
                     default_args=dict(optimizer=wrapper, epoch_length=length),
                 )
+        together = getattr(wrapper, '_accumulative_counts', 1)
+        for options in search_options(self.cfg):
+            make_schedule(options, max_iters, length, together)
 
     def evaluate(self) -> None:
         """Evaluate a batch, and look for the metric of ``save_best`` in it."""
