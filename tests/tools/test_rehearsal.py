@@ -10,11 +10,12 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import MessageHub
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from training.check_config import check_config
+from training.quiet import quiet
 from training.rehearsal import rehearse
 
 from hrnas_mm.check_pairs import check_pairs
@@ -218,6 +219,20 @@ def test_what_cannot_be_decided_passes(tmp_path: Path) -> None:
     cfg.val_evaluator = [cfg.val_evaluator, dump]
     rehearse(cfg, check_config(cfg))
     assert not (tmp_path / 'x.pkl').exists()
+
+
+def test_loggers_that_have_logged_are_quiet_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """They remember that they are enabled; mmengine keeps its own list."""
+    logger = MMLogger.get_instance('chatty', log_level='INFO')
+    logger.addHandler(caplog.handler)
+    logger.info('before')
+    with quiet():
+        logger.info('in the rehearsal')
+    logger.info('after')
+    assert caplog.messages == ['before', 'after']
+    MMLogger._instance_dict.pop('chatty')
 
 
 @pytest.mark.parametrize('by_epoch', [False, True])

@@ -29,6 +29,7 @@ from hrnas_mm.search_in_config import SEARCH, search_hooks
 from hrnas_mm.spelling import like
 
 from .check_types import check_types
+from .quiet import quiet
 
 
 def check_config(cfg: Config) -> nn.Module:
@@ -120,7 +121,8 @@ def _built(cfg: Config) -> nn.Module:
     Errors that this package has raised on purpose are left as they are.
     """
     try:
-        return build_model(cfg)
+        with quiet():  # the run builds it again, and tells
+            return build_model(cfg)
     except Exception as error:
         if is_ours(error):
             raise

@@ -6,12 +6,14 @@ import os
 import warnings
 from collections.abc import Iterator
 
+from mmengine.logging import MMLogger
+
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Drop log records, warnings and what is printed."""
     before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
+    _disable(logging.CRITICAL)
     try:
         with (
             open(os.devnull, 'w') as nowhere,
@@ -21,4 +23,11 @@ def quiet() -> Iterator[None]:
             warnings.simplefilter('ignore')
             yield
     finally:
-        logging.disable(before)
+        _disable(before)
+
+
+def _disable(level: int) -> None:
+    """Disable loggers, mmengine's too: they remember what was enabled."""
+    logging.disable(level)
+    for logger in MMLogger._instance_dict.values():
+        logger._cache.clear()
