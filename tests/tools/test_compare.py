@@ -172,11 +172,11 @@ def test_a_training_ends_when_compare_is_killed(tmp_path: Path) -> None:
     os.mkfifo(alive)
     script = tmp_path / 'train.py'
     script.write_text(
-        'import signal\n'
+        'import os, signal\n'
         'from hrnas_mm.cli.with_parent import end_with_parent_\n'
         'end_with_parent_()\n'
-        f'open({str(alive)!r}, "w").write(str(__import__("os").getpid()))\n'
-        f'file = open({str(alive)!r}, "w")\n'
+        f'file = open({str(alive)!r}, "w", buffering=1)\n'
+        'print(os.getpid(), file=file)\n'
         'signal.pause()\n'
     )
     run = Run('config.py', 0, str(tmp_path / 'run'))
@@ -184,9 +184,8 @@ def test_a_training_ends_when_compare_is_killed(tmp_path: Path) -> None:
     if not process:
         Trainings(str(script), 'accuracy', []).run([run])
         os._exit(1)
-    with open(alive) as file:
-        training = int(file.read())
-    with open(alive, 'rb') as file:  # ends with the training
+    with open(alive) as file:  # ends with the training
+        training = int(file.readline())
         os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)
         ended = select.select([file], [], [], 20)[0]
