@@ -51,6 +51,11 @@ def searching(tmp_path: Path, **options: Any) -> Config:
         ({'model.backbone.type': 'HRNASSupernett'}, "mean 'HRNASSupernet'?"),
         ({'model.backbone.out_indices': [9]}, '^out_indices must not|^out_in'),
         ({'model.backbone.type': 'Nothing'}, 'model.*cannot be .*Nothing'),
+        ({'model': None}, 'model must be given, got None'),
+        ({'train_cfg': None}, 'train_cfg must be given, got None'),
+        ({'train_dataloader': None}, 'train_dataloader must be given'),
+        ({'log_level': None}, 'log_level must not be None: leave it out'),
+        ({'randomness': None}, 'randomness must not be None: leave it out'),
         (
             {'val_cfg': None},
             'val_cfg must be given, as val_dataloader and val_evaluator are',

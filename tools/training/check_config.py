@@ -31,6 +31,11 @@ from hrnas_mm.spelling import like
 from .check_types import check_types
 from .quiet import quiet
 
+# Without these there is no training.
+NEEDED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
+# What mmengine has defaults for, but not where it is None.
+NOT_NONE = ('env_cfg', 'log_level', 'randomness')
+
 
 def check_config(cfg: Config) -> nn.Module:
     """Raise an error about the first mistake in a config.
@@ -48,6 +53,7 @@ def check_config(cfg: Config) -> nn.Module:
         FileNotFoundError: If it begins with a checkpoint that is not there.
         ValueError: If there is a mistake; the message names the config key.
     """
+    _check_there(cfg)
     ours = {**_classes(MODELS), **_classes(HOOKS)}
     for place in ('model', 'custom_hooks', 'default_hooks'):
         for key, node in named_dicts(cfg.get(place), place):
@@ -66,6 +72,17 @@ def check_config(cfg: Config) -> nn.Module:
     for options in search_options(cfg):
         _check_search(options, cfg, model)
     return model
+
+
+def _check_there(cfg: Config) -> None:
+    for name in NEEDED:
+        if cfg.get(name) is None:
+            raise ValueError(f'{name} must be given, got None')
+    for name in NOT_NONE:
+        if name in cfg and cfg[name] is None:
+            raise ValueError(
+                f'{name} must not be None: leave it out for the default'
+            )
 
 
 def _check_names(
