@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import torch
@@ -75,6 +76,22 @@ def smallest_batch(loader: Any) -> int:
             'them out'
         )
     return int(size)
+
+
+def check_end(key: str, loader: Any) -> None:
+    """Raise ValueError if an epoch of a dataloader would never end.
+
+    Args:
+        key: Name of the dataloader in the config.
+        loader: Dataloader; its sampler is run through.
+    """
+    batches = loader.batch_sampler
+    many = 2 * len(batches)  # some samplers only estimate their length
+    if sum(1 for _ in islice(batches, many + 1)) > many:
+        raise ValueError(
+            f'{key}.sampler must come to an end, got '
+            f"{type(loader.sampler).__name__}: type='DefaultSampler' does"
+        )
 
 
 def _check_channels(image: Tensor, model: nn.Module) -> None:

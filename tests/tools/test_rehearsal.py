@@ -144,6 +144,22 @@ def batches(size: int, **options: Any) -> dict[str, Any]:
             "train_cfg, a IterBasedTrainLoop, has no option 'max_epochs'",
         ),
         (
+            {'train_cfg.val_interval': 0},
+            'train_cfg.val_interval must be a number of at least 1, got 0',
+        ),
+        (
+            {'train_cfg.max_iters': '9'},
+            "train_cfg.max_iters must be a number of at least 1, got '9'",
+        ),
+        (
+            {'train_cfg': dict(_delete_=True, by_epoch=True, max_epochs=8)},
+            'train_dataloader.sampler must come to an end, got InfiniteSamp',
+        ),
+        (
+            {'val_dataloader.sampler.type': 'InfiniteSampler'},
+            'val_dataloader.sampler must come to an end, got InfiniteSampler',
+        ),
+        (
             {'train_dataloader.persistent_workers': True},
             'train_dataloader.persistent_workers must not be given with .*=0',
         ),

@@ -146,7 +146,13 @@ def _names(registry: Registry | None) -> Iterator[str]:
 
 
 def _check_loop(key: str, node: Mapping[str, Any]) -> None:
-    """Refuse options of another loop: epochs among those of iterations."""
+    """Refuse options of another loop, and numbers below one."""
+    for name in ('max_epochs', 'max_iters', 'val_interval'):
+        value = node.get(name, 1)
+        if not isinstance(value, (int, float)) or not value >= 1:
+            raise ValueError(
+                f'{key}.{name} must be a number of at least 1, got {value!r}'
+            )
     kind = node.get('type')
     if key == 'train_cfg' and node and (kind is None) != ('by_epoch' in node):
         raise ValueError(

@@ -21,7 +21,11 @@ from torch import nn
 from hrnas_mm.building import fit_to_framework_
 from hrnas_mm.check_pairs import check_pairs
 from hrnas_mm.compat import plain_loading
-from hrnas_mm.engine.check_samples import check_fit, smallest_batch
+from hrnas_mm.engine.check_samples import (
+    check_end,
+    check_fit,
+    smallest_batch,
+)
 from hrnas_mm.engine.learning import check_terms, learns, not_learning
 from hrnas_mm.engine.plan import make_schedule
 from hrnas_mm.resume.rng import forked_rng
@@ -116,6 +120,8 @@ class Rehearsal:
         with failing('optim_wrapper'):
             wrapper = build_optim_wrapper(model, self.cfg.optim_wrapper)
         smallest = smallest_batch(loader)
+        if 'max_epochs' in self.cfg.train_cfg:
+            check_end('train_dataloader', loader)
         lengths = _lengths(self.cfg.train_cfg, len(loader))
         self._check_schedules(wrapper, len(loader), **lengths)
         # As mmengine's RuntimeInfoHook does; some parts of models ask for it.
@@ -190,6 +196,7 @@ class Rehearsal:
         saving = checkpoint_hook(self.cfg)
         if self.cfg.get('val_cfg') is not None:
             loader = self._loader('val_dataloader')
+            check_end('val_dataloader', loader)
             evaluate_batch(self.cfg, self.model.eval(), loader, saving)
 
 
