@@ -1,6 +1,7 @@
 """Whether images and labels fit, as the pipeline of a config loads them."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import mmcv
@@ -43,17 +44,29 @@ def check_pairs(cfg: Config, loader: str, dataset: Any = None) -> None:
         for key, part in _parts(dataset, f'{loader}.dataset'):
             if not len(part):
                 raise ValueError(_nothing(key))
+            _check_names(key, part)
             _check_categories(key, part)
             if hasattr(part, 'get_data_info'):
                 _check_part(cfg, key, part)
 
 
 def _build(cfg: Config, loader: str) -> Any:
-    try:
+    with telling_of_nothing(f'{loader}.dataset'):
         return DATASETS.build(cfg[loader].dataset)
+
+
+@contextmanager
+def telling_of_nothing(key: str) -> Iterator[None]:
+    """Tell clearly that a dataset has no samples as it is built.
+
+    Args:
+        key: Config key of the dataset.
+    """
+    try:
+        yield
     except ValueError as error:
-        if 'need at least one array' in str(error):  # mmengine, of no samples
-            raise ValueError(_nothing(f'{loader}.dataset')) from error
+        if 'need at least one array' in str(error):  # mmengine
+            raise ValueError(_nothing(key)) from error
         raise
 
 
@@ -73,6 +86,16 @@ def _parts(dataset: Any, key: str) -> Iterator[tuple[str, Any]]:
         yield from _parts(dataset.dataset, f'{key}.dataset')
     else:
         yield key, dataset
+
+
+def _check_names(key: str, dataset: Any) -> None:
+    """Refuse a name for a tuple of names, whose letters would be counted."""
+    classes = getattr(dataset, 'metainfo', {}).get('classes')
+    if isinstance(classes, str):
+        raise ValueError(
+            f'{key}.metainfo.classes must be a tuple of names, got '
+            f'{classes!r}: of one, it is ({classes!r},) with a comma'
+        )
 
 
 def _check_categories(key: str, dataset: Any) -> None:

@@ -69,6 +69,12 @@ class Piped(BaseDataset):
 
 
 @DATASETS.register_module()
+class Empty(BaseDataset):
+    def load_data_list(self) -> list[dict[str, Any]]:
+        return []
+
+
+@DATASETS.register_module()
 class TwoSizes(tiny.TinyData):
     def prepare_data(self, index: int) -> dict[str, Any]:
         sample = super().prepare_data(index)
@@ -158,6 +164,10 @@ def batches(size: int, **options: Any) -> dict[str, Any]:
         (
             {'val_dataloader.sampler.type': 'InfiniteSampler'},
             'val_dataloader.sampler must come to an end, got InfiniteSampler',
+        ),
+        (
+            {'train_dataloader.dataset': dict(_delete_=True, type='Empty')},
+            '^train_dataloader.dataset must have samples, got none: its',
         ),
         (
             {'train_dataloader.persistent_workers': True},
@@ -305,6 +315,9 @@ def test_classes_that_the_annotations_lack(tmp_path: Path) -> None:
 
     data = Annotated([{}])
     with pytest.raises(ValueError, match="dataset.metainfo.cl.* car, got 'Bu"):
+        check_pairs(Config({}), 'val_dataloader', data)
+    data.metainfo = dict(classes='car')
+    with pytest.raises(ValueError, match=r"must be a tuple.* \('car',\) with"):
         check_pairs(Config({}), 'val_dataloader', data)
     data.metainfo = dict(classes=('car',))
     check_pairs(Config({}), 'val_dataloader', data)

@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from hrnas_mm.building import fit_to_framework_
-from hrnas_mm.check_pairs import check_pairs
+from hrnas_mm.check_pairs import check_pairs, telling_of_nothing
 from hrnas_mm.compat import plain_loading
 from hrnas_mm.engine.check_samples import (
     check_end,
@@ -104,7 +104,7 @@ class Rehearsal:
         """Build a dataloader that loads in this process."""
         cfg = dict(self.cfg[key], num_workers=0, persistent_workers=False)
         cfg.pop('prefetch_factor', None)
-        with failing(key):
+        with telling_of_nothing(f'{key}.dataset'), failing(key):
             loader: Any = Runner.build_dataloader(cfg, seed=0)
         check_pairs(self.cfg, key, loader.dataset)
         return loader
