@@ -190,6 +190,18 @@ def batches(size: int, **options: Any) -> dict[str, Any]:
             r"train_dataloader.dataset.pipeline\[0\] fails .*'img_path'",
         ),
         (
+            {'train_dataloader.dataset': dict(
+                _delete_=True, type='Piped', pipeline=[
+                    dict(type='Unreadable'), dict(type='Unreadable', prob=2)]
+            )},
+            r'train_dataloader.dataset.pipeline\[1\] fails .*takes no arg',
+        ),
+        (
+            {'val_evaluator': [dict(type='PixelAccuracy'),
+                               *[dict(type='PixelAccuracy', thr=1)] * 2]},
+            r"val_evaluator\[1\] fails in the rehearsal: TypeError: .*'thr'",
+        ),
+        (
             {'val_dataloader.dataset.type': 'TwoSizes'},
             'val_dataloader.batch_size=4 fails in the rehearsal: ',
         ),

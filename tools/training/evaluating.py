@@ -49,7 +49,7 @@ def evaluate_batch(
         ValueError: If it fails, or there is no such metric.
     """
     batch, samples = _predicted(model, loader)
-    with failing('val_evaluator'):
+    with failing('val_evaluator', cfg.val_evaluator):
         evaluator = _evaluator(cfg.val_evaluator)
         evaluator.dataset_meta = getattr(loader.dataset, 'metainfo', None)
         evaluator.process(samples, batch)

@@ -104,7 +104,7 @@ class Rehearsal:
         """Build a dataloader that loads in this process."""
         cfg = dict(self.cfg[key], num_workers=0, persistent_workers=False)
         cfg.pop('prefetch_factor', None)
-        with telling_of_nothing(f'{key}.dataset'), failing(key):
+        with telling_of_nothing(f'{key}.dataset'), failing(key, cfg):
             loader: Any = Runner.build_dataloader(cfg, seed=0)
         check_pairs(self.cfg, key, loader.dataset)
         return loader

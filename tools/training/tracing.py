@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from hrnas_mm.engine.check_samples import key_of
+from hrnas_mm.nested import named_dicts
 
 from .check_config import in_a_line
 
@@ -17,7 +18,8 @@ def failing(key: str, *owners: Any) -> Iterator[None]:
 
     Args:
         key: Config key of what is tried.
-        owners: Models, or data sets with pipelines, in which it may fail.
+        owners: Models, data sets with pipelines, or configs of what is built,
+            in which it may fail.
 
     Raises:
         ValueError: In place of the error.
@@ -38,19 +40,26 @@ def place_of(error: Exception, key: str, owner: Any) -> str | None:
     Args:
         error: Error with its traceback.
         key: Config key of the owner.
-        owner: Model, or data set with a pipeline.
+        owner: Model, data set with a pipeline, or config of what is built.
     """
-    parts = _parts(key, owner)
+    if isinstance(owner, (dict, list)):
+        # By their texts, as upstream copies a config before it builds; of two
+        # that are alike the first one fails.
+        nodes = reversed([*named_dicts(owner, key)])
+        name, parts = 'cfg', {str(node): place for place, node in nodes}
+        same: Any = str
+    else:
+        name, parts, same = 'self', _parts(key, owner), id
     found = None
     trace = error.__traceback__
     while trace is not None:
-        own = trace.tb_frame.f_locals.get('self')
-        found = parts.get(id(own), found)
+        own = trace.tb_frame.f_locals.get(name)
+        found = parts.get(same(own), found)
         trace = trace.tb_next
     return found
 
 
-def _parts(key: str, owner: Any) -> dict[int, str]:
+def _parts(key: str, owner: Any) -> dict[Any, str]:
     """Return the config keys of the parts of a model or of a data set."""
     if isinstance(owner, nn.Module):
         modules = owner.named_modules()
