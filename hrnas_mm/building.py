@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from .check_files import check_data, check_workers
-from .compat import plain_loading, quieten_, use_gloo_
+from .compat import load_plainly_, plain_loading, quieten_, use_gloo_
 from .files import (
     load_weights_,
     naming,
@@ -78,18 +78,10 @@ def build_runner(cfg: Config, *loaders: str) -> Runner:
     quieten_(runner.logger)
     if isinstance(runner, Runner):
         resume_exactly_(runner)
-    else:
-        _load_plainly_(runner)
+    else:  # a FlexibleRunner
+        load_plainly_(runner, 'load_or_resume')
+        load_plainly_(runner.strategy, '_init_model_weights')
     return runner
-
-
-def _load_plainly_(runner: Any) -> None:
-    """Make a FlexibleRunner load checkpoints without running code."""
-    for owner, name in (
-        (runner, 'load_or_resume'),
-        (runner.strategy, '_init_model_weights'),
-    ):
-        setattr(owner, name, plain_loading()(getattr(owner, name)))
 
 
 def fit_to_framework_(cfg: Config) -> None:

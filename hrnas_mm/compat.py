@@ -6,7 +6,7 @@ import os.path as osp
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import metadata
 from importlib.util import find_spec
@@ -17,7 +17,6 @@ import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.device import get_device
-from mmengine.hooks import EarlyStoppingHook
 from mmengine.runner import CheckpointLoader, Runner
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from torch import Tensor, nn
@@ -117,39 +116,22 @@ def plain_loading() -> Iterator[None]:
         schemes[''], torch.load = before, load
 
 
+def load_plainly_(owner: Any, *names: str) -> None:
+    """Make methods of an object load without running code.
+
+    Args:
+        owner: Runner, or its strategy.
+        names: Names of the methods, which load checkpoints.
+    """
+    for name in names:
+        setattr(owner, name, plain_loading()(getattr(owner, name)))
+
+
 def _read_local(filename: str, map_location: Any) -> dict[str, Any]:
     path = osp.expanduser(filename)
     if not osp.isfile(path):
         raise FileNotFoundError(f'{filename} does not exist')
     return read_checkpoint(path)
-
-
-def early_stopping_state(runner: Runner) -> dict[str, Any]:
-    """Return the wait count and the best score of every EarlyStoppingHook.
-
-    The hooks lose them at a resume.
-
-    Upstream: mmengine/hooks/early_stopping_hook.py. Can be removed when the
-    hook saves its state.
-    """
-    states = [
-        dict(wait_count=hook.wait_count, best_score=hook.best_score)
-        for hook in _early_stopping_hooks(runner)
-    ]
-    return dict(early_stopping=states) if states else {}
-
-
-def restore_early_stopping_(
-    runner: Runner, checkpoint: Mapping[str, Any]
-) -> None:
-    """Restore the state that :func:`early_stopping_state` returned."""
-    states = checkpoint.get('early_stopping', [])
-    for hook, state in zip(_early_stopping_hooks(runner), states):
-        vars(hook).update(state)
-
-
-def _early_stopping_hooks(runner: Runner) -> list[EarlyStoppingHook]:
-    return [h for h in runner.hooks if isinstance(h, EarlyStoppingHook)]
 
 
 def sync_first_iteration_(model: nn.Module) -> None:

@@ -1,10 +1,11 @@
-"""Workarounds for mmengine's CheckpointHook; each says until when."""
+"""Workarounds for mmengine's checkpoints; each says until when."""
 
 import os.path as osp
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, EarlyStoppingHook
+from mmengine.runner import Runner
 
 
 def name_no_folder_(checkpoint: dict[str, Any]) -> None:
@@ -85,3 +86,31 @@ class _Keeping:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.backend, name)
+
+
+def early_stopping_state(runner: Runner) -> dict[str, Any]:
+    """Return the wait count and the best score of every EarlyStoppingHook.
+
+    The hooks lose them at a resume.
+
+    Upstream: mmengine/hooks/early_stopping_hook.py. Can be removed when the
+    hook saves its state.
+    """
+    states = [
+        dict(wait_count=hook.wait_count, best_score=hook.best_score)
+        for hook in _early_stopping_hooks(runner)
+    ]
+    return dict(early_stopping=states) if states else {}
+
+
+def restore_early_stopping_(
+    runner: Runner, checkpoint: Mapping[str, Any]
+) -> None:
+    """Restore the state that :func:`early_stopping_state` returned."""
+    states = checkpoint.get('early_stopping', [])
+    for hook, state in zip(_early_stopping_hooks(runner), states):
+        vars(hook).update(state)
+
+
+def _early_stopping_hooks(runner: Runner) -> list[EarlyStoppingHook]:
+    return [h for h in runner.hooks if isinstance(h, EarlyStoppingHook)]

@@ -9,7 +9,11 @@ from mmengine.model import BaseTTAModel
 from mmengine.runner import Runner
 
 from .. import compat
-from ..compat_checkpoints import name_no_folder_
+from ..compat_checkpoints import (
+    early_stopping_state,
+    name_no_folder_,
+    restore_early_stopping_,
+)
 from ..files import load_weights_, remove_leftovers_, weights_in
 from ..registry import HOOKS, register_in
 from ..runners import bare_model, trains
@@ -125,7 +129,7 @@ class ExactResumeHook(Hook):
 
     def _restore(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
         rng = restore_state_(runner, checkpoint)
-        compat.restore_early_stopping_(runner, checkpoint)
+        restore_early_stopping_(runner, checkpoint)
         self._last_val = int(checkpoint.get('last_val', 0))
         if rng is not None:
             set_rng_state(rng)
@@ -193,7 +197,7 @@ class ExactResumeHook(Hook):
         checkpoint.update(
             self._state, last_val=self._last_val, batches_of_epoch=past
         )
-        checkpoint.update(compat.early_stopping_state(runner))
+        checkpoint.update(early_stopping_state(runner))
         name_no_folder_(checkpoint)
         plain_checkpoint_(checkpoint, runner.logger)
 

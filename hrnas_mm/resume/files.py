@@ -30,8 +30,9 @@ def guard_loading_(runner: Runner) -> None:
     """
     if 'load_or_resume' in vars(runner):
         return
-    for name in ('_init_model_weights', 'load_checkpoint', 'load_or_resume'):
-        setattr(runner, name, compat.plain_loading()(getattr(runner, name)))
+    compat.load_plainly_(
+        runner, '_init_model_weights', 'load_checkpoint', 'load_or_resume'
+    )
     runner.load_or_resume = reading(runner)(runner.load_or_resume)
     resume_from_folder_(runner)
 

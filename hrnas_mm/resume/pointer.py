@@ -51,8 +51,7 @@ def latest_checkpoint(folder: str) -> str | None:
     pointer = osp.join(folder, POINTER)
     if not osp.isfile(pointer):
         return None
-    with open(pointer, errors='replace') as file:
-        named = file.read().strip()
+    named = _read(pointer)
     if '://' in named:
         raise ValueError(
             f'{pointer} must name a file on this machine, got {named!r:.200}: '
@@ -83,8 +82,7 @@ def resume_from_folder_(runner: Runner) -> None:
     if path is None:
         return
     pointer = osp.join(runner.work_dir, POINTER)
-    with open(pointer, errors='replace') as file:
-        named = file.read().strip()
+    named = _read(pointer)
     if osp.abspath(named) != osp.abspath(path):
         runner.logger.warning(
             f'{pointer} names {named!r:.200}; the run goes on from {path}'
@@ -108,6 +106,11 @@ def name_relatively_(hook: CheckpointHook, runner: Runner) -> None:
         return save_checkpoint
 
     Patch(hook, '_save_checkpoint_with_step', relatively)
+
+
+def _read(pointer: str) -> str:
+    with open(pointer, errors='replace') as file:  # it may have been cut off
+        return file.read().strip()
 
 
 def _write(folder: str, path: str) -> None:
