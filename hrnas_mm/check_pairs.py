@@ -1,4 +1,4 @@
-"""Whether images and labels fit, as the pipeline of a config loads them."""
+"""Check that images and labels fit, as the pipeline of a config loads them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -14,7 +14,7 @@ ENDS = dict(JPEG=b'\xff\xd9', PNG=b'IEND')  # what a whole file ends in
 
 
 class Header(NamedTuple):
-    """What the head of an image file says.
+    """The head of an image file: size, bits, channels and orientation.
 
     Attributes:
         path: File.

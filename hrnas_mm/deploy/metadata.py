@@ -1,4 +1,4 @@
-"""What a network needs to know beside its graph: how its input is made."""
+"""Metadata of an ONNX file: how its input is made, and its classes."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ CONVERTS = ('_channel_conversion', 'channel_conversion', 'to_rgb')
 
 
 class Normalisation(NamedTuple):
-    """How a data_preprocessor makes the input of an image of 0 to 255.
+    """Mean, std and channel order that a data_preprocessor gives to images.
 
     Attributes:
         mean, std: Of each channel; the mean is subtracted first.

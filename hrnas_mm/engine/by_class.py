@@ -1,4 +1,4 @@
-"""What the evaluations of a run tell of each class."""
+"""Metrics by class, from the evaluations of a run."""
 
 from collections.abc import Mapping
 from typing import Any

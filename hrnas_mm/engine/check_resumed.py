@@ -1,4 +1,4 @@
-"""Whether the state of a resumed search can be one of its iteration."""
+"""Check that the state of a resumed search is possible at its iteration."""
 
 import math
 from collections.abc import Mapping

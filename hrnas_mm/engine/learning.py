@@ -1,4 +1,4 @@
-"""Whether a training teaches its model anything, apart from the penalty."""
+"""Check that the losses of a model train it, not the penalty alone."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""How near the keypoints of each name are to the truth."""
+"""Similarity of predicted keypoints to the truth (OKS), by their names."""
 
 from collections.abc import Mapping
 from typing import Any
