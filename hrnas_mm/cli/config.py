@@ -3,6 +3,8 @@
 import os.path as osp
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
@@ -12,7 +14,7 @@ from mmengine.hub import get_config
 from ..frameworks import FRAMEWORKS
 from ..modules.deployed import FUSE
 from ..nested import nested_dicts
-from .errors import clear_errors
+from .errors import clear_errors, in_a_line
 
 
 def prepare_config(
@@ -38,9 +40,10 @@ def prepare_config(
     cfg = _read(path)
     options = dict(options or {})
     old = data_root_of(cfg)
-    if 'data_root' in options and old:
-        move_data_(cfg, old, options['data_root'])
-    cfg.merge_from_dict(options)
+    with _in_a_line('--cfg-options cannot be applied'):
+        if 'data_root' in options and old:
+            move_data_(cfg, old, options['data_root'])
+        cfg.merge_from_dict(options)
     name = osp.splitext(osp.basename(path))[0]
     cfg.work_dir = (
         work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
@@ -59,7 +62,8 @@ def _read(path: str) -> Config:
     if not framework:
         _make_importable_(osp.dirname(osp.abspath(path)))
     try:
-        cfg = get_config(path) if framework else Config.fromfile(path)
+        with _in_a_line(f'{path} cannot be read'):
+            cfg = get_config(path) if framework else Config.fromfile(path)
     except ImportError as error:  # of a _base_, or of custom_imports
         missing = [name for name in FRAMEWORKS if str(error).startswith(name)]
         _check_installed(path, *missing)
@@ -67,6 +71,17 @@ def _read(path: str) -> Config:
         raise
     _check_installed(path, cfg.get('default_scope'))
     return cfg
+
+
+@contextmanager
+def _in_a_line(what: str) -> Iterator[None]:
+    """Raise ValueError, which says what failed, for errors of mmengine."""
+    try:
+        yield
+    except (ImportError, OSError):
+        raise
+    except Exception as error:
+        raise ValueError(f'{what}: {in_a_line(error)}') from error
 
 
 def _make_importable_(folder: str) -> None:
@@ -103,13 +118,41 @@ def _check_installed(path: str, *frameworks: str) -> None:
                 )
 
 
+class _Options(DictAction):
+    """Options of a config as KEY=VALUE; blanks in texts, as of paths, stay."""
+
+    @staticmethod
+    def _parse_iterable(val: str) -> Any:
+        text = val.strip('\'"')
+        if ' ' in text and not set(text) & set('()[],'):
+            return text
+        return DictAction._parse_iterable(val)
+
+    def __call__(
+        self,
+        parser: ArgumentParser,
+        namespace: Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Read the options, or exit with an error that names one."""
+        for text in values:
+            try:
+                super().__call__(parser, namespace, [text])
+            except (AssertionError, ValueError):
+                parser.error(
+                    '--cfg-options must be KEY=VALUE, with a bracket for each '
+                    f'that opens, got {text!r}'
+                )
+
+
 def add_config_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of all command lines that read a config."""
     parser.add_argument('config', help='config file, such as that of a search')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=_Options,
         help='key=value pairs that override the config; data_root=... moves '
         'every data set that is under the data_root of the config',
     )

@@ -49,6 +49,15 @@ def _of_import(error: ImportError) -> str:
     return f'{text} (imported by {importers[-1]})' if importers else text
 
 
+def in_a_line(error: Exception) -> str:
+    """Return an error in one line; for a bare assertion, its source line."""
+    text = str(error).strip()
+    if not text:
+        frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
+        text = linecache.getline(frame.f_code.co_filename, line).strip()
+    return f'{type(error).__name__}: {text.splitlines()[0][:300]}'
+
+
 def is_ours(error: BaseException | None) -> bool:
     """Return whether an error comes from a ``raise`` of ours, or of a tool.
 

@@ -1,7 +1,7 @@
 """What the command lines do to a config."""
 
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +13,12 @@ from mmengine.config import Config
 
 import hrnas_mm.cli.config
 from hrnas_mm.check_files import check_data
-from hrnas_mm.cli.config import move_data_, prepare_config, read_config
+from hrnas_mm.cli.config import (
+    add_config_arguments,
+    move_data_,
+    prepare_config,
+    read_config,
+)
 from hrnas_mm.frameworks import FRAMEWORKS, data_site
 
 TEXT = """
@@ -46,6 +51,40 @@ def test_data_root_moves_everything_under_it(path: str) -> None:
     assert dataset.pipeline[0].other == 'data/ab/x'
     assert dataset.pipeline[1].files == ['/new/1', 'else/1']
     assert dataset.pipeline[1].nested == [('/new/2',)]
+
+
+@pytest.mark.parametrize(
+    'text, options, message',
+    [
+        ('x = = 3', {}, 'my_config.py cannot be read: SyntaxError: '),
+        ('x = y', {}, "my_config.py cannot be read: NameError: name 'y'"),
+        (TEXT, {'pipeline.5.x': 3}, '--cfg-options cannot .* KeyError: .*5'),
+        (TEXT, {'data_root': 3}, '--cfg-options cannot be applied: Attribute'),
+    ],
+)
+def test_what_cannot_be_read(
+    path: str, text: str, options: dict[str, Any], message: str
+) -> None:
+    Path(path).write_text(text)
+    with pytest.raises(ValueError, match=message) as told:
+        prepare_config(path, options)
+    assert '\n' not in str(told.value)
+
+
+def test_options(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = ArgumentParser()
+    add_config_arguments(parser)
+    options = ['root=my data/a', "name='a b'", 'sizes=[1, (2, x y)]', 'n=2']
+    args = parser.parse_args(['config', '--cfg-options', *options])
+    assert args.cfg_options == dict(
+        root='my data/a', name='a b', sizes=[1, (2, 'xy')], n=2
+    )
+    for wrong in ('seed', 'sizes=[1,(2'):
+        with pytest.raises(SystemExit):
+            parser.parse_args(['config', '--cfg-options', 'n=2', wrong])
+        told = capsys.readouterr().err
+        assert '--cfg-options must be KEY=VALUE, with' in told
+        assert told.endswith(f'got {wrong!r}\n')
 
 
 def test_data_root_of_a_config_that_has_none(tmp_path: Path) -> None:

@@ -1,9 +1,7 @@
 """Checks of a config, made before a Runner fills the screen with its log."""
 
 import inspect
-import linecache
 import os.path as osp
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from difflib import get_close_matches
@@ -16,7 +14,7 @@ from torch import nn
 
 from hrnas_mm.building import build_model
 from hrnas_mm.check_files import check_workers
-from hrnas_mm.cli.errors import is_ours
+from hrnas_mm.cli.errors import in_a_line, is_ours
 from hrnas_mm.deploy import cost_model_of
 from hrnas_mm.engine.latency import given_latency, parse_target
 from hrnas_mm.engine.milestones import parse_milestones
@@ -76,8 +74,10 @@ def check_config(cfg: Config) -> nn.Module:
 
 def _check_there(cfg: Config) -> None:
     for name in NEEDED:
-        if cfg.get(name) is None:
-            raise ValueError(f'{name} must be given, got None')
+        if not isinstance(cfg.get(name), dict):
+            raise ValueError(
+                f'{name} must be given as a dict, got {cfg.get(name)!r}'
+            )
     for name in NOT_NONE:
         if name in cfg and cfg[name] is None:
             raise ValueError(
@@ -158,15 +158,6 @@ def _culprit(cfg: Config) -> str:
             except Exception:
                 return f'model.{key}, of type {node["type"]},'
     return f'model, of type {cfg.model.get("type")},'
-
-
-def in_a_line(error: Exception) -> str:
-    """Return an error in one line; for a bare assertion, its source line."""
-    text = str(error).strip()
-    if not text:
-        frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
-        text = linecache.getline(frame.f_code.co_filename, line).strip()
-    return f'{type(error).__name__}: {text.splitlines()[0][:300]}'
 
 
 def search_options(cfg: Config) -> Iterator[SearchOptions]:

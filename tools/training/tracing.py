@@ -6,10 +6,9 @@ from typing import Any
 
 from torch import nn
 
+from hrnas_mm.cli.errors import in_a_line
 from hrnas_mm.engine.check_samples import key_of
 from hrnas_mm.nested import named_dicts
-
-from .check_config import in_a_line
 
 
 @contextlib.contextmanager
