@@ -4,6 +4,7 @@ import re
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import own_data
@@ -12,7 +13,9 @@ from starter import config_for, detect, try_out, trying
 from starter.writing import Draft
 
 
-def test_samples_are_loaded(tmp_path: Path) -> None:
+def test_samples_are_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the look did not see is seen: here, what came after it."""
     pytest.importorskip('mmseg')
     root = str(tmp_path)
@@ -23,9 +26,17 @@ def test_samples_are_loaded(tmp_path: Path) -> None:
         draft = draft_at(path, **wanted)
         return draft._replace(text=own_data.smaller(draft.text))
 
-    (note,) = try_out(small)
+    note, length = try_out(small)
+    assert re.match(
+        r'About [\d.]+ \w+ for \d+ iterations on .*: [\d.]+ s', length
+    )
     whole, target = map(float, re.findall(r'([\d.]+) G', note))
     assert target == pytest.approx(whole / 4, rel=1e-3)
+    step = Mock(side_effect=ValueError('model.x fails: why'))
+    monkeypatch.setattr(trying, 'time_step', step)
+    assert (
+        try_out(small)[1] == 'A training step was tried. model.x fails: why.'
+    )
     with pytest.raises(ValueError, match='--target must be at least .*G'):
         try_out(partial(small, target='9'))
     path = tmp_path / 'masks/val/0_ids.png'

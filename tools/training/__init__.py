@@ -1,1 +1,1 @@
-"""Part of train.py and test.py: the check of a config."""
+"""Part of train.py, test.py and new_search.py: the check of a config."""

@@ -3,9 +3,10 @@
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from itertools import islice
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -39,6 +40,8 @@ from .tracing import failing
 RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
 # Batches of which one has to give the model a gradient.
 TRIED_BATCHES = 3
+TIMED_STEPS = 2
+LONG = 5.0  # seconds of a step, after which it is not timed again
 
 
 def rehearse(cfg: Config, model: nn.Module) -> None:
@@ -71,6 +74,24 @@ def rehearse(cfg: Config, model: nn.Module) -> None:
         f'{time.perf_counter() - begun:.1f} s (--no-rehearsal skips them)',
         flush=True,
     )
+
+
+def time_step(cfg: Config, model: nn.Module) -> tuple[float, int]:
+    """Return the seconds of a training step, and how many steps a run has.
+
+    Args:
+        cfg: Config of a training, which is left as it is.
+        model: Model of the config, which is not used afterwards.
+
+    Raises:
+        ValueError: If a step fails; see :func:`rehearse`.
+    """
+    cfg = deepcopy(cfg)
+    with forked_rng(0), quiet(), _own_message_hub():
+        rehearsal = Rehearsal(cfg, model)
+        loader, wrapper = rehearsal.train()  # the first step takes longer
+        steps = _lengths(cfg.train_cfg, len(loader))['max_iters']
+        return rehearsal.time_step(loader, wrapper), steps
 
 
 @contextlib.contextmanager
@@ -109,8 +130,12 @@ class Rehearsal:
         check_pairs(self.cfg, key, loader.dataset)
         return loader
 
-    def train(self) -> None:
-        """Make a training step, and try a batch of one if there is any."""
+    def train(self) -> tuple[Any, Any]:
+        """Make a training step, and try a batch of one if there is any.
+
+        Returns:
+            The dataloader and the optimizer wrapper.
+        """
         model = self.model.train()
         loader = self._loader('train_dataloader')
         with failing('train_dataloader.dataset', loader.dataset):
@@ -132,11 +157,27 @@ class Rehearsal:
             self._make_step(loader, wrapper)
             if smallest == 1 != loader.batch_size:
                 self._try_one(loader)
+        return loader, wrapper
 
-    def _make_step(self, loader: Any, wrapper: Any) -> None:
+    def time_step(self, loader: Any, wrapper: Any) -> float:
+        """Return the mean time of a few steps on a batch, without loading."""
+        # Not from its sampler: mmengine's infinite one is iterated once.
+        size = min(loader.batch_size or 1, len(loader.dataset))
+        batch = loader.collate_fn([loader.dataset[i] for i in range(size)])
+        times: list[float] = []
+        while len(times) < TIMED_STEPS and sum(times) < LONG:
+            again = deepcopy(batch)
+            begun = time.perf_counter()
+            self._make_step([again], wrapper)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - begun)
+        return fmean(times)
+
+    def _make_step(self, batches: Iterable[Any], wrapper: Any) -> None:
         model = self.model
         losses: Mapping[str, Any] = {}
-        for batch in islice(loader, TRIED_BATCHES):
+        for batch in islice(batches, TRIED_BATCHES):
             with wrapper.optim_context(model):
                 losses = self._losses(batch)
             with failing('model', model):
