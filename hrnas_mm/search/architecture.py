@@ -119,6 +119,7 @@ def check_architecture(
 ) -> None:
     """Raise ValueError, naming the first misfit, unless it fits the model."""
     current = architecture_of(model)
+    least = {n: unit.least for n, unit in named_search_units(model).items()}
     for name in architecture:
         if name not in current:
             raise ValueError(
@@ -131,9 +132,10 @@ def check_architecture(
                 f'model has {most} elements there'
             )
         count = architecture[name]
-        if not is_count(count) or count > most:
+        if not is_count(count) or not least.get(name, 0) <= count <= most:
             raise ValueError(
-                f'{name} must have 0 to {most} elements, got {count!r}'
+                f'{name} must have {least.get(name, 0)} to {most} elements, '
+                f'got {count!r}'
             )
 
 

@@ -62,7 +62,14 @@ def _largest(
 
     def wanted(ratio: float) -> dict[str, float]:
         return {
-            name: min(n, max(least, ratio * shares[name] * n))
+            name: min(
+                n,
+                max(
+                    least,
+                    budget.cost_model.least[name],
+                    ratio * shares[name] * n,
+                ),
+            )
             for name, n in supernet.items()
         }
 

@@ -5,7 +5,7 @@ Source: MorphNet's resource functions and calculator (Gordon et al., CVPR
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from .cut import Cut
@@ -180,15 +180,25 @@ class Params(Cost):
 
         Shared ones count until the last element that shares them is removed.
         """
+        formulas = _formulas(part)
         left = {
-            name: facts for name, facts in part.units.items() if counts[name]
+            name: facts
+            for name, facts in part.units.items()
+            if counts[name] and facts.searchable not in formulas
         }
         own = sum(
             counts[name] * facts.params + facts.shared_params
             for name, facts in left.items()
         )
         modules = {facts.searchable for facts in left.values()}
-        return own + sum(part.searchables[m].shared_params for m in modules)
+        return (
+            own
+            + sum(part.searchables[m].shared_params for m in modules)
+            + sum(
+                params(part.counts_of(name, counts))
+                for name, params in formulas.items()
+            )
+        )
 
     def whole(self, trace: Trace) -> int:
         """Return the number of all parameters."""
@@ -196,11 +206,22 @@ class Params(Cost):
 
     def price(self, part: Part, counts: Mapping[str, int], unit: str) -> int:
         """Return the parameters that one element owns, without shared ones."""
+        if part.units[unit].searchable in _formulas(part):
+            return int(super().price(part, counts, unit))
         return part.units[unit].params
 
     def format(self, amount: float) -> str:
         """Format an amount in millions."""
         return f'{amount / 1e6:.4g} M'
+
+
+def _formulas(part: Part) -> dict[str, Callable[[Mapping[str, int]], int]]:
+    """Return the formulas of modules that count their parameters."""
+    return {
+        name: searchable.params
+        for name, searchable in part.searchables.items()
+        if hasattr(searchable, 'params')
+    }
 
 
 MACS, PARAMS = Macs(), Params()

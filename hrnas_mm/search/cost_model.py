@@ -52,6 +52,10 @@ class CostModel:
             unit: self.parts[name].units[unit].elements
             for unit, name in self.part_of.items()
         }
+        self.least = {
+            unit: self.parts[name].units[unit].least
+            for unit, name in self.part_of.items()
+        }
         self.layers = _layers_in(self.parts.values())
         self._set_cost_(cost)
         # The models for all costs that were asked for, shared by them all.

@@ -16,11 +16,13 @@ class Priced(Protocol):
         parts: Parts of the supernet, by name.
         part_of: Name of the part that each unit belongs to.
         supernet: Number of elements of every unit of the supernet.
+        least: Number of elements of every unit that always stay.
     """
 
     parts: dict[str, Part]
     part_of: dict[str, str]
     supernet: dict[str, int]
+    least: dict[str, int]
 
     def part(self, name: str, architecture: Mapping[str, int]) -> float:
         """Return the cost of a part."""
@@ -70,15 +72,20 @@ class Cut(Protocol):
 
     def smallest(self, priced: Priced) -> Counts:
         """Return the cheapest network that a cut can leave."""
-        gone = dict.fromkeys(priced.supernet, 0)
+        gone = dict(priced.least)
         if self.may_empty_parts:
+            if any(gone.values()):
+                return gone
             last = min(
                 priced.part_of,
                 key=lambda unit: priced.part(priced.part_of[unit], {unit: 1}),
             )
             return {**gone, last: 1}
         cheapest: dict[str, str] = {}
+        never_empty = {priced.part_of[u] for u, n in gone.items() if n}
         for unit, part in priced.part_of.items():
+            if part in never_empty:
+                continue
             if part not in cheapest or priced.saving(
                 {unit: 1}, unit
             ) < priced.saving({cheapest[part]: 1}, cheapest[part]):
@@ -92,5 +99,8 @@ class Cut(Protocol):
         the dearest.
         """
         if self.may_empty_parts:
-            return max(priced.total({unit: 1}) for unit in priced.part_of)
+            return max(
+                priced.total({**priced.least, unit: 1})
+                for unit in priced.part_of
+            )
         return priced.total(self.smallest(priced))

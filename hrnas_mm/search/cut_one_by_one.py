@@ -82,6 +82,8 @@ class _Removal:
         heapq.heapify(heap)
         while heap:
             alive, _, name = heapq.heappop(heap)
+            if self.counts[name] <= self.priced.least[name]:
+                continue
             if self.cost <= highest and (alive or not all_dead):
                 break
             saved = self.priced.saving(self.counts, name)

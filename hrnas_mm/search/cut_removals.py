@@ -183,5 +183,6 @@ class _Network:
 
     def _rising(self, unit: str) -> Iterator[tuple[float, str]]:
         losses = self.losses[unit]
-        for loss in losses[len(losses) - self.counts[unit] :]:
+        last = len(losses) - self.priced.least[unit]
+        for loss in losses[len(losses) - self.counts[unit] : last]:
             yield loss, unit

@@ -74,6 +74,8 @@ class AlphaImportance:
 class TaylorImportance(AlphaImportance):
     """The mean of abs(alpha * dL/dalpha) over the steps since a shrink.
 
+    Of several importance factors of an element, the products are added up.
+
     L is the loss without the penalty: this is what it would lose with an
     element, to first order. The penalty lowers abs(alpha) by the price of an
     element, so that what is dear looks unimportant; this has the unit of the
@@ -110,7 +112,7 @@ class TaylorImportance(AlphaImportance):
         gradient = gradient / scale
         if rho:
             gradient -= rho * self._penalty.gradient()
-        lost = (alpha * gradient).abs().float()
+        lost = self._penalty.by_element(alpha * gradient).abs().float()
         # A step whose gradients overflowed is not taken.
         lost = torch.where(lost.isfinite().all(), lost, 0.0)
         if not any(self._steps):
@@ -193,7 +195,8 @@ class TaylorImportance(AlphaImportance):
         """See :class:`AlphaImportance`."""
         if state.get('kind') == self.name:
             steps, sums = list(state['steps']), torch.tensor(state['sums'])
-            length = sum(map(len, self._penalty.alphas())) * any(steps)
+            units = named_search_units(self._penalty.model)
+            length = sum(map(len, units.values())) * any(steps)
             if (
                 len(steps) != 2
                 or min(steps) < 0

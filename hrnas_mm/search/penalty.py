@@ -1,10 +1,12 @@
 """The resource-aware L1 penalty, Eq. (7)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from .cost_model import CostModel
-from .units import named_search_units
+from .units import SearchUnit, named_search_units
 
 
 class ResourcePenalty:
@@ -12,7 +14,9 @@ class ResourcePenalty:
 
     The price is that of the element's unit in the present network, divided
     by the mean price over all elements of the supernet, so that rho means the
-    same for every network and input size, and after a resume.
+    same for every network and input size, and after a resume. Of several
+    importance factors of the same element, the root of the mean square takes
+    the place of abs(alpha), so that they become zero together.
 
     Source: HR-NAS, Eq. (6), (7), where the price is called delta.
 
@@ -30,6 +34,7 @@ class ResourcePenalty:
         self.mean_price = total / sum(supernet.values())
         self._counts: list[int] = []
         self._alphas: list[Tensor] = []
+        self._element: Tensor | None = None
         self._prices = torch.empty(0)
         self._refresh_()
 
@@ -50,8 +55,9 @@ class ResourcePenalty:
         prices = self.cost_model.prices(
             {name: len(unit) for name, unit in units.items()}
         )
-        self._alphas = [unit.alpha for unit in units.values()]
+        self._alphas = [s for unit in units.values() for s in unit.scales]
         self._counts = list(map(len, self._alphas))
+        self._element = _elements_of(list(units.values()))
         self._prices = torch.cat(
             [
                 unit.alpha.new_full(
@@ -66,14 +72,57 @@ class ResourcePenalty:
         self._refresh_()
         return self._alphas
 
+    def by_element(self, values: Tensor) -> Tensor:
+        """Return sums over each element's factors of what is given for all.
+
+        Args:
+            values: A value for each importance factor, one after another.
+        """
+        self._refresh_()
+        if self._element is None:
+            return values
+        sums = values.new_zeros(len(self._prices))
+        return sums.index_add(0, self._element, values)
+
     def gradient(self) -> Tensor:
         """Return the gradient by all importance factors, one after another."""
         alpha = torch.cat(self.alphas()).detach()
-        return self._prices * alpha.sign()
+        if self._element is None:
+            return self._prices * alpha.sign()
+        with torch.enable_grad():
+            alpha.requires_grad_()
+            penalty = torch.dot(self._prices, self._magnitudes(alpha))
+        return torch.autograd.grad(penalty, alpha)[0]
 
     def __call__(self) -> Tensor:
         """Return the penalty, a scalar that gradients flow through."""
         self._refresh_()
         # One concatenation and one product: a kernel per unit would take
         # longer than a block.
-        return torch.dot(self._prices, torch.cat(self._alphas).abs())
+        alpha = torch.cat(self._alphas)
+        return torch.dot(self._prices, self._magnitudes(alpha))
+
+    def _magnitudes(self, alpha: Tensor) -> Tensor:
+        """Return the root mean square of every element's factors."""
+        if self._element is None:
+            return alpha.abs()
+        squares = self.by_element(alpha.square())
+        squares = squares / self._element.bincount()
+        positive = squares > 0  # the root has no gradient at zero
+        return torch.where(positive, squares, 1.0).sqrt() * positive
+
+
+def _elements_of(units: Sequence[SearchUnit]) -> Tensor | None:
+    """Return to which element each importance factor belongs.
+
+    None if each element has one alone.
+    """
+    if not any(unit.others for unit in units):
+        return None
+    first, found = 0, []
+    for unit in units:
+        device = unit.alpha.device
+        own = torch.arange(first, first + len(unit), device=device)
+        found.append(own.repeat(len(unit.scales)))
+        first += len(unit)
+    return torch.cat(found)

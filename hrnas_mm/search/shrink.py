@@ -15,6 +15,8 @@ from .units import Axis, SearchUnit, named_search_units, named_searchables
 def importances(models: Sequence[nn.Module]) -> dict[str, Tensor]:
     """Return the importance of every element: the largest abs(alpha).
 
+    Of several importance factors of an element, it is the root mean square.
+
     Args:
         models: Copies of one network, for example the model and its EMA copy.
 
@@ -29,6 +31,9 @@ def importances(models: Sequence[nn.Module]) -> dict[str, Tensor]:
     for units in map(named_search_units, models):
         for name, unit in units.items():
             alpha = unit.alpha.detach().float().cpu()
+            if unit.others:
+                scales = [s.detach().float().cpu() for s in unit.scales]
+                alpha = torch.stack(scales).square().mean(0).sqrt()
             if not torch.isfinite(alpha).all():
                 raise ValueError(
                     f'importance factors of {name} must be finite, got '
@@ -53,7 +58,13 @@ def select_alive(models: Sequence[nn.Module], threshold: float) -> Keep:
         ValueError: If an importance factor is not finite.
     """
     ranking = Ranking.by_threshold(importances(models), threshold)
-    return ranking.best(ranking.alive)
+    units = named_search_units(models[0])
+    return ranking.best(
+        {
+            name: max(count, units[name].least)
+            for name, count in ranking.alive.items()
+        }
+    )
 
 
 def shrink_(
@@ -86,11 +97,7 @@ def shrink_(
         for name, index in keep.items()
         if len(index) < len(units[name])
     }
-    axes = [
-        (axis, index)
-        for name, index in changed.items()
-        for axis in units[name].axes
-    ]
+    axes = _axes_to_slice(units, changed)
     if optimizer is not None:
         check_optimizer(optimizer, (axis.tensor for axis, _ in axes))
 
@@ -109,12 +116,44 @@ def shrink_(
         forget_(optimizer, before, model.parameters())
 
 
+def _axes_to_slice(
+    units: Mapping[str, SearchUnit], keep: Mapping[str, Tensor]
+) -> list[tuple[Axis, Tensor]]:
+    """Return every axis once, with the slots of it that stay.
+
+    Behind a concatenation, elements of several units lie along one axis.
+    """
+    found: list[tuple[Axis, Tensor]] = []
+    shared: dict[tuple[int, str, int], tuple[Axis, list[Tensor]]] = {}
+    for name, index in keep.items():
+        for axis in units[name].axes:
+            if axis.slots is None:
+                found.append((axis, index))
+                continue
+            gone = torch.ones(len(units[name]), dtype=torch.bool)
+            gone[index.cpu()] = False
+            key = id(axis.module), axis.name, axis.dim
+            shared.setdefault(key, (axis, []))[1].append(axis.slots[gone])
+    for axis, slots in shared.values():
+        stays = axis.tensor.new_ones(
+            axis.tensor.shape[axis.dim], dtype=torch.bool
+        )
+        stays[torch.cat([each.flatten() for each in slots])] = False
+        found.append((axis, stays.nonzero().flatten()))
+    return found
+
+
 def _check_keep(
     units: Mapping[str, SearchUnit], keep: Mapping[str, Tensor]
 ) -> None:
     for name, index in keep.items():
         if name not in units:
             raise ValueError(f'there is no search unit {name!r}')
+        if len(index) < units[name].least:
+            raise ValueError(
+                f'{name} must keep at least {units[name].least} of its '
+                f'elements, got {len(index)}'
+            )
         if len(index) and not 0 <= int(index.min()) <= int(index.max()) < len(
             units[name]
         ):
@@ -170,6 +209,10 @@ def _refresh_sizes_(module: nn.Module) -> None:
         if module.groups == module.in_channels == module.out_channels:
             module.groups = in_channels = out_channels
         module.in_channels, module.out_channels = in_channels, out_channels
+    elif isinstance(module, nn.modules.conv._ConvTransposeNd):
+        module.in_channels, module.out_channels = module.weight.shape[:2]
+        if module.groups > 1:
+            module.groups = module.out_channels = module.in_channels
     elif isinstance(module, nn.modules.batchnorm._BatchNorm):
         module.num_features = len(module.weight)
     elif isinstance(module, nn.Linear):

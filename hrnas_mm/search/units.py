@@ -11,17 +11,20 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Axis:
-    """A tensor axis that has one slot per element of a search unit.
+    """A tensor axis that has slots for the elements of a search unit.
 
     Args:
         module: Module that holds the tensor.
         name: Attribute name of the parameter or buffer in ``module``.
         dim: Dimension of the tensor.
+        slots: Slots of each element, shape (n, slots per element), on an axis
+            that has others as well; None for one slot per element.
     """
 
     module: nn.Module
     name: str
     dim: int
+    slots: Tensor | None = None
 
     @property
     def tensor(self) -> Tensor:
@@ -46,6 +49,9 @@ class SearchUnit:
             None if they leave none.
         shared_params: Number of parameters that no element owns, but that
             are removed with the last element of this unit.
+        others: Further importance factors of the same elements, each of shape
+            (n,): several layers may add up to the same channels.
+        least: Number of elements that always stay.
     """
 
     alpha: nn.Parameter
@@ -53,9 +59,16 @@ class SearchUnit:
     kind: str
     absorb: Callable[[Tensor], None] | None = None
     shared_params: int = 0
+    others: tuple[nn.Parameter, ...] = ()
+    least: int = 0
 
     def __len__(self) -> int:
         return len(self.alpha)
+
+    @property
+    def scales(self) -> tuple[nn.Parameter, ...]:
+        """Return all importance factors of the elements."""
+        return self.alpha, *self.others
 
     @property
     def params(self) -> int:
@@ -72,7 +85,9 @@ class Searchable(Protocol):
     """A module that declares search units of its own.
 
     If Eq. (6), as printed, does not count all of a module's multiply-adds, the
-    module has a method ``eq6_macs`` besides ``macs``.
+    module has a method ``eq6_macs`` besides ``macs``. If parameters belong to
+    elements of two units at once, it has a method ``params(counts)``, which
+    returns the number of all parameters that depend on its units.
 
     Attributes:
         unit_names: Names of all units that the module was built with,
@@ -109,6 +124,7 @@ class UnitFacts(NamedTuple):
         params: Number of parameters that each element owns.
         shared_params: Number of parameters removed with its last element.
         searchable: Name of the module that declares the unit.
+        least: See :class:`SearchUnit`.
     """
 
     kind: str
@@ -116,6 +132,7 @@ class UnitFacts(NamedTuple):
     params: int
     shared_params: int
     searchable: str
+    least: int = 0
 
 
 @dataclass(frozen=True)
@@ -152,12 +169,18 @@ class Part:
             counts: Number of elements by unit name in the model.
         """
         for prefix, searchable in self.searchables.items():
-            own = {
-                name: counts.get(join(prefix, name), 0)
-                for name in searchable.unit_names
-            }
+            own = self.counts_of(prefix, counts)
             for size in self.sizes.get(prefix, ()):
                 yield searchable, own, size
+
+    def counts_of(
+        self, searchable: str, counts: Mapping[str, int]
+    ) -> dict[str, int]:
+        """Return the counts of one of its searchables, by its unit names."""
+        return {
+            name: counts.get(join(searchable, name), 0)
+            for name in self.searchables[searchable].unit_names
+        }
 
     def inside(self, name: str) -> str:
         """Return the name in the part of what has a name in the model."""
@@ -194,7 +217,12 @@ def _part(
     }
     units = {
         join(owner, name): UnitFacts(
-            unit.kind, len(unit), unit.params, unit.shared_params, owner
+            unit.kind,
+            len(unit),
+            unit.params,
+            unit.shared_params,
+            owner,
+            unit.least,
         )
         for owner, searchable in searchables.items()
         for name, unit in searchable.search_units().items()
