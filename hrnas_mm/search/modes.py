@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 
 def evaluating(model: nn.Module) -> AbstractContextManager[None]:
@@ -25,4 +27,22 @@ def in_mode(model: nn.Module, training: bool) -> Iterator[None]:
         yield
     finally:
         for module, mode in modes:
+            module.training = mode
+
+
+@contextmanager
+def without_batches(model: nn.Module) -> Iterator[None]:
+    """Put norms and dropout in eval mode, in which no batch matters.
+
+    Norms that are synchronised over processes ask for a GPU otherwise.
+    """
+    kinds = _BatchNorm, _DropoutNd
+    modules = [m for m in model.modules() if isinstance(m, kinds)]
+    modes = [module.training for module in modules]
+    for module in modules:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module, mode in zip(modules, modes):
             module.training = mode

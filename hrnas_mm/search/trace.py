@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from .formulas import count_params
@@ -114,7 +115,8 @@ def _macs_by_module(
         # directly, as mmseg does with heads, but it sees the children.
         own = sum(counts.get(join(root, name), {}).values()) // 2
         children = (
-            macs[join(name, child)] for child, _ in module.named_children()
+            macs.get(join(name, child), 0)  # 0 if it has another name, too
+            for child, _ in module.named_children()
         )
         macs[name] = own or sum(children)
     macs[''] = counter.get_total_flops() // 2
@@ -125,7 +127,8 @@ def _size_recorder(
     sizes: dict[str, list[Size]], name: str
 ) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
     def record(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        height, width = args[0].shape[-2:]
+        first = next(x for x in tree_leaves(args) if isinstance(x, Tensor))
+        height, width = first.shape[-2:]
         sizes.setdefault(name, []).append((height, width))
 
     return record
