@@ -1,0 +1,149 @@
+"""Stock networks whose channels become search units, found by a trace."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+from ...coupling import (
+    Coupling,
+    Place,
+    TensorName,
+    find_coupling,
+    positions_of,
+)
+from ...search.units import named_searchables
+from .blocks import WIDTHS, Blocks, is_inside
+from .checking import declare_, misfits
+from .groups import Group
+from .plan import Channels, Plan, segments_of
+from .units import SearchableChannels
+
+__all__ = ['Selection', 'SearchableChannels', 'Widths', 'searchable_']
+
+Widths = Literal['blocks', 'all']
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which channels of a network are searched.
+
+    Attributes:
+        widths: The choice that was made, see :func:`searchable_`.
+        shares: Share of the multiply-adds of the network's layers that can
+            go, for each choice of ``widths``.
+        reasons: Why the output channels of other layers stay, by layer.
+    """
+
+    widths: str
+    shares: Mapping[str, float]
+    reasons: Mapping[str, str]
+
+
+def searchable_(
+    model: nn.Module, *inputs: Any, widths: Widths = 'blocks'
+) -> Selection:
+    """Make the channels of any network search units, in place.
+
+    The names of its weights, and what it computes, stay the same. Modules that
+    have units become of classes derived from their own.
+
+    Args:
+        model: Network to search.
+        inputs: Arguments that it can run with; their values do not matter.
+        widths: 'blocks' for channels that begin and end inside one block,
+            'all' also for those that several blocks add up to or concatenate.
+            What the network puts out keeps its channels.
+
+    Raises:
+        ValueError: If no channels can be searched; the error says why.
+    """
+    if widths not in WIDTHS:
+        raise ValueError(f'widths must be one of {WIDTHS}, got {widths!r}')
+    own = [name for name, _ in named_searchables(model)]
+    if '' in own:
+        raise ValueError(
+            f'{type(model).__name__} already declares search units itself'
+        )
+    inputs = tree_map_only(Tensor, lambda t: t.to('meta'), inputs)
+    coupling = find_coupling(model, inputs, own)
+    image = tree_map_only(Tensor, lambda t: t[:1], inputs)
+    blocks = Blocks(model, coupling, positions_of(model, image))
+    while True:
+        owned = dict(all=blocks.whole(), blocks=blocks.apart())
+        shares = {name: blocks.share(groups) for name, groups in owned.items()}
+        reasons = dict(blocks.reasons)
+        if widths == 'blocks':
+            reasons = {**blocks.between, **reasons}
+        _check_any(model, shares, widths, reasons)
+        plans = {
+            owner: _plan(model, coupling, owner, groups, image)
+            for owner, groups in owned[widths].items()
+        }
+        unfit = misfits(model, plans, image)
+        if not unfit:
+            break
+        blocks.keep_(unfit)
+    declare_(model, plans)
+    return Selection(widths, shares, reasons)
+
+
+def _check_any(
+    model: nn.Module,
+    shares: Mapping[str, float],
+    widths: str,
+    reasons: Mapping[str, str],
+) -> None:
+    if shares[widths]:
+        return
+    first = '; '.join(f'{n}: {why}' for n, why in list(reasons.items())[:3])
+    hint = ''
+    if shares['all']:
+        hint = f"; widths='all' could remove {shares['all']:.0%}"
+    raise ValueError(
+        f'{type(model).__name__} has no channels to search with '
+        f'widths={widths!r}{hint}. Why layers keep theirs: {first}'
+    )
+
+
+def _plan(
+    model: nn.Module,
+    coupling: Coupling,
+    owner: str,
+    groups: Iterable[Group],
+    inputs: tuple[Any, ...],
+) -> Plan:
+    """Return the plan of a module, by names relative to it."""
+    cut = len(owner) + bool(owner)
+    if owner:
+        shape, _ = coupling.inputs[owner]
+        dtype = next(model.parameters()).dtype
+        inputs = (torch.empty(1, *shape, dtype=dtype, device='meta'),)
+    numbers: dict[str, Tensor] = {}
+    plan = Plan({}, {}, {}, inputs)
+    places: dict[Place, None] = {}
+    for group in groups:
+        name = group.name[cut:]
+        norms = tuple(norm[cut:] for norm in group.norms)
+        modules = [model.get_submodule(place.module) for place in group.places]
+        plan.units[name] = Channels(norms, f'k{max(map(_kernel, modules))}')
+        numbers[name] = group.numbers
+        places.update(dict.fromkeys(group.places))
+    for place in places:
+        segments = segments_of(coupling.places[place], numbers)
+        assert segments is not None  # that of each group alone was seen
+        plan.places[place._replace(module=place.module[cut:])] = segments
+        layer = coupling.layers.get(TensorName(*place[:2]))
+        if layer is not None:
+            norm = layer.norm or ''
+            inside = norm[cut:] if norm and is_inside(norm, owner) else None
+            short = TensorName(place.module[cut:], place.tensor)
+            plan.layers[short] = layer._replace(norm=inside)
+    return plan
+
+
+def _kernel(module: nn.Module) -> int:
+    return max(getattr(module, 'kernel_size', None) or (1,))
