@@ -35,13 +35,18 @@ HOOKS = root.Registry(
 
 
 def register_in(
-    child: root.Registry,
+    child: root.Registry, name: str | None = None
 ) -> Callable[[Registered], Registered]:
-    """Return a decorator that registers in a child registry and the root."""
+    """Return a decorator that registers in a child registry and the root.
+
+    Args:
+        child: The child registry.
+        name: Name in configs; None for that of the class or function.
+    """
 
     def register(cls: Registered) -> Registered:
-        child.register_module(module=cls)
-        child.parent.register_module(module=cls)
+        child.register_module(name, module=cls)
+        child.parent.register_module(name, module=cls)
         return cls
 
     return register

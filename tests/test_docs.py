@@ -21,6 +21,7 @@ from records import write_work_dir
 
 from hrnas_mm.engine import ProgressiveShrinkHook
 from hrnas_mm.models import HRNASSupernet
+from hrnas_mm.models.backbones.searchable import searchable
 from hrnas_mm.models.backbones.with_transformers import with_transformers
 from hrnas_mm.models.necks import HRNASFuseScales
 from hrnas_mm.modules import LightweightTransformer
@@ -41,13 +42,16 @@ OPTIONS = [
     (HRNASSupernet, set()),
     (HRNASFuseScales, OF_THE_SUPERNET),
     (with_transformers, set()),
+    (searchable, set()),
     (LightweightTransformer, SET_AROUND_IT),
 ]
 
 
 def section(name: str) -> str:
     text = (ROOT / 'docs/options.md').read_text()
-    return re.findall(rf'^## {name}$(.*?)(?=^## |\Z)', text, re.M | re.S)[0]
+    return re.findall(
+        rf'^## {name}$(.*?)(?=^## |\Z)', text, re.M | re.S | re.I
+    )[0]
 
 
 @pytest.mark.parametrize('owner, left_out', OPTIONS)

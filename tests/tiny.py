@@ -60,16 +60,17 @@ class TinyModel(BaseModel):
         backbone: dict[str, Any],
         data_preprocessor: Any = None,
         dropout: float = 0.1,
+        channels: int = 6,
     ) -> None:
         super().__init__(data_preprocessor)
         self.backbone = MODELS.build(backbone)
         self.dropout = nn.Dropout2d(dropout)
-        self.head = nn.Conv2d(6, 4, 1)
+        self.head = nn.Conv2d(channels, 4, 1)
 
     def forward(
         self, inputs: Tensor, labels: Any = None, mode: str = 'tensor'
     ) -> Any:
-        logits = self.head(self.dropout(self.backbone(inputs)[0]))
+        logits = self.head(self.dropout(self.backbone(inputs)[-1]))
         if mode == 'loss':
             logits = F.interpolate(logits, labels.shape[-2:])
             return dict(loss_ce=F.cross_entropy(logits, labels))

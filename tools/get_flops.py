@@ -23,6 +23,7 @@ from hrnas_mm.search import (
     named_search_units,
     trace,
 )
+from hrnas_mm.search.units import selections_in
 from hrnas_mm.search_in_config import search_shape
 
 
@@ -111,7 +112,12 @@ def main() -> None:
         )
         shape = input_shape_of(model, args.shape or search_shape(cfg))
         counts = count(model, shape)
-    print(json.dumps(counts)) if args.json else print_table(counts)
+    if args.json:
+        print(json.dumps(counts))
+        return
+    print_table(counts)
+    for text in selections_in(model):
+        print(text)
 
 
 if __name__ == '__main__':

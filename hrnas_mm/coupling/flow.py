@@ -17,11 +17,13 @@ class Layer(NamedTuple):
     Attributes:
         inputs, outputs: See :class:`~hrnas_mm.coupling.layers.Use`.
         norm: Name of the norm that normalises what it makes, or None.
+        alone: Whether nothing else reads what it makes.
     """
 
     inputs: int | None
     outputs: int
     norm: str | None = None
+    alone: bool = True
 
 
 class ChannelFlow(LayerMode):
@@ -72,6 +74,7 @@ class ChannelFlow(LayerMode):
         elif name == 't' and id(args[0]) in self.names:
             pass  # the weight of a linear layer, which is seen with its input
         elif self.marks.concern(call.ins):
+            self._see_readers(call.ins)
             before = {id(t): self.marks.get(t) for t in call.ins}
             if not follow(self.marks, call):
                 kind = 'a grouped ' if name == 'convolution' else 'operator '
@@ -91,8 +94,16 @@ class ChannelFlow(LayerMode):
             if old is None or not same or not old.numbers.equal(new.numbers):
                 self.marks.keep(ins, 'it is written into a part of a tensor')
 
+    def _see_readers(self, ins: Sequence[Tensor]) -> None:
+        """Note which layers are read by something other than their norm."""
+        for tensor in ins:
+            name = self._made_by.get(id(tensor))
+            if name is not None:
+                self.layers[name] = self.layers[name]._replace(alone=False)
+
     def _see_layer(self, use: Use, out: Tensor) -> None:
         marks, weight = self.marks, use.weight
+        self._see_readers([use.map])
         line, sources = marks.line(use.map), marks.sources_of([use.map])
         place = Place(*weight, use.outputs)
         if use.inputs is None:
@@ -125,9 +136,24 @@ class ChannelFlow(LayerMode):
         norm = self.names[id(weight)].module
         layer = self._made_by.get(id(args[0]))
         if layer is not None:
-            self.layers[layer] = self.layers[layer]._replace(norm=norm)
+            self._see_norm_of(layer, norm)
         sources = self.marks.begin(norm, line, switches=True)
         self.marks.set(out, _along_channels(line, out), sources)
+
+    def _see_norm_of(self, name: TensorName, norm: str) -> None:
+        """Note which norm normalises a layer, and whether it is its own."""
+        layer = self.layers[name]
+        sharing = [
+            other
+            for other, its in self.layers.items()
+            if its.norm == norm and other != name
+        ]
+        own = layer.norm in (None, norm) and not sharing
+        self.layers[name] = layer._replace(
+            norm=norm, alone=layer.alone and own
+        )
+        for other in sharing:
+            self.layers[other] = self.layers[other]._replace(alone=False)
 
 
 def _storage(tensor: Tensor) -> int:

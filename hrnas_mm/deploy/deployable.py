@@ -8,11 +8,15 @@ from typing import Any
 import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils._pytree import tree_leaves
 
 from ..modules.deployed import Deployable, Form, form_of
+from ..modules.stock import (
+    SearchableChannels,
+    deploy_channels_,
+    is_plain_norm,
+)
 from ..search.trace import trace
 from .dense import dense_part
 
@@ -95,16 +99,15 @@ def _replaced(
 ) -> nn.Module:
     if isinstance(module, Deployable):
         return module.deployed(form)
+    if isinstance(module, SearchableChannels):
+        deploy_channels_(module, form.step)
     for name, child in module._modules.items():
         if child is not None:
             setattr(module, name, deployed_(child, form, done))
     for conv, norm in convs_and_norms(module):
-        first, second = module._modules[conv], module._modules[norm]
-        if (
-            type(first) is nn.Conv2d
-            and isinstance(second, _BatchNorm)
-            and second.running_var is not None
-        ):
+        first: Any = module._modules[conv]
+        second: Any = module._modules[norm]
+        if type(first) is nn.Conv2d and is_plain_norm(second):
             setattr(module, conv, fuse_conv_bn_eval(first, second))
             setattr(module, norm, nn.Identity())
     return module
@@ -117,7 +120,7 @@ def convs_and_norms(module: nn.Module) -> list[tuple[str, str]]:
     and in OpenMMLab's residual blocks, the norms follow the convolutions.
     Anywhere else, one may not follow the other that is named before it.
     """
-    if type(module) is nn.Sequential:
+    if type(module).forward is nn.Sequential.forward:
         return list(pairwise(module._modules))
     if isinstance(module, ConvModule):
         follows = module.with_norm and module.order[:2] == ('conv', 'norm')

@@ -20,6 +20,7 @@ from ..report.record import (
 from ..report.style import label_of
 from ..resume.files import failing_clearly
 from ..search.description import described_supernet
+from ..search.units import selections_in
 from .pictures import palette_of
 from .run_info import run_info, training_curves
 from .search import Search
@@ -40,6 +41,8 @@ def announce(search: Search) -> None:
         f'{schedule.end} of {runner.max_iters}; until then loss_resource, rho '
         'times the resource penalty of Eq. (7), is part of the loss'
     )
+    for text in selections_in(search.model):
+        runner.logger.info(f'Search: {text}')
     on_gpu = next(search.model.parameters()).device.type == 'cuda'
     if on_gpu and any(
         getattr(module, 'memory_efficient', True) is None

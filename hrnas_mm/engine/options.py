@@ -30,7 +30,7 @@ class SearchOptions:
             one, a bare ratio is of milliseconds.
         rho: Coefficient of the penalty (the paper's lambda), on prices whose
             mean over the supernet is 1. With a target it is only the initial
-            value, and None chooses one.
+            value, and None chooses one; 0 for no penalty, cuts alone.
         interval: Iterations between shrinks. With a target, None makes 20.
         milestones: More budgets, written like ``target``. Where the network
             crosses one, it is evaluated and saved to ``work_dir/milestones``.
@@ -83,8 +83,6 @@ class SearchOptions:
                 'target must be given, or rho and interval, got '
                 f'rho={self.rho} and interval={self.interval}'
             )
-        if self.target is not None and self.rho == 0:
-            raise ValueError('rho must be positive with a target, got 0')
         if self.interval is not None and self.interval < 1:
             raise ValueError(
                 f'interval must be at least 1, got {self.interval}'

@@ -155,7 +155,8 @@ class Search:
         ranking = self.importance.ranked(
             alpha, self.options.threshold, cost_model
         )
-        return replace(ranking, score=from_rank_0(ranking.score))
+        ranking = replace(ranking, score=from_rank_0(ranking.score))
+        return ranking.sparing(cost_model.least)
 
     def totals(self, architecture: Mapping[str, int]) -> dict[str, float]:
         """Return the costs of an architecture, by their names."""

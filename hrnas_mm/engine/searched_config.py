@@ -63,7 +63,7 @@ def searched_config(
 
 def _has_plain_weights(part: ConfigDict) -> bool:
     """Return whether pre-trained weights are not of the whole supernet."""
-    return is_of_type(part, 'with_transformers')
+    return is_of_type(part, 'with_transformers', 'Searchable')
 
 
 def _parts(model: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:

@@ -1,6 +1,11 @@
 """Backbones and necks that configs can name."""
 
-from .backbones import HRNASSupernet, with_transformers
+from .backbones import HRNASSupernet, searchable, with_transformers
 from .necks import HRNASFuseScales
 
-__all__ = ['HRNASFuseScales', 'HRNASSupernet', 'with_transformers']
+__all__ = [
+    'HRNASFuseScales',
+    'HRNASSupernet',
+    'searchable',
+    'with_transformers',
+]

@@ -59,12 +59,8 @@ def select_alive(models: Sequence[nn.Module], threshold: float) -> Keep:
     """
     ranking = Ranking.by_threshold(importances(models), threshold)
     units = named_search_units(models[0])
-    return ranking.best(
-        {
-            name: max(count, units[name].least)
-            for name, count in ranking.alive.items()
-        }
-    )
+    ranking = ranking.sparing({n: unit.least for n, unit in units.items()})
+    return ranking.best(ranking.alive)
 
 
 def shrink_(
@@ -108,7 +104,7 @@ def shrink_(
         for axis, index in axes:
             _slice_(axis, index, optimizer)
     for module in {id(axis.module): axis.module for axis, _ in axes}.values():
-        _refresh_sizes_(module)
+        refresh_sizes_(module)
     with in_mode(model, training=True):  # shows which norms are trained
         for _, searchable in named_searchables(model):
             searchable.drop_empty_()
@@ -202,7 +198,7 @@ def _replace_(param: nn.Parameter, data: Tensor) -> None:
     param.grad = None
 
 
-def _refresh_sizes_(module: nn.Module) -> None:
+def refresh_sizes_(module: nn.Module) -> None:
     """Set the size attributes of a layer from the shapes of its tensors."""
     if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
         out_channels, in_channels = module.weight.shape[:2]

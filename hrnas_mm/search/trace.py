@@ -97,11 +97,24 @@ def run_without_values(
 
 
 def image_channels(backbone: nn.Module) -> int | None:
-    """Return the input channels of a backbone's first convolution, or None."""
-    for module in backbone.modules():
-        if isinstance(module, nn.Conv2d):
-            return module.in_channels
-    return None
+    """Return the channels of a backbone's image, or None.
+
+    These are the input channels of its first convolution, unless only an image
+    of 3 channels can be taken: its pixels may be rearranged before.
+    """
+    convs = (m for m in backbone.modules() if isinstance(m, nn.Conv2d))
+    first = next(convs, None)
+    if first is None:
+        return None
+    if first.in_channels <= 3:
+        return first.in_channels
+    for channels in (first.in_channels, 3):
+        try:
+            run_without_values(backbone, (channels, 128, 128))
+        except Exception:
+            continue
+        return channels
+    return first.in_channels
 
 
 def _macs_by_module(

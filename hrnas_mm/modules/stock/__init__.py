@@ -18,11 +18,19 @@ from ...coupling import (
 from ...search.units import named_searchables
 from .blocks import WIDTHS, Blocks, is_inside
 from .checking import declare_, misfits
+from .deploying import deploy_channels_, is_plain_norm
 from .groups import Group
 from .plan import Channels, Plan, segments_of
 from .units import SearchableChannels
 
-__all__ = ['Selection', 'SearchableChannels', 'Widths', 'searchable_']
+__all__ = [
+    'SearchableChannels',
+    'Selection',
+    'Widths',
+    'deploy_channels_',
+    'is_plain_norm',
+    'searchable_',
+]
 
 Widths = Literal['blocks', 'all']
 
@@ -41,6 +49,18 @@ class Selection:
     widths: str
     shares: Mapping[str, float]
     reasons: Mapping[str, str]
+
+    def __str__(self) -> str:
+        """Return it as a sentence, with the first reasons."""
+        share, most = self.shares[self.widths], self.shares['all']
+        text = f'a search can remove {share:.0%} of its multiply-adds'
+        if self.widths == 'blocks':
+            text += f", with widths='all' {most:.0%}"
+        stay = [f'{name} ({why})' for name, why in self.reasons.items()]
+        if stay:
+            text += f'; {len(stay)} layers keep their channels: '
+            text += ', '.join(stay[:3]) + ', ...' * (len(stay) > 3)
+        return text
 
 
 def searchable_(
@@ -99,7 +119,7 @@ def _check_any(
 ) -> None:
     if shares[widths]:
         return
-    first = '; '.join(f'{n}: {why}' for n, why in list(reasons.items())[:3])
+    first = '; '.join(f'{n}: {why}' for n, why in [*reasons.items()][:3])
     hint = ''
     if shares['all']:
         hint = f"; widths='all' could remove {shares['all']:.0%}"

@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from ...search.modes import in_mode, without_batches
 from ...search.shrink import shrink_
-from ...search.units import SearchUnit, named_search_units
+from ...search.units import SearchUnit, join, named_search_units
 from .plan import Plan
 from .units import searchable_class
 
@@ -50,7 +50,9 @@ def misfits(
     )
     model = deepcopy(model)
     declare_(model, plans)
-    names = list(named_search_units(model))
+    names = [
+        join(owner, n) for owner, plan in plans.items() for n in plan.units
+    ]
     with torch.random.fork_rng(devices=[]):
         if _error(model, names, inputs) is None:
             return {}

@@ -29,13 +29,15 @@ class SearchableChannels:
     shared_params = 0
     _plan: Plan
     get_submodule: Any
+    set_submodule: Any
 
     @property
     def unit_names(self) -> tuple[str, ...]:
         """Return the names of all units."""
         return tuple(self._plan.units)
 
-    def _counts(self) -> dict[str, int]:
+    def counts(self) -> dict[str, int]:
+        """Return the present number of elements of every unit."""
         return {
             name: len(self.get_submodule(unit.norms[0]).weight)
             for name, unit in self._plan.units.items()
@@ -43,7 +45,7 @@ class SearchableChannels:
 
     def search_units(self) -> dict[str, SearchUnit]:
         """Return the units by name; one element of each always stays."""
-        plan, counts = self._plan, self._counts()
+        plan, counts = self._plan, self.counts()
         axes = defaultdict[str, list[Axis]](list)
         for place in plan.places:
             module = self.get_submodule(place.module)
@@ -131,7 +133,7 @@ class SearchableChannels:
     def _constants(self, unit: str, dead: Tensor) -> dict[TensorName, Tensor]:
         """Return what dead channels add to the outputs of their readers."""
         found: dict[TensorName, Tensor] = {}
-        plan, counts = self._plan, self._counts()
+        plan, counts = self._plan, self.counts()
         hooks = []
         for place in plan.places:
             name = TensorName(*place[:2])

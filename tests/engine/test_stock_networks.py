@@ -1,0 +1,105 @@
+"""Whole searches in stock backbones."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from killing import broken_off_and_resumed, everything
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from mmengine.runner import Runner, load_checkpoint
+
+from hrnas_mm.runners import bare_model, evaluated_model
+from hrnas_mm.search import CostModel, Params, architecture_of, trace
+
+pytest.importorskip('mmseg')
+BN = dict(type='BN')
+RESNET = dict(
+    type='mmseg.ResNetV1c',
+    depth=18,
+    base_channels=8,
+    stem_channels=8,
+    out_indices=(3,),
+    norm_cfg=BN,
+)
+MOBILENET = dict(
+    type='mmseg.MobileNetV2',
+    widen_factor=0.25,
+    out_indices=(1, 6),
+    norm_cfg=BN,
+)
+EMA = dict(
+    ema_type='MomentumAnnealingEMA',
+    momentum=1e-2,
+    gamma=9,
+    update_buffers=True,
+)
+
+
+def config(
+    work_dir: Path, module: dict[str, Any], widths: str, **hook: Any
+) -> Config:
+    plan = dict(
+        rho=None, threshold=1e-3, warmup=0, interval=2, begin=2, end=10
+    )
+    cfg = tiny.config(work_dir, ema=EMA, **{**plan, **hook})
+    cfg.log_level = 'INFO'
+    cfg.model = dict(
+        type='TinyModel',
+        backbone=dict(type='Searchable', module=module, widths=widths),
+        channels=64 if module is RESNET else 80,
+    )
+    return cfg
+
+
+def run(cfg: Config) -> Runner:
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
+@pytest.mark.parametrize(
+    'module, widths, hook',
+    [
+        (RESNET, 'blocks', dict(target=0.4)),
+        (MOBILENET, 'all', dict(target=0.4, importance='taylor')),
+        (MOBILENET, 'blocks', dict(target=dict(params=0.5), rho=0)),
+    ],
+)
+def test_search_ends_in_its_budget_and_resumes_exactly(
+    tmp_path: Path, module: dict[str, Any], widths: str, hook: dict[str, Any]
+) -> None:
+    whole = run(config(tmp_path / 'whole', module, widths, **hook))
+    model, search = bare_model(whole), tiny.search_of(whole)
+    counts = architecture_of(model)
+    assert search.budget is not None
+    spent = search.budget.spent(counts)
+    assert 0.97 * search.budget.amount <= spent <= search.budget.amount
+    shape = (3, 32, 32)
+    cost_model = CostModel(model, shape)
+    assert cost_model.total(counts) == trace(model, shape).macs['']
+    assert cost_model.counting(Params()).total(counts) == sum(
+        p.numel() for p in model.parameters()
+    )
+
+    cfg = config(tmp_path / 'broken', module, widths, **hook)
+    again = broken_off_and_resumed(cfg, run, 8)
+    torch.testing.assert_close(
+        everything(again), everything(whole), rtol=0, atol=0
+    )
+
+    # The stock config with an architecture, and the checkpoint, are enough.
+    folder = tmp_path / 'whole/searched'
+    found = Config.fromfile(folder / 'config.py').model
+    assert found.backbone.module == module
+    rebuilt = MODELS.build(found)
+    assert architecture_of(rebuilt) == counts
+    path = str(folder / 'model.pth')
+    load_checkpoint(rebuilt, path, map_location='cpu', strict=True)
+    averaged = evaluated_model(whole).eval()
+    x = torch.randn(2, *shape)
+    assert torch.equal(rebuilt.eval()(x), averaged(x))
+    log = ''.join(p.read_text() for p in tmp_path.rglob('*.log'))
+    assert 'Search: backbone: a search can remove ' in log
