@@ -17,7 +17,7 @@ STACK ?= openmmlab
 ifeq ($(STACK),openmmlab)
 VENV := .venv
 STACK_REQUIREMENTS := requirements
-TASKS := seg det pose det3d cls mim
+TASKS := seg det pose det3d cls timm mim
 else ifeq ($(STACK),onedl)
 VENV := .venv-onedl
 STACK_REQUIREMENTS := requirements/onedl

@@ -65,6 +65,7 @@ setup(
             'pose',
             'det3d',
             'cls',
+            'timm',
             'deploy',
             'openvino',
             'onedl/seg',

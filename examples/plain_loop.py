@@ -1,7 +1,7 @@
 """Search in a plain training loop, without OpenMMLab; seconds on a CPU.
 
-A network of two searching blocks learns whether the bars in a noisy image are
-horizontal or vertical, and shrinks to a quarter of its multiply-adds.
+A stock layer and two searching blocks learn whether the bars in a noisy image
+are horizontal or vertical, and shrink to a quarter of their multiply-adds.
 """
 
 import torch
@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from hrnas_mm.modules import SearchingBlock
+from hrnas_mm.modules import SearchingBlock, searchable_
 from hrnas_mm.search import (
     BudgetController,
     CostModel,
@@ -31,13 +31,20 @@ batches = [
     (bars[answers] + torch.randn(16, 3, 32, 32), answers) for _ in range(130)
 ]
 model = nn.Sequential(
-    nn.Conv2d(3, 8, 3, stride=2, padding=1),
+    nn.Sequential(
+        nn.Conv2d(3, 16, 3, stride=2, padding=1),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.Conv2d(16, 8, 3, padding=1),
+    ),
     SearchingBlock(8, 8, num_tokens=4),
     SearchingBlock(8, 12, stride=2, num_tokens=4),
     nn.AdaptiveAvgPool2d(1),
     nn.Flatten(),
     nn.Linear(12, 2),
 )
+# SearchingBlocks have units of their own; these are the 16 channels before.
+searchable_(model, bars)
 
 average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.99))
 optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, eps=1e-3)

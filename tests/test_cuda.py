@@ -100,6 +100,22 @@ def test_mixed_precision_meets_the_target_and_is_saved_whole(
     assert 'loss_scaler' in saved['optimizer']
 
 
+def test_stock_backbone_meets_the_target(tmp_path: Path) -> None:
+    cfg = config(tmp_path)
+    cfg.model.backbone = tiny.STOCK
+    runner = train(cfg)
+    model: Any = evaluated_model(runner).eval()
+    assert next(model.parameters()).device.type == 'cuda'
+    whole = tiny.history_of(runner)[0]['macs']
+    assert 0.485 * whole <= cost(runner) <= 0.5 * whole
+    deployed = DeployableModel(model)
+    x = torch.randn(1, 3, 64, 64, device='cuda')
+    with torch.no_grad():
+        torch.testing.assert_close(
+            deployed(x)[0], model(x), rtol=1e-3, atol=1e-3
+        )
+
+
 def test_resumed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     """As close to the uninterrupted run as that is to itself."""
     whole, again = (train(config(tmp_path / name)) for name in 'ab')

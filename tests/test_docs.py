@@ -315,6 +315,6 @@ def test_extending(tmp_path: Path) -> None:
     text = (ROOT / 'docs/extend.md').read_text()
     write_files(text, tmp_path)
     shown = re.findall(r'# (use\w*\.py)\n.*?```text\n(.*?)```', text, re.S)
-    assert len(shown) == 4
+    assert len(shown) == 5
     for name, expected in shown:
         assert checked(name, cwd=tmp_path) == expected

@@ -92,7 +92,8 @@ def test_extras_are_the_requirements_files(wheel: Path) -> None:
     metadata = archive.read(name).decode()
     for extra, package in dict(
         seg='mmsegmentation==', det='mmdet==', pose='xtcocotools',
-        det3d='numba', cls='mmpretrain==', deploy='onnxscript',
+        det3d='numba', cls='mmpretrain==', timm='safetensors',
+        deploy='onnxscript',
         openvino='openvino',
         onedl_seg='onedl-mmsegmentation==', onedl_det='onedl-mmdetection==',
         onedl_cls='onedl-mmpretrain==',

@@ -51,6 +51,31 @@ def with_statistics(model: Model) -> Model:
     return model
 
 
+def layer(a: int, b: int, kernel: int = 3, **options: Any) -> nn.Sequential:
+    conv = nn.Conv2d(a, b, kernel, padding=kernel // 2, bias=False, **options)
+    return nn.Sequential(conv, nn.BatchNorm2d(b), nn.ReLU())
+
+
+@MODELS.register_module()
+class TinyStock(nn.Module):
+    """Knows nothing of a search; channels add up, and stand side by side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = layer(3, 8, stride=2)
+        self.block = nn.Sequential(layer(8, 12, 1), layer(12, 12, groups=12))
+        self.project, self.beside = layer(12, 8, 1), layer(8, 6)
+        self.out = layer(14, 6, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        x = self.stem(x)
+        x = x + self.project(self.block(x))
+        return (self.out(torch.cat([x, self.beside(x)], 1)),)
+
+
+STOCK = dict(type='Searchable', module=dict(type='TinyStock'), widths='all')
+
+
 @MODELS.register_module()
 class TinyModel(BaseModel):
     """Segments four classes; dropout draws from torch's generator."""

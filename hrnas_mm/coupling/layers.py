@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
 
 from ..search.modes import evaluating
 
@@ -109,6 +110,8 @@ def positions_of(
         inputs: Its arguments, for one image, on the meta device.
     """
     there = on_meta(module)
+    dtype = next(t.dtype for t in there.values() if t.is_floating_point())
+    inputs = tree_map_only(Tensor, lambda map: map.to(dtype), inputs)
     mode = _Positions(there)
     with evaluating(module), mode:
         functional_call(module, there, inputs)

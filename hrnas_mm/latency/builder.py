@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from ..modules.deployed import Form, form_of
+from ..modules.stock import SearchableChannels
 from ..runtimes.timers import Timer
 from ..search import CostModel, apply_architecture_
 from ..search.architecture import Architecture
@@ -73,6 +74,17 @@ class TableBuilder:
         if find_spec('scipy') is None:
             raise ModuleNotFoundError(
                 "scipy is not installed: pip install 'hrnas_mm[deploy]'"
+            )
+        stock = [
+            name
+            for name, module in self.model.named_modules()
+            if isinstance(module, SearchableChannels)
+        ]
+        if stock:
+            raise ValueError(
+                'the channels of a stock network are not known to a table of '
+                f'milliseconds yet, got {stock[0] or "the model"}; give '
+                'budgets in multiply-adds or params'
             )
         self._form(self.round)  # a wrong round is an error at once
 

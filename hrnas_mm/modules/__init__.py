@@ -1,10 +1,11 @@
-"""The blocks of the network in plain torch; each declares its search units."""
+"""The blocks in plain torch, with their search units; any network's units."""
 
 from .conv import Constant, ConvNormAct, init_conv_
 from .deployed import Deployable
 from .fusion import FusionModule
 from .mixconv import MixConv
 from .searching_block import SearchingBlock
+from .stock import searchable_
 from .transformer import LightweightTransformer
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     'MixConv',
     'SearchingBlock',
     'init_conv_',
+    'searchable_',
 ]

@@ -28,6 +28,7 @@ WRAPPERS = dict(
 STEPS: dict[str, dict[str, Any]] = dict(
     plain={},
     compiled={},
+    stock={},
     accumulated=dict(accumulative_counts=2, clip_grad=dict(max_norm=1.0)),
 )
 
@@ -39,6 +40,7 @@ def config(
     resume: bool = False,
     launcher: str = 'pytorch',
     compiled: bool = False,
+    stock: bool = False,
 ) -> Config:
     cfg = tiny.config(
         folder,
@@ -54,6 +56,9 @@ def config(
         cfg.custom_hooks[0].update(
             target=0.5, rho=None, begin=0, importance='taylor'
         )
+    if stock:
+        cfg.model.backbone = tiny.STOCK
+        cfg.custom_hooks[0].update(target=0.5, rho=None, begin=0)
     if compiled:
         cfg.compile = dict(backend='eager')
         cfg.model.backbone.update(
@@ -125,13 +130,14 @@ def assert_equal(first: dict[str, Any], second: dict[str, Any]) -> None:
         ('static_graph', 'plain'),
         ('find_unused', 'plain'),
         ('plain', 'compiled'),
+        ('plain', 'stock'),
     ],
 )
 def test_two_ranks_agree(tmp_path: Path, wrapper: str, step: str) -> None:
     compiled = step == 'compiled'  # and again after every shrink
-    options = STEPS[step]
+    options, stock = STEPS[step], step == 'stock'
     first, second = two_ranks(
-        tmp_path, WRAPPERS[wrapper], options, False, 'pytorch', compiled
+        tmp_path, WRAPPERS[wrapper], options, False, 'pytorch', compiled, stock
     )
     assert_equal(shared(first), shared(second))
     macs = [facts['macs'] for facts in first['history']]

@@ -30,6 +30,8 @@ MOBILENET = dict(
     out_indices=(1, 6),
     norm_cfg=BN,
 )
+TINY = dict(type='TinyStock')
+CHANNELS = {'mmseg.ResNetV1c': 64, 'mmseg.MobileNetV2': 80, 'TinyStock': 6}
 EMA = dict(
     ema_type='MomentumAnnealingEMA',
     momentum=1e-2,
@@ -49,7 +51,7 @@ def config(
     cfg.model = dict(
         type='TinyModel',
         backbone=dict(type='Searchable', module=module, widths=widths),
-        channels=64 if module is RESNET else 80,
+        channels=CHANNELS[module['type']],
     )
     return cfg
 
@@ -64,7 +66,7 @@ def run(cfg: Config) -> Runner:
     'module, widths, hook',
     [
         (RESNET, 'blocks', dict(target=0.4)),
-        (MOBILENET, 'all', dict(target=0.4, importance='taylor')),
+        (TINY, 'all', dict(target=0.4, importance='taylor')),
         (MOBILENET, 'blocks', dict(target=dict(params=0.5), rho=0)),
     ],
 )
@@ -103,3 +105,19 @@ def test_search_ends_in_its_budget_and_resumes_exactly(
     assert torch.equal(rebuilt.eval()(x), averaged(x))
     log = ''.join(p.read_text() for p in tmp_path.rglob('*.log'))
     assert 'Search: backbone: a search can remove ' in log
+
+
+def test_search_in_bf16(tmp_path: Path, cpu_amp: None) -> None:
+    cfg = tiny.config(
+        tmp_path, rho=None, interval=2, begin=2, end=10, target=0.5
+    )
+    cfg.model.backbone = tiny.STOCK
+    cfg.optim_wrapper.update(
+        type='AmpOptimWrapper', loss_scale=1.0, dtype='bfloat16'
+    )
+    runner = run(cfg)
+    budget = tiny.search_of(runner).budget
+    assert budget is not None
+    spent = budget.spent(architecture_of(bare_model(runner)))
+    assert 0.9 * budget.amount <= spent <= budget.amount
+    assert all(p.isfinite().all() for p in bare_model(runner).parameters())
