@@ -18,8 +18,9 @@ from torch.func import functional_call
 from torch.utils._pytree import tree_map_only
 
 from ..search.modes import in_mode, without_batches
+from ..search.trace import tensors_on
 from .flow import ChannelFlow, Layer
-from .layers import TensorName, on_meta
+from .layers import TensorName
 from .marks import Place, Source
 
 UNKNOWN = Source('', False)
@@ -66,14 +67,16 @@ def find_coupling(
     Raises:
         Exception: Whatever the model raises on the meta device.
     """
-    there = on_meta(model)
+    there = tensors_on('meta', model)
     inputs = tree_map_only(Tensor, lambda t: t.to('meta'), inputs)
     at_work: list[str] = []
     flow = ChannelFlow(there, at_work)
     with _watched(model, flow, at_work) as maps:
         for training in (False, True):
             with in_mode(model, training), without_batches(model), flow:
-                outputs = functional_call(model, there, inputs)
+                outputs = functional_call(
+                    model, there, inputs, tie_weights=False
+                )
             flow.marks.keep(outputs, 'it is an output')
     for place, line in flow.marks.places.items():
         if place.module in flow.marks.other_uses:

@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from ..search.modes import evaluating
+from ..search.trace import tensors_on
 
 
 class TensorName(NamedTuple):
@@ -109,16 +110,10 @@ def positions_of(
         module: Module whose layers are meant.
         inputs: Its arguments, for one image, on the meta device.
     """
-    there = on_meta(module)
+    there = tensors_on('meta', module)
     dtype = next(t.dtype for t in there.values() if t.is_floating_point())
     inputs = tree_map_only(Tensor, lambda map: map.to(dtype), inputs)
     mode = _Positions(there)
     with evaluating(module), mode:
-        functional_call(module, there, inputs)
+        functional_call(module, there, inputs, tie_weights=False)
     return mode.found
-
-
-def on_meta(module: nn.Module) -> dict[str, Tensor]:
-    """Return tensors on the meta device for all those of a module, by name."""
-    tensors = [*module.named_parameters(), *module.named_buffers()]
-    return {n: t.detach().to('meta', copy=True) for n, t in tensors}

@@ -87,13 +87,30 @@ def run_without_values(
         input_shape: (C, H, W) of the image.
         device: 'meta', where nothing is computed, or 'cpu'.
     """
-    weights = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    there = {name: w.detach().to(device) for name, w in weights.items()}
-    floats = (w.dtype for w in weights.values() if w.is_floating_point())
+    there = tensors_on(device, model)
+    floats = (w.dtype for w in there.values() if w.is_floating_point())
     dtype = next(floats, torch.float32)
     image = torch.zeros(1, *input_shape, device=device, dtype=dtype)
     with evaluating(model):
-        return functional_call(model, there, (image,))
+        return functional_call(model, there, (image,), tie_weights=False)
+
+
+def tensors_on(device: str, model: nn.Module) -> dict[str, Tensor]:
+    """Return copies of a model's tensors on a device, by name.
+
+    A module that is found in two places has one name here: with a second one,
+    or with ``tie_weights``, torch's functional_call would leave the copies in
+    the model.
+    """
+    copies: dict[int, Tensor] = {}
+    found = {}
+    for prefix, module in model.named_modules():
+        own = {**module._parameters, **module._buffers}
+        for name, tensor in own.items():
+            if tensor is not None:
+                copy = tensor.detach().to(device)
+                found[join(prefix, name)] = copies.setdefault(id(tensor), copy)
+    return found
 
 
 def image_channels(backbone: nn.Module) -> int | None:

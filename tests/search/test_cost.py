@@ -128,3 +128,19 @@ def test_trace_leaves_the_model_alone() -> None:
 def test_model_without_units_is_refused() -> None:
     with pytest.raises(ValueError, match='must have search units'):
         CostModel(nn.Conv2d(3, 3, 1), (3, 8, 8))
+
+
+def test_shared_modules_and_weights_are_left_as_they_were() -> None:
+    shared, tied = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)
+    model = nn.Sequential(
+        nn.Sequential(nn.Conv2d(3, 4, 1), shared),
+        nn.Sequential(nn.ReLU(), shared),
+        tied,
+        nn.Conv2d(4, 4, 1),
+    )
+    model[3].weight = tied.weight
+    before = {name: id(p) for name, p in model.named_parameters()}
+    assert trace(model, (3, 5, 7)).macs[''] == 35 * (12 + 4 * 16)
+    assert {name: id(p) for name, p in model.named_parameters()} == before
+    assert not any(p.is_meta for p in model.parameters())
+    assert model[3].weight is tied.weight
