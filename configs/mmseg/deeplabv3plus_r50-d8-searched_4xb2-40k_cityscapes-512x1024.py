@@ -13,4 +13,6 @@ model = dict(
     )
 )
 # The head, which is not searched, has a third of the multiply-adds.
-custom_hooks = [dict(type='ProgressiveShrinkHook', target=0.6)]
+custom_hooks = [
+    dict(type='ProgressiveShrinkHook', target=0.6, importance='taylor', rho=0)
+]

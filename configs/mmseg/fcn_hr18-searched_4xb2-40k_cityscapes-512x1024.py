@@ -9,4 +9,6 @@ model = dict(
         _delete_=True, type='Searchable', module=_base_.model.backbone
     )
 )
-custom_hooks = [dict(type='ProgressiveShrinkHook', target=0.5)]
+custom_hooks = [
+    dict(type='ProgressiveShrinkHook', target=0.5, importance='taylor', rho=0)
+]

@@ -10,11 +10,15 @@ model = dict(
         _delete_=True, type='Searchable', module=_base_.model.backbone
     )
 )
+# What is left has more to learn than the whole network.
+optim_wrapper = dict(optimizer=dict(lr=3e-3))
 custom_hooks = [
     _base_.ema_of_a_short_run,
     dict(
         type='ProgressiveShrinkHook',
         target=0.25,
+        importance='taylor',
+        rho=0,
         begin=150,
         interval=25,
         end=600,
