@@ -36,7 +36,7 @@ from hrnas_mm.search import (
 from hrnas_mm.search.ranking import Keep
 
 # Largest difference that counts as none, in the outputs' own size.
-EXACT = 1e-10
+EXACT = 1e-8
 
 
 @dataclass(frozen=True)

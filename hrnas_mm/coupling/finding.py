@@ -127,6 +127,10 @@ def _watched(
         if len(args) != 1 or kwargs or getattr(args[0], 'ndim', 0) != 4:
             maps[name] = None
             return
+        numbers = flow.marks.numbers_of(args[0])
+        if numbers.numel() != numbers.shape[1]:  # its channels come last
+            maps[name] = None
+            return
         found = tuple(args[0].shape[1:]), flow.marks.line(args[0])
         first = maps.setdefault(name, found)
         if first is not None and first[0][0] != found[0][0]:

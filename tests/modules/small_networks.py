@@ -87,6 +87,14 @@ CASES = {
     'channels_last': Case(
         chain(lambda x: x.permute(0, 2, 3, 1).permute(0, 3, 1, 2)), {'a.0': 6}
     ),
+    'linear over channels that come last': Case(
+        lambda: Net(
+            lambda net, x: net.b(net.a(x).permute(0, 2, 3, 1).contiguous()),
+            a=block(3, 6),
+            b=nn.Linear(6, 4),
+        ),
+        {'a.0': 6},
+    ),
     'in place': Case(chain(lambda x: x.mul_(2.0)), {'a.0': 6}),
     'doubled': Case(
         lambda: Net(

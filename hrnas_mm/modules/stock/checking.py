@@ -76,8 +76,8 @@ def _error(
         _switch_off_(units[name], torch.arange(1, len(units[name]), 2))
         keep[name] = torch.arange(0, len(units[name]), 2)
     before = _outputs(model, inputs)
-    shrink_(model, keep)
     try:
+        shrink_(model, keep)
         after = _outputs(model, inputs)
     except Exception as error:
         return f'{type(error).__name__}, {error}'.splitlines()[0]

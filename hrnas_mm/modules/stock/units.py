@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 from torch.utils._pytree import tree_map_only
 
 from ...coupling import Place, TensorName, positions_of
@@ -134,7 +135,7 @@ class SearchableChannels:
         """Return what dead channels add to the outputs of their readers."""
         found: dict[TensorName, Tensor] = {}
         plan, counts = self._plan, self.counts()
-        hooks = []
+        hooks: list[Any] = []
         for place in plan.places:
             name = TensorName(*place[:2])
             slots = plan.slots(place, counts)
@@ -143,7 +144,8 @@ class SearchableChannels:
                 own = dead if own is None else own[dead.cpu()].flatten()
                 hook = partial(_note_constant, found, name, own)
                 module = self.get_submodule(place.module)
-                hooks.append(module.register_forward_pre_hook(hook))
+                if isinstance(module, (_ConvNd, nn.Linear)):
+                    hooks.append(module.register_forward_pre_hook(hook))
         alpha = self.get_submodule(plan.units[unit].norms[0]).weight
         inputs = tree_map_only(
             Tensor, lambda map: alpha.new_zeros(map.shape), plan.inputs
@@ -174,13 +176,14 @@ def _note_constant(
 
     It is that in the middle of the map, as padding changes it at the border.
     """
+    dim = -1 if isinstance(layer, nn.Linear) else 1
     nothing = torch.zeros_like(args[0])
     slots = slots.to(nothing.device)
-    alone = nothing.index_copy(1, slots, args[0].index_select(1, slots))
+    alone = nothing.index_copy(dim, slots, args[0].index_select(dim, slots))
     constant = layer.forward(alone) - layer.forward(nothing)
-    for dim in range(2, constant.dim()):
-        constant = constant.narrow(dim, constant.shape[dim] // 2, 1)
-    found[name] = constant.flatten()
+    constant = constant.movedim(dim, -1)
+    middle = [side // 2 for side in constant.shape[:-1]]
+    found[name] = constant[tuple(middle)]
 
 
 @cache
