@@ -23,7 +23,7 @@ STOCK = [  # to compare with
     CAMVID.format(name)
     for name in (
         'ddrnet-23-slim', 'ddrnet-23-slim-w16', 'ddrnet-23-slim-w10',
-        'fcn_hr18s', 'hrnas-supernet', 'segformer_mit-b0',
+        'fcn_hr18s', 'hrnas-supernet', 'lite0', 'segformer_mit-b0',
         'stdc1',
     )
 ]  # fmt: skip
@@ -53,6 +53,8 @@ def supernet_of(name: str) -> str:
 
 def read(name: str) -> Config:
     pytest.importorskip(name.split('/')[0])
+    if 'lite0' in name:
+        pytest.importorskip('timm')
     return Config.fromfile(str(ROOT / name))
 
 

@@ -31,7 +31,7 @@ PLAIN_LOOP = CONFIGS.pop('shrink.py')
 def test_its_configs_are_found() -> None:
     assert set(CONFIGS) == {
         'search.py', 'my_config.py', 'pose.py', 'detection.py', 'lidar.py',
-        'mobilenet.py',
+        'mobilenet.py', 'pretrained.py',
     }  # fmt: skip
 
 
