@@ -58,7 +58,8 @@ class Selection:
             text += f", with widths='all' {most:.0%}"
         stay = [f'{name} ({why})' for name, why in self.reasons.items()]
         if stay:
-            text += f'; {len(stay)} layers keep their channels: '
+            some = 'layers keep' if len(stay) > 1 else 'layer keeps'
+            text += f'; {len(stay)} {some} their channels: '
             text += ', '.join(stay[:3]) + ', ...' * (len(stay) > 3)
         return text
 
