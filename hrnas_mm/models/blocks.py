@@ -9,6 +9,7 @@ from torch import nn
 
 from ..modules import SearchingBlock
 from ..modules.conv import ActLayer, NormLayer
+from ..registry import MODELS
 
 NORM_CFG = dict(type='BN', momentum=0.01, eps=1e-3)
 ACT_CFG = dict(type='ReLU', inplace=True)
@@ -50,6 +51,21 @@ def block_builder(
         with_cp=with_cp,
         memory_efficient=memory_efficient,
     )
+
+
+def build_stock(
+    config: Mapping[str, Any], pretrained: str | None
+) -> nn.Module:
+    """Build a module of a framework.
+
+    Args:
+        config: Its config.
+        pretrained: Path of weights, used if it has no ``init_cfg``.
+    """
+    if pretrained is not None:
+        weights = dict(type='Pretrained', checkpoint=pretrained)
+        config = {'init_cfg': weights, **config}
+    return MODELS.build(config)
 
 
 def _build_norm(norm_cfg: dict[str, Any], channels: int) -> nn.Module:

@@ -10,6 +10,7 @@ from ...modules.stock import Selection, Widths, searchable_
 from ...registry import MODELS, register_in
 from ...search.trace import image_channels
 from ..arch import searched_
+from ..blocks import build_stock
 
 # Sizes of the image that is traced; the first that a model can take.
 SIZES = (128, 224, 299, 64, 512)
@@ -40,10 +41,7 @@ def searchable(
     Raises:
         ValueError: If no channels of it can be searched; the error says why.
     """
-    if pretrained is not None:
-        weights = dict(type='Pretrained', checkpoint=pretrained)
-        module = {'init_cfg': weights, **module}
-    model = MODELS.build(module)
+    model: Any = build_stock(module, pretrained)
     model.selection = _made_searchable_(model, widths)
     searched_(model, arch, plain_weights=True)
     return model

@@ -9,7 +9,7 @@ from ...modules import LightweightTransformer
 from ...registry import MODELS, register_in
 from ...search.trace import image_channels, run_without_values
 from ..arch import searched_
-from ..blocks import NORM_CFG, norm_layer_of
+from ..blocks import NORM_CFG, build_stock, norm_layer_of
 
 NAME = 'transformer'
 
@@ -48,10 +48,7 @@ def with_transformers(
     Raises:
         ValueError: If the backbone has no such block.
     """
-    if pretrained is not None:
-        weights = dict(type='Pretrained', checkpoint=pretrained)
-        backbone = {'init_cfg': weights, **backbone}
-    model = MODELS.build(backbone)
+    model = build_stock(backbone, pretrained)
     blocks = [m for m in model.modules() if type(m).__name__ == block]
     if not blocks:
         kinds = sorted({type(m).__name__ for m in model.modules()})
