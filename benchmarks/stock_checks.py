@@ -23,6 +23,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_leaves
 
 from hrnas_mm.models import searchable
+from hrnas_mm.modules.stock import switch_off_
 from hrnas_mm.search import (
     CostModel,
     Params,
@@ -41,7 +42,7 @@ EXACT = 1e-8
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found for a backbone.
+    """Report what was found for a backbone.
 
     Attributes:
         units, channels: How much of it is searched.
@@ -121,17 +122,12 @@ def random_keep(model: nn.Module) -> Keep:
     return keep
 
 
-@torch.no_grad()
-def switch_off_(model: nn.Module, keep: Keep, shifts: bool) -> None:
+def switch_off_all_but_(model: nn.Module, keep: Keep, shifts: bool) -> None:
     """Set the scales, and the shifts if wanted, of all others to zero."""
     for name, unit in named_search_units(model).items():
         dead = torch.ones(len(unit), dtype=torch.bool)
         dead[keep[name]] = False
-        for axis in unit.axes:
-            if any(axis.tensor is scale for scale in unit.scales):
-                axis.tensor[dead] = 0
-                if shifts:
-                    axis.module.get_parameter('bias')[dead] = 0
+        switch_off_(unit, dead, shifts)
 
 
 def takes_steps(model: nn.Module, keep: Keep, x: Tensor) -> bool:
@@ -173,7 +169,7 @@ def check(stock: Stock, widths: str) -> Findings:
     differences = {}
     for shifts in (True, False):
         masked = copy.deepcopy(model)
-        switch_off_(masked, keep, shifts)
+        switch_off_all_but_(masked, keep, shifts)
         shrunk = copy.deepcopy(masked)
         shrink_(shrunk, keep)
         for training in (False, True):

@@ -23,7 +23,7 @@ from hrnas_mm.search import (
     named_search_units,
     trace,
 )
-from hrnas_mm.search.units import selections_in
+from hrnas_mm.search.description import selections_in
 from hrnas_mm.search_in_config import search_shape
 
 

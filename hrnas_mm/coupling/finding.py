@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_map_only
 
 from ..search.modes import in_mode, without_batches
 from ..search.trace import tensors_on
+from ..search.units import is_inside
 from .flow import ChannelFlow, Layer
 from .layers import TensorName
 from .marks import Place, Source
@@ -28,7 +29,7 @@ UNKNOWN = Source('', False)
 
 @dataclass
 class Coupling:
-    """What one forward pass says about the channels of a network.
+    """Describe how the channels of a network belong together.
 
     Attributes:
         places: Numbers of the channels along dimensions of tensors; equal
@@ -81,7 +82,7 @@ def find_coupling(
     for place, line in flow.marks.places.items():
         if place.module in flow.marks.other_uses:
             flow.marks.numbers.keep(line, 'its weights have another use')
-        if any(f'{place.module}.'.startswith(f'{name}.') for name in own):
+        if any(is_inside(place.module, name) for name in own):
             flow.marks.numbers.keep(line, 'its module has units of its own')
     return _settled(flow, {n: found for n, found in maps.items() if found})
 

@@ -1,4 +1,4 @@
-"""What is known of the channels of each tensor in a forward pass."""
+"""Keep what is known of the channels of each tensor in a forward pass."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ class Place(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Where the values of a map come from.
+    """Name where the values of a map come from.
 
     Attributes:
         name: Name of a norm, or of what no norm follows.
@@ -36,7 +36,7 @@ Sources = frozenset[Source]
 
 
 class Mark(NamedTuple):
-    """What is known of a tensor: its values' channels and their sources."""
+    """Describe a tensor: the channels of its values, and their sources."""
 
     numbers: Tensor
     sources: Sources

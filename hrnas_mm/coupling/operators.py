@@ -1,4 +1,4 @@
-"""What operators do to channels; those in no set here keep all they read."""
+"""Follow operators; those in no set here keep all channels they read."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple

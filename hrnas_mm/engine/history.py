@@ -19,8 +19,7 @@ from ..report.record import (
 )
 from ..report.style import label_of
 from ..resume.files import failing_clearly
-from ..search.description import described_supernet
-from ..search.units import selections_in
+from ..search.description import described_supernet, selections_in
 from .pictures import palette_of
 from .run_info import run_info, training_curves
 from .search import Search

@@ -1,6 +1,6 @@
 """Descriptions of networks in files and checkpoints: their units and costs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -123,3 +123,11 @@ def read_description(path: str) -> Description:
         return read_as(Description, content, 'architecture')
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
+
+
+def selections_in(model: nn.Module) -> Iterator[str]:
+    """Yield what modules say of which channels of theirs are searched."""
+    for name, module in model.named_modules():
+        selection = getattr(module, 'selection', None)
+        if selection is not None:
+            yield f'{name or type(model).__name__}: {selection}'

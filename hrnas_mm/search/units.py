@@ -256,14 +256,11 @@ def named_search_units(model: nn.Module) -> dict[str, SearchUnit]:
     }
 
 
-def selections_in(model: nn.Module) -> Iterator[str]:
-    """Yield what modules say of which channels of theirs are searched."""
-    for name, module in model.named_modules():
-        selection = getattr(module, 'selection', None)
-        if selection is not None:
-            yield f'{name or type(model).__name__}: {selection}'
-
-
 def join(prefix: str, name: str) -> str:
     """Join two parts of a dotted name; the root's prefix is empty."""
     return f'{prefix}.{name}' if prefix and name else prefix or name
+
+
+def is_inside(module: str, owner: str) -> bool:
+    """Return whether a module is in another or is it, by their names."""
+    return not owner or f'{module}.'.startswith(f'{owner}.')

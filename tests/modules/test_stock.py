@@ -8,7 +8,7 @@ from small_networks import CASES, block
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from hrnas_mm.modules.stock import searchable_
+from hrnas_mm.modules.stock import searchable_, switch_off_
 from hrnas_mm.search import (
     CostModel,
     Params,
@@ -35,14 +35,6 @@ def outputs(net: nn.Module, x: Tensor) -> Tensor:
         return torch.cat([y.flatten() for y in tree_leaves(net(x))])
 
 
-def switch_off_(net: nn.Module, name: str, dead: list[int]) -> None:
-    unit = named_search_units(net)[name]
-    for axis in unit.axes:
-        if any(axis.tensor is scale for scale in unit.scales):
-            axis.tensor.data[dead] = 0
-            axis.module.get_parameter('bias').data[dead] = 0
-
-
 @pytest.mark.parametrize('case', CASES)
 def test_removing_each_channel_by_itself(case: str) -> None:
     torch.manual_seed(0)
@@ -65,7 +57,7 @@ def test_removing_each_channel_by_itself(case: str) -> None:
     for name, n in units.items():
         for i in range(n):
             one = deepcopy(net)
-            switch_off_(one, name, [i])
+            switch_off_(named_search_units(one)[name], [i])
             expected = outputs(one, x)
             keep = torch.tensor([k for k in range(n) if k != i])
             shrink_(one, {name: keep})

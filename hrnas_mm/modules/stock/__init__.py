@@ -15,9 +15,9 @@ from ...coupling import (
     find_coupling,
     positions_of,
 )
-from ...search.units import named_searchables
-from .blocks import WIDTHS, Blocks, is_inside
-from .checking import declare_, misfits
+from ...search.units import is_inside, named_searchables
+from .blocks import WIDTHS, Blocks
+from .checking import declare_, misfits, switch_off_
 from .deploying import deploy_channels_, is_plain_norm
 from .groups import Group
 from .plan import Channels, Plan, segments_of
@@ -30,6 +30,7 @@ __all__ = [
     'deploy_channels_',
     'is_plain_norm',
     'searchable_',
+    'switch_off_',
 ]
 
 Widths = Literal['blocks', 'all']
@@ -89,9 +90,8 @@ def searchable_(
         raise ValueError(
             f'{type(model).__name__} already declares search units itself'
         )
-    inputs = tree_map_only(Tensor, lambda t: t.to('meta'), inputs)
     coupling = find_coupling(model, inputs, own)
-    image = tree_map_only(Tensor, lambda t: t[:1], inputs)
+    image = tree_map_only(Tensor, lambda t: t[:1].to('meta'), inputs)
     blocks = Blocks(model, coupling, positions_of(model, image))
     while True:
         owned = dict(all=blocks.whole(), blocks=blocks.apart())

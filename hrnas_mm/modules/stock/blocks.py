@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ...coupling import Coupling, Place, TensorName
+from ...search.units import is_inside
 from .groups import Group, groups_of, reason_to_stay
 
 WIDTHS = ('blocks', 'all')
@@ -154,8 +155,3 @@ class Blocks:
 
     def _weight(self, name: TensorName) -> torch.Tensor:
         return getattr(self._model.get_submodule(name.module), name.tensor)
-
-
-def is_inside(module: str, owner: str) -> bool:
-    """Return whether a module is in another, or is that module."""
-    return f'{module}.'.startswith(f'{owner}.') or not owner

@@ -1,6 +1,6 @@
 """Trying out whether a network's code follows when channels go."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -48,32 +48,34 @@ def misfits(
         lambda map: torch.randn(map.shape, generator=generator).to(weight),
         inputs,
     )
-    model = deepcopy(model)
-    declare_(model, plans)
     names = [
         join(owner, n) for owner, plan in plans.items() for n in plan.units
     ]
     with torch.random.fork_rng(devices=[]):
-        if _error(model, names, inputs) is None:
+        if _error(model, plans, names, inputs) is None:
             return {}
-        errors = {name: _error(model, [name], inputs) for name in names}
+        errors = {n: _error(model, plans, [n], inputs) for n in names}
         alone = {name: error for name, error in errors.items() if error}
         rest = [name for name in names if name not in alone]
-        together = _error(model, rest, inputs)
+        together = _error(model, plans, rest, inputs)
     return alone if together is None else dict.fromkeys(names, together)
 
 
 def _error(
-    model: nn.Module, names: Iterable[str], inputs: tuple[Any, ...]
+    model: nn.Module,
+    plans: Mapping[str, Plan],
+    names: Iterable[str],
+    inputs: tuple[Any, ...],
 ) -> str | None:
     """Return what happens without every second element of units, if it does.
 
     None if the model puts out the same as with these elements switched off.
     """
     model = deepcopy(model)
+    declare_(model, plans)
     units, keep = named_search_units(model), {}
     for name in names:
-        _switch_off_(units[name], torch.arange(1, len(units[name]), 2))
+        switch_off_(units[name], torch.arange(1, len(units[name]), 2))
         keep[name] = torch.arange(0, len(units[name]), 2)
     before = _outputs(model, inputs)
     try:
@@ -90,12 +92,22 @@ def _error(
     return None
 
 
-def _switch_off_(unit: SearchUnit, dead: Tensor) -> None:
+@torch.no_grad()
+def switch_off_(
+    unit: SearchUnit, dead: Tensor | Sequence[int], shifts: bool = True
+) -> None:
+    """Set the scales of elements to zero, and the shifts of their norms.
+
+    Args:
+        unit: Unit of a stock module.
+        dead: Indices of the elements, or a mask of them.
+        shifts: Whether the shifts are set, too.
+    """
     for axis in unit.axes:
         if any(axis.tensor is scale for scale in unit.scales):
             axis.tensor[dead] = 0
             shift = axis.module.bias
-            if isinstance(shift, Tensor):
+            if shifts and isinstance(shift, Tensor):
                 shift[dead] = 0
 
 
