@@ -18,22 +18,32 @@ class ResourcePenalty:
     importance factors of the same element, the root of the mean square takes
     the place of abs(alpha), so that they become zero together.
 
-    Source: HR-NAS, Eq. (6), (7), where the price is called delta.
+    An element whose alpha is zero still puts out the shift of its norm. Where
+    the shift is not folded into the next layer exactly, as behind a padded
+    kernel, the unit names it, and it has the same penalty once the element is
+    dead: then the removal becomes exact.
+
+    Source: HR-NAS, Eq. (6), (7), where the price is called delta. The shifts:
+    the zero-invariant groups of OTO (Chen et al., NeurIPS 2021).
 
     Args:
         cost_model: Cost model of the supernet, for the cost that sets prices.
         model: The supernet, or a network of it; it may shrink.
+        threshold: Elements with a smaller abs(alpha) are dead.
     """
 
-    def __init__(self, cost_model: CostModel, model: nn.Module) -> None:
-        self.cost_model = cost_model
-        self.model = model
+    def __init__(
+        self, cost_model: CostModel, model: nn.Module, threshold: float = 1e-3
+    ) -> None:
+        self.cost_model, self.model = cost_model, model
+        self.threshold = threshold
         supernet = cost_model.supernet
         prices = cost_model.prices(supernet)
         total = sum(prices[name] * n for name, n in supernet.items())
         self.mean_price = total / sum(supernet.values())
         self._counts: list[int] = []
         self._alphas: list[Tensor] = []
+        self._shifts: list[Tensor] = []
         self._element: Tensor | None = None
         self._prices = torch.empty(0)
         self._refresh_()
@@ -56,6 +66,7 @@ class ResourcePenalty:
             {name: len(unit) for name, unit in units.items()}
         )
         self._alphas = [s for unit in units.values() for s in unit.scales]
+        self._shifts = _shifts_of(list(units.values()))
         self._counts = list(map(len, self._alphas))
         self._element = _elements_of(list(units.values()))
         self._prices = torch.cat(
@@ -99,8 +110,13 @@ class ResourcePenalty:
         self._refresh_()
         # One concatenation and one product: a kernel per unit would take
         # longer than a block.
-        alpha = torch.cat(self._alphas)
-        return torch.dot(self._prices, self._magnitudes(alpha))
+        magnitudes = self._magnitudes(torch.cat(self._alphas))
+        penalty = torch.dot(self._prices, magnitudes)
+        if not self._shifts:
+            return penalty
+        dead = magnitudes < self.threshold
+        shifts = self._magnitudes(torch.cat(self._shifts))
+        return penalty + torch.dot(self._prices * dead, shifts)
 
     def _magnitudes(self, alpha: Tensor) -> Tensor:
         """Return the root mean square of every element's factors."""
@@ -126,3 +142,17 @@ def _elements_of(units: Sequence[SearchUnit]) -> Tensor | None:
         found.append(own.repeat(len(unit.scales)))
         first += len(unit)
     return torch.cat(found)
+
+
+def _shifts_of(units: Sequence[SearchUnit]) -> list[Tensor]:
+    """Return the shift beside each importance factor, zeros for none.
+
+    An empty list if no unit has any.
+    """
+    if not any(unit.shifts for unit in units):
+        return []
+    return [
+        shift
+        for unit in units
+        for shift in unit.shifts or map(torch.zeros_like, unit.scales)
+    ]

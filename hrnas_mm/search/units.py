@@ -52,6 +52,9 @@ class SearchUnit:
         others: Further importance factors of the same elements, each of shape
             (n,): several layers may add up to the same channels.
         least: Number of elements that always stay.
+        shifts: What the norms of ``scales`` put out where their scale is zero,
+            one for each of them, where the penalty has to push it to zero,
+            too; else none.
     """
 
     alpha: nn.Parameter
@@ -61,6 +64,7 @@ class SearchUnit:
     shared_params: int = 0
     others: tuple[nn.Parameter, ...] = ()
     least: int = 0
+    shifts: tuple[Tensor, ...] = ()
 
     def __len__(self) -> int:
         return len(self.alpha)

@@ -77,6 +77,28 @@ def test_penalty_is_shared_by_the_factors(model: nn.Module) -> None:
     assert not any(scale.grad.any() for scale in scales)
 
 
+def test_shifts_follow_once_an_element_is_dead(model: nn.Module) -> None:
+    penalty = ResourcePenalty(CostModel(model, (3, 8, 8)), model)
+    units = named_search_units(model)
+    unit = units[STREAM]
+    for shift in unit.shifts:
+        nn.init.uniform_(shift.data, 0.1, 0.5)
+    for shift in torch.autograd.grad(penalty(), unit.shifts):
+        assert not shift.any()
+    before = penalty()
+    price = penalty.cost_model.prices({n: len(u) for n, u in units.items()})
+    factor = price[STREAM] / penalty.mean_price
+    scales = torch.stack([scale[2] for scale in unit.scales])
+    for scale in unit.scales:
+        scale.data[2] = 5e-4
+    shifts = torch.stack([shift[2] for shift in unit.shifts])
+    change = 5e-4 + shifts.square().mean().sqrt()
+    change -= scales.square().mean().sqrt()
+    torch.testing.assert_close(penalty() - before, factor * change)
+    for shift in torch.autograd.grad(penalty(), unit.shifts):
+        assert shift[2] > 0 and not shift[[0, 1, 3, 4]].any()
+
+
 def test_importance_is_that_of_all_factors(model: nn.Module) -> None:
     unit = named_search_units(model)[STREAM]
     mean = torch.stack(unit.scales).square().mean(0)

@@ -28,6 +28,7 @@ class SearchableChannels:
     """
 
     shared_params = 0
+    is_stock = True
     _plan: Plan
     get_submodule: Any
     set_submodule: Any
@@ -54,14 +55,15 @@ class SearchableChannels:
                 axes[owner].append(Axis(module, *place[1:], slots))
         units = {}
         for name, unit in plan.units.items():
-            first, *others = (self.get_submodule(n).weight for n in unit.norms)
+            norms = [self.get_submodule(norm) for norm in unit.norms]
             units[name] = SearchUnit(
-                first,
+                norms[0].weight,
                 tuple(axes[name]),
                 unit.kind,
                 partial(self._absorb, name),
-                others=tuple(others),
+                others=tuple(norm.weight for norm in norms[1:]),
                 least=1,
+                shifts=tuple(map(_shift_of, norms)),
             )
         return units
 
@@ -128,8 +130,7 @@ class SearchableChannels:
                 if mean is not None:
                     mean -= constant
         for norm in norms:
-            if norm.bias is not None:
-                norm.bias[dead] = 0
+            _shift_of(norm)[dead] = 0
 
     def _constants(self, unit: str, dead: Tensor) -> dict[TensorName, Tensor]:
         """Return what dead channels add to the outputs of their readers."""
@@ -157,6 +158,11 @@ class SearchableChannels:
             for hook in hooks:
                 hook.remove()
         return found
+
+
+def _shift_of(norm: Any) -> Tensor:
+    """Return what a norm adds to its channels, zeros if it adds nothing."""
+    return torch.zeros_like(norm.weight) if norm.bias is None else norm.bias
 
 
 def _reads(plan: Plan, place: Place) -> bool:
