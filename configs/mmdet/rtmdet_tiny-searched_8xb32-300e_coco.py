@@ -21,11 +21,5 @@ model = dict(
 )
 custom_hooks = [
     *_base_.custom_hooks,
-    dict(
-        type='ProgressiveShrinkHook',
-        target=0.5,
-        importance='taylor',
-        rho=0,
-        input_shape=(640, 640),
-    ),
+    dict(type='ProgressiveShrinkHook', target=0.5, input_shape=(640, 640)),
 ]

@@ -10,11 +10,5 @@ model = dict(
     )
 )
 custom_hooks = [
-    dict(
-        type='ProgressiveShrinkHook',
-        target=0.5,
-        importance='taylor',
-        rho=0,
-        input_shape=(224, 224),
-    )
+    dict(type='ProgressiveShrinkHook', target=0.5, input_shape=(224, 224))
 ]

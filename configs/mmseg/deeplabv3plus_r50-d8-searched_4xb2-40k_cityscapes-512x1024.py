@@ -13,6 +13,4 @@ model = dict(
     )
 )
 # The head, which is not searched, has a third of the multiply-adds.
-custom_hooks = [
-    dict(type='ProgressiveShrinkHook', target=0.6, importance='taylor', rho=0)
-]
+custom_hooks = [dict(type='ProgressiveShrinkHook', target=0.6)]

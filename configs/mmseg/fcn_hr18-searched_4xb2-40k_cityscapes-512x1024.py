@@ -9,6 +9,4 @@ model = dict(
         _delete_=True, type='Searchable', module=_base_.model.backbone
     )
 )
-custom_hooks = [
-    dict(type='ProgressiveShrinkHook', target=0.5, importance='taylor', rho=0)
-]
+custom_hooks = [dict(type='ProgressiveShrinkHook', target=0.5)]

@@ -30,7 +30,8 @@ class SearchOptions:
             one, a bare ratio is of milliseconds.
         rho: Coefficient of the penalty (the paper's lambda), on prices whose
             mean over the supernet is 1. With a target it is only the initial
-            value, and None chooses one; 0 for no penalty, cuts alone.
+            value, and 0 is for no penalty, cuts alone; None chooses 3e-4, or
+            0 if a stock network is searched.
         interval: Iterations between shrinks. With a target, None makes 20.
         milestones: More budgets, written like ``target``. Where the network
             crosses one, it is evaluated and saved to ``work_dir/milestones``.
@@ -46,7 +47,8 @@ class SearchOptions:
             convolution, as Eq. (6) is printed). None for the target's cost.
         importance: Criterion by which a cut chooses elements: 'alpha', their
             importance factors, or 'taylor', what the loss would lose with
-            them. None for 'taylor' if the cost falls in steps, as ms do.
+            them. None for 'taylor' if the cost falls in steps, as ms do, or
+            if a stock network is searched.
         latency: Table of milliseconds on the user's device: a file of
             ``tools/measure_latency.py``, or ``dict(backend=..., threads=...)``
             to measure it before the first iteration.

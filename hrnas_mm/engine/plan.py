@@ -1,12 +1,37 @@
 """The schedule and the controller of a search, from its options."""
 
+from dataclasses import replace
+
+from torch import nn
+
 from ..search import Budget, BudgetController, Controller, Schedule
+from ..search.units import named_searchables
 from .options import SearchOptions
 
 # Defaults of a run with a target: its first eighth trains without the penalty,
 # then there are 20 shrinks, and its last quarter trains the fixed network.
 LEARN, SHRINKS, FINISH = 1 / 8, 20, 1 / 4
 FIRST_RHO = 3e-4
+# For stock networks, whose scales have learnt elsewhere: docs/pretrained.md.
+STOCK_IMPORTANCE, STOCK_RHO = 'taylor', 0.0
+
+
+def with_defaults(options: SearchOptions, model: nn.Module) -> SearchOptions:
+    """Fill in the options that depend on the kind of network.
+
+    Args:
+        options: Options that the user gave.
+        model: Model that is searched.
+    """
+    searchables = (module for _, module in named_searchables(model))
+    stock = any(getattr(module, 'is_stock', False) for module in searchables)
+    if options.target is None or not stock:
+        return options
+    return replace(
+        options,
+        importance=options.importance or STOCK_IMPORTANCE,
+        rho=STOCK_RHO if options.rho is None else options.rho,
+    )
 
 
 def make_schedule(

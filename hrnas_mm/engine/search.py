@@ -30,7 +30,7 @@ from .milestones import (
     parse_milestones,
 )
 from .options import SearchOptions
-from .plan import make_controller, make_schedule
+from .plan import make_controller, make_schedule, with_defaults
 from .state import History, SearchState
 from .surgery import from_rank_0
 
@@ -48,7 +48,8 @@ class Search:
     """
 
     def __init__(self, options: SearchOptions, runner: Runner) -> None:
-        self.runner, self.options = runner, options
+        self.runner = runner
+        self.options = options = with_defaults(options, self.model)
         self.cost_model: CostModel = cost_model_of(
             self.model, options.input_shape
         )
@@ -71,7 +72,7 @@ class Search:
             costs = {**COSTS, **{cost.name: cost for cost in timed}}
             priced = costs[options.cost]
         self.penalty = ResourcePenalty(
-            self.cost_model.counting(priced), self.model
+            self.cost_model.counting(priced), self.model, options.threshold
         )
         importance = options.importance or counted.cut.importance
         self.importance = IMPORTANCES[importance](self.penalty)

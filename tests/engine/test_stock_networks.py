@@ -66,8 +66,8 @@ def run(cfg: Config) -> Runner:
     'module, widths, hook',
     [
         (RESNET, 'blocks', dict(target=0.4)),
-        (TINY, 'all', dict(target=0.4, importance='taylor')),
-        (MOBILENET, 'blocks', dict(target=dict(params=0.5), rho=0)),
+        (TINY, 'all', dict(target=0.4, rho=1e-3)),
+        (MOBILENET, 'blocks', dict(target=dict(params=0.5))),
     ],
 )
 def test_search_ends_in_its_budget_and_resumes_exactly(
@@ -77,6 +77,9 @@ def test_search_ends_in_its_budget_and_resumes_exactly(
     model, search = bare_model(whole), tiny.search_of(whole)
     counts = architecture_of(model)
     assert search.budget is not None
+    # Cuts alone, by what the loss would lose, unless told otherwise.
+    assert search.importance.name == 'taylor'
+    assert bool(search.controller.rho) == ('rho' in hook)
     spent = search.budget.spent(counts)
     assert 0.97 * search.budget.amount <= spent <= search.budget.amount
     shape = (3, 32, 32)

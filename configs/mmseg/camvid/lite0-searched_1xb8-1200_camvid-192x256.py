@@ -17,8 +17,6 @@ custom_hooks = [
     dict(
         type='ProgressiveShrinkHook',
         target=0.25,
-        importance='taylor',
-        rho=0,
         begin=150,
         interval=25,
         end=600,
