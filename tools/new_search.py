@@ -9,14 +9,17 @@ boxes in that of YOLO, with a folder per class (train/<class>, val/<class>), or
 with lidar frames in KITTI's layout, after mmdet3d's create_data.py. All label
 maps and the heads of all images are looked at, and a few samples are loaded.
 What was found and what was assumed is printed, and stands at the top of the
-config.
+config. The search is in a supernet, from scratch, or with --network in a stock
+backbone, whose weights it begins with:
+
+    python tools/new_search.py DATA my_search.py --network CONFIG
 """
 
 import argparse
 import os
 from functools import partial
 
-from starter import LAYOUTS, config_for, detect, try_out, write
+from starter import LAYOUTS, config_for, detect, network_of, try_out, write
 
 from hrnas_mm.cli.config import count_of
 from hrnas_mm.cli.errors import add_force, check_new, clear_errors
@@ -38,11 +41,22 @@ def parse_args() -> argparse.Namespace:
         help='default: what the data looks like',
     )
     parser.add_argument(
+        '--network',
+        metavar='CONFIG',
+        help='begin with the backbone of a config: a file, or a config of a '
+        "framework, such as 'mmseg::hrnet/fcn_hr18_...py'; default: a "
+        'supernet, from scratch',
+    )
+    parser.add_argument(
+        '--weights',
+        metavar='FILE',
+        help='weights of --network; default: what its config names',
+    )
+    parser.add_argument(
         '--target',
         type=target,
-        default=0.25,
-        help="what the network may cost: a ratio of the supernet's "
-        "multiply-adds, or '0.2G'; default: %(default)s",
+        help='what the network may cost: a ratio of the multiply-adds of the '
+        "whole one, or '0.2G'; default: 0.25, with --network 0.5",
     )
     parser.add_argument(
         '--size', type=count_of, nargs=2, metavar=('H', 'W'), help='input size'
@@ -52,7 +66,12 @@ def parse_args() -> argparse.Namespace:
         '--iterations', type=count_of, help='length of the run'
     )
     add_force(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.weights is not None and args.network is None:
+        parser.error('--weights needs --network, whose weights they are')
+    if args.target is None:
+        args.target = 0.5 if args.network else 0.25
+    return args
 
 
 def target(text: str) -> float | str:
@@ -79,11 +98,15 @@ def main() -> None:
     with clear_errors():
         check_new(args.out, args.force)
         summary = detect(args.data, args.task)
+        network = args.network and network_of(
+            args.network, summary.task, args.weights
+        )
         draft_at = partial(
             config_for,
             summary,
             args.data,
             target=args.target,
+            network=network,
             size=args.size,
             batch_size=args.batch_size,
             iterations=args.iterations,

@@ -102,7 +102,7 @@ def load_architecture(
             raise ValueError(
                 f'arch must be {{unit name: count}}, got {name!r} for a name'
             )
-    prefix = _prefix(architecture_of(module), counts)
+    prefix = prefix_of(architecture_of(module), counts)
     return {
         name[len(prefix) :]: count
         for name, count in counts.items()
@@ -141,10 +141,10 @@ def _in_checkpoint(path: str, module: nn.Module) -> Architecture | None:
     alphas = [names[id(unit.alpha)] for unit in units]
     with naming(path):
         weights = weights_in(checkpoint)
-        return architecture_in(weights, module, _prefix(alphas, weights))
+        return architecture_in(weights, module, prefix_of(alphas, weights))
 
 
-def _prefix(own: Iterable[str], names: Iterable[str]) -> str:
+def prefix_of(own: Iterable[str], names: Iterable[str]) -> str:
     """Return the most frequent prefix of a module's own names in a model."""
     own = set(own)
     depth = max((name.count('.') for name in own), default=0)

@@ -52,14 +52,14 @@ def try_out(draft_at: Callable[[str], Draft]) -> list[str]:
                 costs = cost_model_of(model, search_shape(cfg))
         except ModuleNotFoundError as error:
             return [f'Nothing was tried of this config: {error}.']
-    (hook,) = search_hooks(cfg)
-    budget = parse_budget(hook.target, costs, '--target')
-    whole = budget.cost.format(costs.total(costs.supernet))
-    noun = budget.cost.noun
-    return [
-        f'The supernet has {whole} {noun}, the target is {budget}.',
-        _length(cfg, model),
-    ]
+        (hook,) = search_hooks(cfg)
+        budget = parse_budget(hook.target, costs, '--target')
+        whole = budget.cost.format(costs.total(costs.supernet))
+        noun = budget.cost.noun
+        return [
+            f'The whole network has {whole} {noun}, the target is {budget}.',
+            _length(cfg, model),
+        ]
 
 
 def _length(cfg: Config, model: nn.Module) -> str:

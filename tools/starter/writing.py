@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hrnas_mm.files import replacing
 
+from .network import IMAGENET, Network
 from .recipe import recipe_for
 from .summary import DataSummary
 
@@ -36,6 +37,7 @@ def config_for(
     root: str,
     out: str,
     target: float | str = 0.25,
+    network: Network | None = None,
     **wanted: Any,
 ) -> Draft:
     """Draft a config that trains as it is.
@@ -45,6 +47,7 @@ def config_for(
         root: Folder of the data.
         out: File of the config, beside which copies of annotations are.
         target: Target of the search, as a config writes it.
+        network: Stock network to begin with; None for a supernet.
         wanted: See :func:`recipe_for`.
     """
     recipe = recipe_for(summary, target, **wanted)
@@ -55,7 +58,11 @@ def config_for(
         )
         for split, content in summary.copies.items()
     }
-    notes = [*summary.notes, *recipe.notes]
+    notes = [
+        *summary.notes,
+        *(network.notes if network else ()),
+        *recipe.notes,
+    ]
     notes += [
         f'Written beside the config: {path}.' for path in copies.values()
     ]
@@ -71,12 +78,14 @@ def config_for(
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        repr=repr, comment=_comment, under_root=_under_root
+        repr=repr, comment=_comment, under_root=_under_root, code=_code
     )
     text = environment.get_template(f'{summary.task}.py.j2').render(
         root=root.rstrip('/'),
         notes=notes,
         recipe=recipe,
+        network=network,
+        pixels=network or IMAGENET,
         per_epoch=max(1, summary.images // recipe.batch_size),
         **facts,
     )
@@ -109,6 +118,28 @@ def _below(path: str, root: str) -> str:
 def _under_root(path: str) -> str:
     """Write the path of a file of the data."""
     return repr(path) if osp.isabs(path) else f'data_root + {"/" + path!r}'
+
+
+def _code(value: Any, indent: int = 0, before: int = 0) -> str:
+    """Write a value of a config in Python, as configs are laid out.
+
+    Args:
+        value: The value.
+        indent: Blanks before its lines after the first.
+        before: Characters before its first line, without these blanks.
+    """
+    if not isinstance(value, dict):
+        return repr(value)
+    pairs = [(f'{key}=', item) for key, item in value.items()]
+    line = f'dict({", ".join(key + _code(item) for key, item in pairs)})'
+    if indent + before + len(line) < 79:
+        return line
+    deeper = indent + 4
+    lines = [
+        f'{" " * deeper}{key}{_code(item, deeper, len(key))},\n'
+        for key, item in pairs
+    ]
+    return f'dict(\n{"".join(lines)}{" " * indent})'
 
 
 def _comment(text: str, mark: str = '') -> str:
