@@ -1,5 +1,6 @@
 """Fig. 4 of the paper: every searching block as a pie of its elements."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -49,10 +50,18 @@ class Network(NamedTuple):
 
     @property
     def parts(self) -> dict[str, list[str]]:
-        """Return the units of every part that has some."""
+        """Return the units of every part that has some.
+
+        Where a part has several units of a kind, such as a whole backbone,
+        these are the units of each module in it that has layers of them.
+        """
+        kinds = Counter((u.part, u.kind) for u in self.supernet.values())
+        large = {part for (part, _), count in kinds.items() if count > 1}
         parts: dict[str, list[str]] = {}
         for name, unit in self.supernet.items():
-            parts.setdefault(unit.part, []).append(name)
+            inner = name.rpartition('.')[0]
+            part = inner if unit.part in large else unit.part
+            parts.setdefault(part, []).append(name)
         return parts
 
 

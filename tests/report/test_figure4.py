@@ -106,6 +106,23 @@ def test_neck_and_other_networks_have_places_too() -> None:
         assert min(gaps(layout.places.values())) > 0
 
 
+def test_a_part_of_many_layers_has_a_pie_for_each_module_in_it() -> None:
+    kinds = {
+        'net.stem': '3x3',
+        'net.1.a': '1x1',
+        'net.1.b': '3x3',
+        'net.2.b': '3x3',
+    }
+    supernet = {n: DescribedUnit('net', k, 4) for n, k in kinds.items()}
+    network = Network('net', supernet, dict.fromkeys(supernet, 2), {})
+    assert network.parts == {
+        'net': ['net.stem'],
+        'net.1': ['net.1.a', 'net.1.b'],
+        'net.2': ['net.2.b'],
+    }
+    assert block_text(network, 'net.1').endswith('1x1 2 of 4, 3x3 2 of 4')
+
+
 def test_several_networks_below_each_other() -> None:
     record = make_record()
     networks = [network_at(record, i, 'run') for i in (0, -1)]
