@@ -111,6 +111,30 @@ def test_stock_weights_are_taken_whole(tmp_path: Path) -> None:
         assert torch.equal(tensor, stock.state_dict()[name])
 
 
+def test_whole_weights_are_narrowed_to_an_architecture(tmp_path: Path) -> None:
+    whole = searchable(RESNET)
+    units = named_search_units(whole)
+    for unit in units.values():
+        for scale in unit.scales:
+            nn.init.uniform_(scale.data, 0.5, 1.5)
+    torch.save(whole.state_dict(), tmp_path / 'whole.pth')
+    arch = {name: len(unit) // 2 for name, unit in units.items()}
+    weights = dict(type='Pretrained', checkpoint=str(tmp_path / 'whole.pth'))
+    narrow = searchable({**RESNET, 'init_cfg': weights}, arch=arch)
+    narrow.init_weights()
+    best = {
+        name: unit.alpha.argsort(descending=True)[: arch[name]].sort().values
+        for name, unit in units.items()
+    }
+    shrink_(whole, best)
+    for name, tensor in narrow.state_dict().items():
+        assert torch.equal(tensor, whole.state_dict()[name])
+    # Those of neither size are left to be refused.
+    other = searchable({**RESNET, 'base_channels': 16})
+    with pytest.raises(RuntimeError, match='size mismatch'):
+        narrow.load_state_dict(other.state_dict())
+
+
 def test_frozen_stages_stay() -> None:
     model = searchable({**RESNET, 'frozen_stages': 2, 'norm_eval': True})
     units = named_search_units(model)

@@ -1,13 +1,23 @@
 """Any stock backbone or neck, whose channels are searched."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
+from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from ...modules.stock import Selection, Widths, searchable_
 from ...registry import MODELS, register_in
+from ...search import (
+    Ranking,
+    architecture_in,
+    architecture_of,
+    importances,
+    shrink_,
+)
 from ...search.trace import image_channels
 from ..arch import searched_
 from ..blocks import build_stock
@@ -30,6 +40,9 @@ def searchable(
     go together is found by following them through one forward pass; what
     another module reads keeps its channels.
 
+    A network with an ``arch`` takes weights of its own size, or those of the
+    whole network: of these, the channels whose scales are the largest.
+
     Args:
         module: Config of a backbone, or of a neck that has ``in_channels``.
         widths: 'blocks' for channels that begin and end inside one block;
@@ -43,6 +56,10 @@ def searchable(
     """
     model: Any = build_stock(module, pretrained)
     model.selection = _made_searchable_(model, widths)
+    scope = DefaultScope.get_current_instance()
+    again = partial(_built_again, module, widths, scope and scope.scope_name)
+    narrow = partial(_narrow_whole_weights_, again)
+    model._register_load_state_dict_pre_hook(narrow, True)
     searched_(model, arch, plain_weights=True)
     return model
 
@@ -61,6 +78,54 @@ def _made_searchable_(model: nn.Module, widths: Widths) -> Selection:
         f'with in_channels, whose operators torch can run without values; '
         f'{type(model).__name__} raises {type(problem).__name__}: {problem}'
     ) from problem
+
+
+def _built_again(
+    module: Mapping[str, Any], widths: Widths, scope: str | None
+) -> nn.Module:
+    """Build the whole network another time, wherever that is."""
+    with (
+        DefaultScope.overwrite_default_scope(scope),
+        torch.random.fork_rng(devices=()),
+    ):
+        model = build_stock(module, None)
+        _made_searchable_(model, widths)
+    return model
+
+
+@torch.no_grad()
+def _narrow_whole_weights_(
+    whole: Callable[[], nn.Module],
+    model: nn.Module,
+    state_dict: dict[str, Any],
+    prefix: str,
+    *_: Any,
+) -> None:
+    """Put the channels that a network keeps in place of whole weights."""
+    counts = architecture_of(model)
+    try:
+        found = architecture_in(state_dict, model, prefix) or counts
+    except ValueError:
+        return  # what is wrong with them, loading says
+    if all(found[unit] <= count for unit, count in counts.items()):
+        return
+    larger = whole()
+    names = [n for n in larger.state_dict() if prefix + n in state_dict]
+    try:
+        larger.load_state_dict(
+            {name: state_dict[prefix + name] for name in names}, strict=False
+        )
+    except RuntimeError:
+        return  # they are of another size still
+    ranking = Ranking.by_threshold(importances([larger]), threshold=0.0)
+    shrink_(larger, ranking.best(counts))
+    kept = larger.state_dict()
+    state_dict.update({prefix + name: kept[name] for name in names})
+    print_log(
+        f'{type(model).__name__}: of the weights of the whole network, the '
+        'channels with the largest scales are taken',
+        'current',
+    )
 
 
 def _inputs(model: nn.Module) -> Iterator[Tensor | tuple[Tensor, ...]]:
