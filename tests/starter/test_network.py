@@ -68,7 +68,9 @@ def test_a_config_for_each_task(tmp_path: Path, task: str) -> None:
     path = stock(tmp_path, scope, backbone=backbone, data_preprocessor=pixels)
     network = network_of(path, task)
     assert (network.channels, network.strides) == MAPS[task]
-    assert not network.bgr_to_rgb and network.mean == [1.0] * 3
+    assert network.pixels == dict(
+        mean=[1.0] * 3, std=[2.0] * 3, bgr_to_rgb=False
+    )
 
     def draft_at(out: str) -> Draft:
         draft = config_for(

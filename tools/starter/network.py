@@ -49,9 +49,8 @@ class Network:
         widths: Which of its channels are searched.
         channels: Channels of each of its maps.
         strides: Strides of its maps.
-        mean: Mean of the pixels that its weights expect.
-        std: Their deviation.
-        bgr_to_rgb: Whether they are red first.
+        pixels: Mean and deviation of the pixels that its weights expect, and
+            whether they are red first.
         notes: What was found and assumed, in sentences.
     """
 
@@ -59,9 +58,7 @@ class Network:
     widths: str
     channels: list[int]
     strides: list[int]
-    mean: list[float]
-    std: list[float]
-    bgr_to_rgb: bool
+    pixels: dict[str, Any]
     notes: list[str]
 
     @property
@@ -110,20 +107,21 @@ def network_of(path: str, task: str, weights: str | None = None) -> Network:
         notes.append(
             'It begins without pretrained weights: give --weights FILE.'
         )
-    pixels = cfg.model.get('data_preprocessor') or cfg.get(
-        'data_preprocessor', {}
-    )
-    known = pixels if pixels.get('mean') is not None else IMAGENET
-    rgb = known.get('bgr_to_rgb', known.get('to_rgb', False))
-    return Network(
-        module,
-        widths,
-        [map.shape[1] for map in maps],
-        [_stride(map) for map in maps],
-        list(known['mean']),
-        list(known['std']),
-        bool(rgb),
-        notes,
+    channels = [map.shape[1] for map in maps]
+    strides = [_stride(map) for map in maps]
+    pixels = _pixels_of(cfg)
+    return Network(module, widths, channels, strides, pixels, notes)
+
+
+def _pixels_of(cfg: Config) -> dict[str, Any]:
+    """Return what the weights of a config expect, else those of ImageNet."""
+    own = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
+    if not own or own.get('mean') is None:
+        return IMAGENET
+    return dict(
+        mean=list(own['mean']),
+        std=list(own['std']),
+        bgr_to_rgb=bool(own.get('bgr_to_rgb', own.get('to_rgb', False))),
     )
 
 

@@ -85,7 +85,7 @@ def config_for(
         notes=notes,
         recipe=recipe,
         network=network,
-        pixels=network or IMAGENET,
+        pixels=network.pixels if network else IMAGENET,
         per_epoch=max(1, summary.images // recipe.batch_size),
         **facts,
     )
