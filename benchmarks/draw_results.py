@@ -21,6 +21,13 @@ TABLES = {
         'ms': '{ms}',
         'mIoU': '{mIoU}',
     },
+    'pretrained': {
+        'EfficientNet-Lite0 from ImageNet, CamVid at 192x256': '{network}',
+        'multiply-adds': '{multiply_adds_G} G',
+        'parameters': PARAMS,
+        'seeds': '{seeds}',
+        'mIoU': '{mIoU}',
+    },
     'uniform': {
         'share of the supernet, network': '{share_percent} %, {network}',
         'multiply-adds': MACS,

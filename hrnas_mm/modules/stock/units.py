@@ -25,6 +25,10 @@ class SearchableChannels:
 
     Source: an element's importance factors are the scales of the batch norms
     behind it, as in HR-NAS, Sec. 4.1; they may be several where layers add up.
+
+    Attributes:
+        is_stock: A search has other defaults, as the scales have learnt
+            elsewhere (docs/pretrained.md).
     """
 
     shared_params = 0
