@@ -8,9 +8,11 @@ import tiny
 import torch
 from killing import broken_off_and_resumed, everything
 from mmengine.config import Config
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner, load_checkpoint
 
+from hrnas_mm.engine.options import SearchOptions
+from hrnas_mm.engine.plan import with_defaults
 from hrnas_mm.runners import bare_model, evaluated_model
 from hrnas_mm.search import CostModel, Params, architecture_of, trace
 
@@ -108,6 +110,16 @@ def test_search_ends_in_its_budget_and_resumes_exactly(
     assert torch.equal(rebuilt.eval()(x), averaged(x))
     log = ''.join(p.read_text() for p in tmp_path.rglob('*.log'))
     assert 'Search: backbone: a search can remove ' in log
+
+
+def test_options_that_are_given_stay() -> None:
+    given = SearchOptions(target=0.5, importance='alpha', rho=0.1)
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        model = MODELS.build(dict(type='Searchable', module=MOBILENET))
+    assert with_defaults(given, model) == given
+    free = SearchOptions(target=0.5)
+    assert with_defaults(free, model).rho == 0
+    assert with_defaults(free, tiny.supernet()) == free
 
 
 def test_search_in_bf16(tmp_path: Path, cpu_amp: None) -> None:

@@ -115,8 +115,9 @@ def test_whole_weights_are_narrowed_to_an_architecture(tmp_path: Path) -> None:
     whole = searchable(RESNET)
     units = named_search_units(whole)
     for unit in units.values():
-        for scale in unit.scales:
+        for scale, shift in zip(unit.scales, unit.shifts, strict=True):
             nn.init.uniform_(scale.data, 0.5, 1.5)
+            nn.init.uniform_(shift.data, -0.5, 0.5)
     torch.save(whole.state_dict(), tmp_path / 'whole.pth')
     arch = {name: len(unit) // 2 for name, unit in units.items()}
     weights = dict(type='Pretrained', checkpoint=str(tmp_path / 'whole.pth'))
@@ -129,7 +130,10 @@ def test_whole_weights_are_narrowed_to_an_architecture(tmp_path: Path) -> None:
     shrink_(whole, best)
     for name, tensor in narrow.state_dict().items():
         assert torch.equal(tensor, whole.state_dict()[name])
-    # Those of neither size are left to be refused.
+    # As a checkpoint of this network they are refused, as others are.
+    narrow = searchable(RESNET, arch=arch)
+    with pytest.raises(RuntimeError, match='size mismatch'):
+        narrow.load_state_dict(torch.load(tmp_path / 'whole.pth'))
     other = searchable({**RESNET, 'base_channels': 16})
     with pytest.raises(RuntimeError, match='size mismatch'):
         narrow.load_state_dict(other.state_dict())

@@ -1,5 +1,6 @@
 """A search on one's own data that begins with a stock network."""
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from command_line import call, checked
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from starter import config_for, detect, network_of, try_out
-from starter.network import SCOPES
+from starter.stock_module import SCOPES
 from starter.writing import Draft
 
+from hrnas_mm.building import build_model
 from hrnas_mm.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
@@ -89,7 +91,9 @@ def test_a_config_for_each_task(tmp_path: Path, task: str) -> None:
     assert length.startswith('About ')
 
 
-def test_from_weights_to_a_searched_network(tmp_path: Path) -> None:
+def test_from_weights_to_a_searched_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip('mmseg.apis')
     pytest.importorskip('mmpretrain.models')
     own_data.label_maps(tmp_path / 'data')
@@ -112,6 +116,11 @@ def test_from_weights_to_a_searched_network(tmp_path: Path) -> None:
     assert module.init_cfg == dict(
         type='Pretrained', checkpoint='weights.pth', prefix='backbone.'
     )
+    monkeypatch.chdir(tmp_path)
+    model: Any = build_model(cfg)
+    model.init_weights()
+    for name, value in model.backbone.state_dict().items():
+        assert torch.equal(value, weights[f'backbone.{name}'])
     options = [
         f'{split}_dataloader.{option}'
         for split in ('train', 'val')
@@ -125,7 +134,10 @@ def test_from_weights_to_a_searched_network(tmp_path: Path) -> None:
     found = torch.load(folder / 'model.pth', weights_only=True)
     whole = Config.fromfile(folder / 'config.py')
     assert whole.model.backbone.type == 'Searchable'
-    assert 'target is' in printed and found['architecture']['units']
+    assert whole.model.backbone.arch
+    costs = found['architecture']['costs']
+    record = json.loads((folder.parent / 'search.json').read_text())
+    assert costs['macs'] <= 0.7 * record['costs']['macs']
 
 
 @pytest.mark.parametrize(
@@ -136,6 +148,8 @@ def test_from_weights_to_a_searched_network(tmp_path: Path) -> None:
         ('mmseg', {**RESNET, 'strides': (1, 1, 1, 1), 'type': 'ResNetV1c'},
          'boxes', 'strides 8, 16 and 32'),
         ('mmseg', None, 'label_maps', 'must be a config with model.backbone'),
+        ('mmseg', dict(type='NoNet'), 'label_maps', 'NoNet is not in the'),
+        ('mmdet', dict(type='CSPNeXt'), 'lidar_boxes', "'in_channels'"),
     ],
 )  # fmt: skip
 def test_networks_that_do_not_suit(
@@ -150,6 +164,39 @@ def test_networks_that_do_not_suit(
     path = stock(tmp_path, scope, backbone=backbone)
     with pytest.raises(ValueError, match=f'^--network .*{message}'):
         network_of(path, task)
+
+
+def test_the_last_output_at_each_stride(tmp_path: Path) -> None:
+    pytest.importorskip('mmpretrain.models')
+    backbone = dict(type='MobileNetV3', arch='large')
+    path = stock(
+        tmp_path,
+        'mmpretrain',
+        backbone=backbone,
+        data_preprocessor=dict(type='ClsDataPreprocessor'),
+    )
+    network = network_of(path, 'label_maps')
+    assert network.module['out_indices'] == (3, 6, 12, 16)
+    assert network.strides == [4, 8, 16, 32]
+    # Without a mean, pixels are taken as they are read.
+    assert network.pixels['mean'] == [0.0] * 3
+    with pytest.raises(ValueError, match='--size must be multiples of 32'):
+        network.check_size('keypoints', (64, 72))
+
+
+def test_weights_of_a_parallel_wrapper(tmp_path: Path) -> None:
+    pytest.importorskip('mmpretrain.models')
+    path = stock(tmp_path, 'mmpretrain', backbone=RESNET)
+    init_default_scope('mmpretrain')
+    weights = MODELS.build(dict(RESNET)).state_dict()
+    file = str(tmp_path / 'weights.pth')
+    parallel = {f'module.backbone.{n}': v for n, v in weights.items()}
+    torch.save(dict(state_dict=parallel), file)
+    module = network_of(path, 'class_folders', file).module
+    model = MODELS.build(dict(type='Searchable', module=module))
+    model.init_weights()
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, weights[name])
 
 
 def test_weights_of_another_network(tmp_path: Path) -> None:

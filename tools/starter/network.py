@@ -1,36 +1,22 @@
 """A stock network to begin a search with, taken from a config."""
 
-import inspect
 import math
 import os.path as osp
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from torch import Tensor, nn
+from torch import nn
 
 from hrnas_mm.cli.config import prepare_config
+from hrnas_mm.cli.errors import in_a_line, is_ours
 from hrnas_mm.files import naming, read_checkpoint, weights_in
 from hrnas_mm.models.arch import prefix_of
 from hrnas_mm.registry import MODELS
-from hrnas_mm.search.trace import run_without_values
-from hrnas_mm.search.units import named_searchables
 
-SCOPES = dict(
-    label_maps='mmseg',
-    keypoints='mmpose',
-    class_folders='mmpretrain',
-    boxes='mmdet',
-    lidar_boxes='mmdet3d',
-)
-# Strides of the maps that heads take.
-STRIDES = dict(label_maps=(4, 8, 16, 32), boxes=(8, 16, 32))
-LAST_MAP = ('keypoints', 'class_folders')  # what their heads take
-PILLAR_CHANNELS = 64
-SIDE = 256  # of the image with which outputs are looked at
-MOST_OUTPUTS = 12
+from .stock_module import SCOPES, module_of, stride_of, suited
+
 # Below this share of what can go in blocks, streams are searched as well.
 ENOUGH = 0.6
 IMAGENET: dict[str, Any] = dict(
@@ -38,6 +24,8 @@ IMAGENET: dict[str, Any] = dict(
     std=[58.395, 57.12, 57.375],
     bgr_to_rgb=True,
 )
+# Of these the size has to be a multiple of the largest stride.
+EXACT = ('keypoints', 'lidar_boxes')
 
 
 @dataclass(frozen=True)
@@ -46,6 +34,7 @@ class Network:
 
     Args:
         module: Config of the backbone.
+        imports: Modules that a config has to import for it.
         widths: Which of its channels are searched.
         channels: Channels of each of its maps.
         strides: Strides of its maps.
@@ -55,6 +44,7 @@ class Network:
     """
 
     module: dict[str, Any]
+    imports: list[str]
     widths: str
     channels: list[int]
     strides: list[int]
@@ -70,6 +60,15 @@ class Network:
     def upsampling(self) -> list[float]:
         """Return by how much each map grows up to stride 2."""
         return [s // 2 if s % 2 == 0 else s / 2 for s in self.strides]
+
+    def check_size(self, task: str, size: tuple[int, int]) -> None:
+        """Raise ValueError unless the head of a task fits an input size."""
+        stride = max(self.strides)
+        if task in EXACT and any(side % stride for side in size):
+            raise ValueError(
+                f'--size must be multiples of {stride} with this network, got '
+                f'{" ".join(map(str, size))}'
+            )
 
 
 def network_of(path: str, task: str, weights: str | None = None) -> Network:
@@ -87,128 +86,55 @@ def network_of(path: str, task: str, weights: str | None = None) -> Network:
     """
     cfg = prepare_config(path)
     init_default_scope(SCOPES[task])
-    module = _module_of(cfg, path, task)
-    module, maps = _suited(module, task)
-    model: Any = MODELS.build(
-        dict(type='Searchable', module=module, widths='all')
-    )
-    share = model.selection.shares['blocks']
-    widths = 'blocks' if share >= ENOUGH else 'all'
-    name = type(model).__name__
+    module = module_of(cfg, path, task)
+    try:
+        module, maps = suited(module, task)
+        model: Any = MODELS.build(
+            dict(type='Searchable', module=module, widths='all')
+        )
+    except Exception as error:
+        if is_ours(error):
+            raise
+        raise ValueError(
+            f'--network {path}: its backbone cannot be used for this data: '
+            f'{in_a_line(error)}'
+        ) from error
+    shares = model.selection.shares
+    widths = 'blocks' if shares['blocks'] >= ENOUGH else 'all'
+    channels = [each.shape[1] for each in maps]
+    strides = [stride_of(each) for each in maps]
     notes = [
-        f'The network is {name} of {path}: with widths={widths!r} a search '
-        f'can remove {model.selection.shares[widths]:.0%} of its '
-        'multiply-adds.'
+        f'The network is {type(model).__name__} of {path}: with '
+        f'widths={widths!r} a search can remove {shares[widths]:.0%} of its '
+        f'multiply-adds. Its head is given maps of {channels} channels at '
+        f'strides {strides}.'
     ]
     if weights is not None:
         module['init_cfg'], note = _weights_of(weights, model)
         notes.append(note)
-    elif module.get('init_cfg') is None:
+    elif module.get('init_cfg') is None and not module.get('pretrained'):
         notes.append(
             'It begins without pretrained weights: give --weights FILE.'
         )
-    channels = [map.shape[1] for map in maps]
-    strides = [_stride(map) for map in maps]
     pixels = _pixels_of(cfg)
-    return Network(module, widths, channels, strides, pixels, notes)
+    notes.append(f'Pixels are made what its weights expect: {pixels}.')
+    own = cfg.get('custom_imports') or {}
+    imports = ['hrnas_mm', *own.get('imports', [])]
+    imports = list(dict.fromkeys(imports))
+    return Network(module, imports, widths, channels, strides, pixels, notes)
 
 
 def _pixels_of(cfg: Config) -> dict[str, Any]:
     """Return what the weights of a config expect, else those of ImageNet."""
     own = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
-    if not own or own.get('mean') is None:
+    if not own:
         return IMAGENET
+    raw = own.get('mean') is None
     return dict(
-        mean=list(own['mean']),
-        std=list(own['std']),
+        mean=[0.0] * 3 if raw else list(own['mean']),
+        std=[1.0] * 3 if raw else list(own['std']),
         bgr_to_rgb=bool(own.get('bgr_to_rgb', own.get('to_rgb', False))),
     )
-
-
-def _module_of(cfg: Config, path: str, task: str) -> dict[str, Any]:
-    model = (cfg.get('model') or Config()).to_dict()
-    module: dict[str, Any] = model.get('backbone') or {}
-    if module.get('type') == 'Searchable':
-        module = module['module']
-    if not isinstance(module.get('type'), str):
-        raise ValueError(
-            f'--network must be a config with model.backbone, got {path}'
-        )
-    scope = cfg.get('default_scope')
-    if scope not in (None, SCOPES[task]) and '.' not in module['type']:
-        module['type'] = f'{scope}.{module["type"]}'
-    if model.get('pretrained') is not None:
-        module.setdefault(
-            'init_cfg',
-            dict(type='Pretrained', checkpoint=model['pretrained']),
-        )
-    if task == 'lidar_boxes':
-        module['in_channels'] = PILLAR_CHANNELS
-    return module
-
-
-def _suited(
-    module: dict[str, Any], task: str
-) -> tuple[dict[str, Any], list[Tensor]]:
-    """Return the module with the outputs that a task needs, and its maps."""
-    channels = PILLAR_CHANNELS if task == 'lidar_boxes' else 3
-    if task in STRIDES:
-        module = _with_outputs_at(STRIDES[task], module, channels)
-    maps = _maps(module, channels)
-    if task in LAST_MAP:
-        return module, maps[-1:]
-    found = [_stride(map) for map in maps]
-    if task == 'boxes' and not set(STRIDES[task]) <= set(found):
-        raise ValueError(
-            '--network must have maps at strides 8, 16 and 32 for boxes, but '
-            f'{module["type"]} has {found}'
-        )
-    return module, maps
-
-
-def _with_outputs_at(
-    strides: Sequence[int], module: dict[str, Any], channels: int
-) -> dict[str, Any]:
-    """Return the module with its last output at each stride, if it can."""
-    kind = type(_built(module))
-    if 'out_indices' not in inspect.signature(kind).parameters:
-        return module
-    for count in range(MOST_OUTPUTS, 0, -1):
-        whole = {**module, 'out_indices': tuple(range(count))}
-        try:
-            maps = _maps(whole, channels)
-        except Exception:
-            continue  # it has fewer outputs
-        last = {_stride(map): i for i, map in enumerate(maps)}
-        indices = tuple(last[stride] for stride in strides if stride in last)
-        return {**module, 'out_indices': indices}
-    return module
-
-
-def _built(module: dict[str, Any]) -> nn.Module:
-    model: nn.Module = MODELS.build({**module, 'init_cfg': None})
-    if any(named_searchables(model)):
-        raise ValueError(
-            f'--network must be a stock network, but {module["type"]} is a '
-            'supernet already'
-        )
-    return model
-
-
-def _maps(module: dict[str, Any], channels: int) -> list[Tensor]:
-    outputs = run_without_values(_built(module), (channels, SIDE, SIDE))
-    if not isinstance(outputs, (list, tuple)) or not all(
-        isinstance(map, Tensor) and map.ndim == 4 for map in outputs
-    ):
-        raise ValueError(
-            '--network must put out a tuple of maps, for heads that are not '
-            f'its own, but {module["type"]} does not'
-        )
-    return list(outputs)
-
-
-def _stride(map: Tensor) -> int:
-    return SIDE // map.shape[-1]
 
 
 def _weights_of(path: str, model: nn.Module) -> tuple[dict[str, Any], str]:
@@ -224,11 +150,14 @@ def _weights_of(path: str, model: nn.Module) -> tuple[dict[str, Any], str]:
         prefix + name in found and found[prefix + name].shape == value.shape
         for name, value in own.items()
     )
-    name = type(model).__name__
-    said = f'{path} has {fit} of the {len(own)} tensors of {name}'
+    said = f'{path} has {fit} of the {len(own)} tensors'
+    said = f'{said} of {type(model).__name__}'
     if 2 * fit < len(own):
         raise ValueError(f'--weights must be of the network, but {said}')
     init_cfg = dict(type='Pretrained', checkpoint=path)
     if prefix:
-        init_cfg['prefix'] = prefix
+        # mmengine looks for it before it takes a wrapper's prefix away.
+        first = next(iter(checkpoint.get('state_dict', checkpoint)))
+        wrapper = 'module.' if first not in found else ''
+        init_cfg['prefix'] = wrapper + prefix
     return init_cfg, f'{said}: it begins with these.'

@@ -51,6 +51,8 @@ def config_for(
         wanted: See :func:`recipe_for`.
     """
     recipe = recipe_for(summary, target, **wanted)
+    if network:
+        network.check_size(summary.task, recipe.size)
     folder = f'{osp.splitext(out)[0]}_annotations'
     copies = {
         split: osp.join(
@@ -128,7 +130,9 @@ def _code(value: Any, indent: int = 0, before: int = 0) -> str:
         indent: Blanks before its lines after the first.
         before: Characters before its first line, without these blanks.
     """
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or not all(
+        isinstance(key, str) and key.isidentifier() for key in value
+    ):
         return repr(value)
     pairs = [(f'{key}=', item) for key, item in value.items()]
     line = f'dict({", ".join(key + _code(item) for key, item in pairs)})'

@@ -40,8 +40,9 @@ def searchable(
     go together is found by following them through one forward pass; what
     another module reads keeps its channels.
 
-    A network with an ``arch`` takes weights of its own size, or those of the
-    whole network: of these, the channels whose scales are the largest.
+    A network with an ``arch`` begins with weights of its own size, or with
+    those of the whole network, by ``init_cfg`` or ``pretrained``: of these,
+    with the channels whose scales are the largest.
 
     Args:
         module: Config of a backbone, or of a neck that has ``in_channels``.
@@ -102,6 +103,10 @@ def _narrow_whole_weights_(
     *_: Any,
 ) -> None:
     """Put the channels that a network keeps in place of whole weights."""
+    # Only what mmengine's init_weights loads, which keeps this attribute for
+    # as long: any other checkpoint of another size is one of another network.
+    if not hasattr(model, '_params_init_info'):
+        return
     counts = architecture_of(model)
     try:
         found = architecture_in(state_dict, model, prefix) or counts
@@ -120,7 +125,10 @@ def _narrow_whole_weights_(
     ranking = Ranking.by_threshold(importances([larger]), threshold=0.0)
     shrink_(larger, ranking.best(counts))
     kept = larger.state_dict()
-    state_dict.update({prefix + name: kept[name] for name in names})
+    for name in names:
+        del state_dict[prefix + name]
+        if name in kept:  # a unit may have lost all of its elements
+            state_dict[prefix + name] = kept[name]
     print_log(
         f'{type(model).__name__}: of the weights of the whole network, the '
         'channels with the largest scales are taken',
