@@ -178,7 +178,7 @@ def check(stock: Stock, widths: str) -> Findings:
             )
     costs, share = True, 0.0
     counts = architecture_of(shrunk)
-    for sides in ((stock.size,) * 2, (stock.size + 64, stock.size + 128)):
+    for sides in ((stock.size,) * 2, (2 * stock.size, 3 * stock.size)):
         cost_model = CostModel(model, (stock.channels, *sides))
         real = trace(shrunk, (stock.channels, *sides))
         params = cost_model.counting(Params())
