@@ -227,7 +227,8 @@ def main() -> None:
             verdict = 'refused' if not wanted else f'WRONG: {error}'
             table.add_row(name, *[''] * len(Findings.__annotations__), verdict)
             continue
-        right = found.right and found.share >= wanted
+        # What is wanted has two digits.
+        right = found.right and round(found.share, 2) >= wanted
         cells = [
             f'{value:.2g}' if isinstance(value, float) else str(value)
             for value in asdict(found).values()
