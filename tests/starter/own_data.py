@@ -2,17 +2,34 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 from kitti import copy_data
 
 Content = dict[str, Any]
 Change = Callable[[Content], object]
 SPLITS = ('train', 'val')
+# Options of a config that loads the data in one process.
+NO_WORKERS = [
+    f'{split}_dataloader.{option}'
+    for split in ('train', 'val', 'test')
+    for option in ('num_workers=0', 'persistent_workers=False')
+]
+
+
+def grouped(tasks: Iterable[str]) -> list[Any]:
+    """Tasks to test, those that compile KITTI's metric in one process."""
+    return [
+        pytest.param(task, marks=pytest.mark.xdist_group('kitti'))
+        if task == 'lidar_boxes'
+        else task
+        for task in tasks
+    ]
 
 
 def picture(

@@ -52,15 +52,7 @@ def stock(folder: Path, scope: str, **model: Any) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize(
-    'task',
-    [
-        pytest.param(task, marks=pytest.mark.xdist_group('kitti'))
-        if task == 'lidar_boxes'
-        else task
-        for task in SMALL
-    ],
-)
+@pytest.mark.parametrize('task', own_data.grouped(SMALL))
 def test_a_config_for_each_task(tmp_path: Path, task: str) -> None:
     scope, backbone = SMALL[task]
     for framework in {scope, SCOPES[task]}:
@@ -121,13 +113,9 @@ def test_from_weights_to_a_searched_network(
     model.init_weights()
     for name, value in model.backbone.state_dict().items():
         assert torch.equal(value, weights[f'backbone.{name}'])
-    options = [
-        f'{split}_dataloader.{option}'
-        for split in ('train', 'val')
-        for option in ('num_workers=0', 'persistent_workers=False')
-    ]
     checked(
-        ROOT / 'tools/train.py', 'mine.py', '--cfg-options', *options,
+        ROOT / 'tools/train.py', 'mine.py', '--cfg-options',
+        *own_data.NO_WORKERS,
         cwd=tmp_path,
     )  # fmt: skip
     folder = tmp_path / 'work_dirs/mine/searched'

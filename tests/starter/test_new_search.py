@@ -30,22 +30,13 @@ DRAWN: dict[str, list[str]] = dict(class_folders=[''], lidar_boxes=[])
 OUT = dict(label_maps='maps', keypoints='out.json')
 PICTURES = ('.png', '.jpg')
 QUICK = [
-    f'{split}_dataloader.{option}'
-    for split in ('train', 'val', 'test')
-    for option in ('num_workers=0', 'persistent_workers=False')
+    *own_data.NO_WORKERS,
+    'default_hooks.checkpoint.interval=6',
+    'train_cfg.val_interval=6',
 ]
-QUICK += ['default_hooks.checkpoint.interval=6', 'train_cfg.val_interval=6']
 
 
-@pytest.mark.parametrize(
-    'kind',
-    [
-        pytest.param(kind, marks=pytest.mark.xdist_group('kitti'))
-        if kind == 'lidar_boxes'
-        else kind
-        for kind in KINDS
-    ],
-)
+@pytest.mark.parametrize('kind', own_data.grouped(KINDS))
 def test_new_search(tmp_path: Path, kind: str) -> None:
     # Once for all processes that are forked from this one.
     pytest.importorskip(f'{KINDS[kind]}.apis')
