@@ -72,24 +72,18 @@ def config_for(
     if copies:
         own = {split: _below(path, root) for split, path in copies.items()}
         facts['files'] = {**facts['files'], **own}
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(
-        repr=repr, comment=_comment, under_root=_under_root, code=_code
-    )
-    text = environment.get_template(f'{summary.task}.py.j2').render(
-        root=root.rstrip('/'),
-        notes=notes,
-        recipe=recipe,
-        network=network,
-        pixels=network.pixels if network else IMAGENET,
-        per_epoch=max(1, summary.images // recipe.batch_size),
-        **facts,
+    text = (
+        _templates()
+        .get_template(f'{summary.task}.py.j2')
+        .render(
+            root=root.rstrip('/'),
+            notes=notes,
+            recipe=recipe,
+            network=network,
+            pixels=network.pixels if network else IMAGENET,
+            per_epoch=max(1, summary.images // recipe.batch_size),
+            **facts,
+        )
     )
     contents = {copies[s]: summary.copies[s] for s in copies}
     return Draft(text, notes, contents)
@@ -102,6 +96,20 @@ def write(draft: Draft, out: str) -> None:
         text = content if isinstance(content, str) else json.dumps(content)
         _write(path, text)
     _write(out, draft.text)
+
+
+def _templates() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        repr=repr, comment=_comment, under_root=_under_root, code=_code
+    )
+    return environment
 
 
 def _write(path: str, text: str) -> None:
