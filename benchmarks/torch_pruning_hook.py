@@ -108,8 +108,10 @@ class TorchPruningHook(Hook):
     def _pruner(self, model: Any) -> Any:
         kinds = torch_pruning.pruner, torch_pruning.importance
         last = [
-            head.conv_seg
+            layer
             for head in (model.decode_head, *_auxiliary_heads(model))
+            for name, layer in head.named_modules()
+            if name.endswith('_seg')  # conv_seg, cls_seg, aux_cls_seg
         ]
         common = dict(
             model=model,

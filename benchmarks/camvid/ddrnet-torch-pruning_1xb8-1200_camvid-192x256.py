@@ -1,0 +1,19 @@
+# DDRNet-23-slim from scratch, pruned by Torch-Pruning while it trains.
+_base_ = (
+    '../../configs/mmseg/camvid/ddrnet-23-slim_1xb8-1200_camvid-192x256.py'
+)
+custom_imports = dict(imports=['hrnas_mm', 'torch_pruning_hook'])
+norm_cfg = dict(_delete_=True, type='BN')  # SyncBN is not seen
+model = dict(
+    backbone=dict(norm_cfg=norm_cfg), decode_head=dict(norm_cfg=norm_cfg)
+)
+optim_wrapper = dict(optimizer=dict(lr=4e-3))
+custom_hooks = [
+    _base_.ema_of_a_short_run,
+    dict(
+        type='TorchPruningHook',
+        target=0.25,
+        at=list(range(150, 601, 50)),
+        reg=5e-4,
+    ),
+]
