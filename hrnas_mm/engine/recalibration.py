@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from ..compat_mmdet3d import own_samplers
 from ..resume.rng import forked_rng
 from ..runners import averaged_model, bare_model, evaluated_model
-from ..search.modes import evaluating, in_mode
+from ..search.modes import in_mode
 
 SEED = 0
 BatchNorm = nn.modules.batchnorm._BatchNorm
@@ -56,15 +56,15 @@ def recalibrate_(
     if not norms or not num_batches:
         return
     with (
-        evaluating(model),
+        in_mode(model, training=True),
         forked_rng(SEED),
         own_samplers(loader.dataset),
     ):
         momenta = [norm.momentum for norm in norms]
+        _still_(model, norms)
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # the plain mean over batches
-            norm.train()
         for _, data in zip(range(num_batches), same_batches(loader)):
             data = model.data_preprocessor(data, True)
             _forward(model, data)
@@ -74,6 +74,18 @@ def recalibrate_(
         for norm in norms:
             all_reduce(norm.running_mean, 'mean')
             all_reduce(norm.running_var, 'mean')
+
+
+def _still_(model: nn.Module, norms: Iterable[nn.Module]) -> None:
+    """Put the layers of a model, but some norms, in eval mode.
+
+    Dropout changes statistics. What consists of layers stays in train mode:
+    many backbones and heads compute what a loss needs only then.
+    """
+    stays = set(norms)
+    for module in model.modules():
+        if module not in stays and next(module.children(), None) is None:
+            module.eval()
 
 
 def _forward(model: BaseModel, data: Any) -> None:

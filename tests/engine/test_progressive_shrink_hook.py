@@ -265,6 +265,28 @@ def test_recalibration_is_the_mean_over_batches(tmp_path: Path) -> None:
         assert torch.equal(value, first[key]), key
 
 
+def test_recalibration_runs_a_model_as_training_does(tmp_path: Path) -> None:
+    """DDRNet, for example, puts out what its loss needs only while it trains."""
+    from hrnas_mm.engine.recalibration import recalibrate_
+
+    runner = run(tiny.config(tmp_path))
+    model: Any = bare_model(runner)
+    model.backbone.stem.append(nn.Dropout(0.5))
+    model.eval()
+    seen = {}
+    for name in ('backbone', 'backbone.stem', 'backbone.stem.0.norm'):
+        model.get_submodule(name).register_forward_pre_hook(
+            lambda module, _, name=name: seen.update({name: module.training})
+        )
+    model.backbone.stem[-1].register_forward_pre_hook(
+        lambda module, _: seen.update(dropout=module.training)
+    )
+    recalibrate_(model, runner.train_dataloader, 1)
+    assert seen.pop('dropout') is False
+    assert len(seen) == 3 and all(seen.values())
+    assert not any(module.training for module in model.modules())
+
+
 @pytest.mark.parametrize(
     'options, message',
     [
