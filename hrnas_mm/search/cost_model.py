@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from .cost import MACS, Cost
 from .trace import trace
-from .units import Part, named_parts, named_search_units
+from .units import Part, UnitFacts, named_parts, named_search_units
 
 
 class CostModel:
@@ -52,10 +52,6 @@ class CostModel:
             unit: self.parts[name].units[unit].elements
             for unit, name in self.part_of.items()
         }
-        self.least = {
-            unit: self.parts[name].units[unit].least
-            for unit, name in self.part_of.items()
-        }
         self.layers = _layers_in(self.parts.values())
         self._set_cost_(cost)
         # The models for all costs that were asked for, shared by them all.
@@ -76,10 +72,18 @@ class CostModel:
 
     def _set_cost_(self, cost: Cost) -> None:
         self.cost = cost
+        self.least = {
+            unit: self._least(self.parts[name].units[unit])
+            for unit, name in self.part_of.items()
+        }
         # A cut asks for the cost of the same counts again and again.
         self._cost_of = lru_cache(maxsize=2**16)(self._ask)
         searched = sum(self._parts(self.supernet))
         self.rest = cost.rest(self._trace, searched)
+
+    def _least(self, facts: UnitFacts) -> int:
+        empties = self.cost.cut.may_empty_parts
+        return facts.least if empties else max(facts.least, facts.spared)
 
     def _ask(self, name: str, counts: tuple[int, ...]) -> float:
         part = self.parts[name]

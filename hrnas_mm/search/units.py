@@ -52,6 +52,7 @@ class SearchUnit:
         others: Further importance factors of the same elements, each of shape
             (n,): several layers may add up to the same channels.
         least: Number of elements that always stay.
+        spared: Number of elements that stay unless parts may become empty.
         shifts: What the norms of ``scales`` put out where their scale is zero,
             one for each of them, where the penalty has to push it to zero,
             too; else none.
@@ -64,6 +65,7 @@ class SearchUnit:
     shared_params: int = 0
     others: tuple[nn.Parameter, ...] = ()
     least: int = 0
+    spared: int = 0
     shifts: tuple[Tensor, ...] = ()
 
     def __len__(self) -> int:
@@ -128,7 +130,7 @@ class UnitFacts(NamedTuple):
         params: Number of parameters that each element owns.
         shared_params: Number of parameters removed with its last element.
         searchable: Name of the module that declares the unit.
-        least: See :class:`SearchUnit`.
+        least, spared: See :class:`SearchUnit`.
     """
 
     kind: str
@@ -137,6 +139,7 @@ class UnitFacts(NamedTuple):
     shared_params: int
     searchable: str
     least: int = 0
+    spared: int = 0
 
 
 @dataclass(frozen=True)
@@ -227,6 +230,7 @@ def _part(
             unit.shared_params,
             owner,
             unit.least,
+            unit.spared,
         )
         for owner, searchable in searchables.items()
         for name, unit in searchable.search_units().items()

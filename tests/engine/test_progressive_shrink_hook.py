@@ -266,7 +266,7 @@ def test_recalibration_is_the_mean_over_batches(tmp_path: Path) -> None:
 
 
 def test_recalibration_runs_a_model_as_training_does(tmp_path: Path) -> None:
-    """DDRNet, for example, puts out what its loss needs only while it trains."""
+    """DDRNet, for example, puts out what its loss needs only then."""
     from hrnas_mm.engine.recalibration import recalibrate_
 
     runner = run(tiny.config(tmp_path))

@@ -1,6 +1,7 @@
 """Stock networks whose channels become search units, found by a trace."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from .checking import declare_, misfits, switch_off_
 from .deploying import deploy_channels_, is_plain_norm
 from .groups import Group
 from .plan import Channels, Plan, segments_of
+from .residual import residual_of
 from .units import SearchableChannels
 
 __all__ = [
@@ -108,8 +110,37 @@ def searchable_(
         if not unfit:
             break
         blocks.keep_(unfit)
+    for owner, groups in owned[widths].items():
+        for block in _around(owner, plans, coupling):
+            plan = _plan(model, coupling, block, groups, image)
+            module = model.get_submodule(block)
+            plan.residual = residual_of(module, plan)
+            if plan.residual is not None:
+                plan.whole = deepcopy(module).to('meta')
+                del plans[owner]
+                plans[block] = plan
+                break
     declare_(model, plans)
     return Selection(widths, shares, reasons)
+
+
+def _around(
+    owner: str, owners: Collection[str], coupling: Coupling
+) -> Iterator[str]:
+    """Yield a module and those around it that contain no other owner.
+
+    They are called with one map, and nothing else uses their layers.
+    """
+    others = [other for other in owners if other != owner]
+    while owner and not any(is_inside(other, owner) for other in others):
+        alone = all(
+            owner in active
+            for name, active in coupling.active.items()
+            if is_inside(name, owner)
+        )
+        if alone and owner in coupling.inputs:
+            yield owner
+        owner = owner.rpartition('.')[0]
 
 
 def _check_any(

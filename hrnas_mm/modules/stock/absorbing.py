@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.utils._pytree import tree_map_only
 
-from ...coupling import Place, TensorName
+from ...coupling import TensorName
 from ...search.modes import evaluating
 from .plan import Plan
 
@@ -43,7 +43,8 @@ def absorb_(
         if layer.bias is not None:
             layer.bias += constant
         elif after is not None:
-            mean = module.get_submodule(after).running_mean
+            norm: Any = module.get_submodule(after)
+            mean = norm.running_mean
             if mean is not None:
                 mean -= constant
     for norm in norms_of(module, plan, unit):

@@ -77,12 +77,19 @@ def _error(
     for name in names:
         switch_off_(units[name], torch.arange(1, len(units[name]), 2))
         keep[name] = torch.arange(0, len(units[name]), 2)
-    before = _outputs(model, inputs)
+    before = outputs_of(model, inputs)
     try:
         shrink_(model, keep)
-        after = _outputs(model, inputs)
+        after = outputs_of(model, inputs)
     except Exception as error:
         return f'{type(error).__name__}, {error}'.splitlines()[0]
+    return difference_of(before, after)
+
+
+def difference_of(
+    before: Sequence[Tensor], after: Sequence[Tensor]
+) -> str | None:
+    """Return what tells outputs apart; None if they are the same."""
     for one, other in zip(before, after, strict=True):
         if one.shape != other.shape:
             return 'what the model puts out changes its shape'
@@ -111,10 +118,14 @@ def switch_off_(
                 shift[dead] = 0
 
 
-def _outputs(model: nn.Module, inputs: tuple[Any, ...]) -> list[Tensor]:
-    """Return what a model puts out, in eval and in train mode."""
+def outputs_of(
+    model: nn.Module,
+    inputs: tuple[Any, ...],
+    modes: Sequence[bool] = (False, True),
+) -> list[Tensor]:
+    """Return what a model puts out, in train mode or not."""
     found: list[Tensor] = []
-    for training in (False, True):
+    for training in modes:
         torch.manual_seed(0)
         with in_mode(model, training), without_batches(model):
             leaves = tree_leaves(model(*inputs))

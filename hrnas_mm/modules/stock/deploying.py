@@ -10,7 +10,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from ...coupling import Place
 from ...search.shrink import refresh_sizes_
 from ..deployed import rounded
-from .units import SearchableChannels
+from .units import Emptied, SearchableChannels
 
 
 @torch.no_grad()
@@ -23,6 +23,8 @@ def deploy_channels_(module: SearchableChannels, step: int) -> None:
         module: Module in eval mode.
         step: Number to whose multiples the channels of units are rounded up.
     """
+    if isinstance(module, Emptied):
+        return  # nothing is left to round up or to fold
     _pad_(module, step)
     for name, layer in module._plan.layers.items():
         if layer.norm is not None and layer.alone:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from ...coupling import Layer, Place, TensorName
@@ -38,6 +38,27 @@ class Channels(NamedTuple):
     kind: str
 
 
+class Residual(NamedTuple):
+    """What a residual block does besides adding its branch.
+
+    Without channels it is ``activation(x + constant)``.
+
+    Attributes:
+        norm: Name of the norm whose shift the constant becomes.
+        activation: Name of the module behind the addition; None if there is
+            none.
+    """
+
+    norm: str
+    activation: str | None
+
+    def activated(self, block: Any, x: Tensor) -> Tensor:
+        """Return a map after the activation of a block."""
+        if self.activation is None:
+            return x
+        return block.get_submodule(self.activation)(x)
+
+
 @dataclass
 class Plan:
     """Facts about the units of one module; names are relative to it.
@@ -47,6 +68,9 @@ class Plan:
         places: What lies along the dimensions of tensors that hold elements.
         layers: Layers that make or read elements, by the name of the weight.
         inputs: Arguments of the module for one image, on the meta device.
+        residual: What it does without channels, if it may lose them all.
+        whole: Copy of it, on the meta device, from before a search, if it may
+            lose layers.
         positions: Places at which weights are applied for one image, by the
             size of the first map, as far as they are known.
     """
@@ -55,9 +79,22 @@ class Plan:
     places: dict[Place, tuple[Segment, ...]]
     layers: dict[TensorName, Layer]
     inputs: tuple[Any, ...]
+    residual: Residual | None = None
+    whole: nn.Module | None = None
     positions: dict[Size, Mapping[TensorName, int]] = field(
         default_factory=dict
     )
+
+    def is_emptied(self, counts: Mapping[str, int]) -> bool:
+        """Return whether a residual block with some counts has no branch."""
+        return self.residual is not None and not all(
+            counts.get(unit) for unit in self.units
+        )
+
+    def reads(self, place: Place) -> bool:
+        """Return whether a layer reads the channels along a dimension."""
+        layer = self.layers.get(TensorName(*place[:2]))
+        return layer is not None and layer.inputs == place.dim
 
     def inputs_of(self, size: Size) -> tuple[Any, ...]:
         """Return arguments of the module, the first map of another size."""

@@ -1,19 +1,18 @@
 """Stock modules that declare their channels as search units."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache, partial
 from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
-from torch.utils._pytree import tree_map_only
 
 from ...coupling import Place, TensorName, positions_of
-from ...search.modes import evaluating
 from ...search.units import Axis, SearchUnit, Size
+from .absorbing import absorb_, norms_of, shift_of
+from .emptying import constant_of, strip_
 from .plan import Plan
 
 
@@ -21,7 +20,9 @@ class SearchableChannels:
     """Mixin of the stock modules that ``searchable_`` has changed.
 
     The names of their weights, and what they compute, are as before. Each
-    unit is named after the first layer that makes it.
+    unit is named after the first layer that makes it. A residual block whose
+    unit loses its last element becomes its shortcut; of any other module, one
+    element of each unit always stays.
 
     Source: an element's importance factors are the scales of the batch norms
     behind it, as in HR-NAS, Sec. 4.1; they may be several where layers add up.
@@ -50,7 +51,7 @@ class SearchableChannels:
         }
 
     def search_units(self) -> dict[str, SearchUnit]:
-        """Return the units by name; one element of each always stays."""
+        """Return the units by name."""
         plan, counts = self._plan, self.counts()
         axes = defaultdict[str, list[Axis]](list)
         for place in plan.places:
@@ -64,10 +65,11 @@ class SearchableChannels:
                 norms[0].weight,
                 tuple(axes[name]),
                 unit.kind,
-                partial(self._absorb, name),
+                partial(self.absorb_, name),
                 others=tuple(norm.weight for norm in norms[1:]),
-                least=1,
-                shifts=tuple(map(_shift_of, norms)),
+                least=0 if plan.residual else 1,
+                spared=1,
+                shifts=tuple(map(shift_of, norms)),
             )
         return units
 
@@ -78,17 +80,31 @@ class SearchableChannels:
             counts, size: See :class:`~hrnas_mm.search.Searchable`.
         """
         plan = self._plan
+        if plan.is_emptied(counts):
+            return 0
         if size not in plan.positions:
             inputs = plan.inputs_of(size)
-            plan.positions[size] = positions_of(self, inputs)  # type: ignore
+            plan.positions[size] = positions_of(self._whole, inputs)
         positions = plan.positions[size]
         return sum(
             positions[name] * self._numel(name, counts) for name in plan.layers
         )
 
     def params(self, counts: Mapping[str, int]) -> int:
-        """Return the parameters of the tensors that units have a part in."""
+        """Return the parameters that depend on the units.
+
+        They are those of the tensors that units have a part in. With the last
+        element of a residual block all others go as well, but for the shift.
+        """
+        if self._plan.is_emptied(counts):
+            return 0
         names = {TensorName(*place[:2]) for place in self._plan.places}
+        if self._plan.residual:
+            names = {
+                TensorName(*name.rpartition('.')[::2])
+                for name, _ in self._whole.named_parameters()
+                if name != f'{self._plan.residual.norm}.bias'
+            }
         return sum(
             self._numel(name, counts)
             for name in names
@@ -96,10 +112,42 @@ class SearchableChannels:
         )
 
     def drop_empty_(self) -> None:
-        """Do nothing: no unit loses its last element."""
+        """Become the shortcut, if a unit has lost its last element."""
+        if not all(self.counts().values()):
+            self.empty_()
+
+    def empty_(self) -> None:
+        """Become the shortcut; what channels leave behind is absorbed."""
+        shift = constant_of(self, self._plan)  # type: ignore[arg-type]
+        strip_(self, self._plan.residual, shift)  # type: ignore[arg-type]
+        kinds = type(self).__mro__
+        stock = kinds[kinds.index(SearchableChannels) + 1]
+        self.__class__ = _class_of(Emptied, stock)  # type: ignore[assignment]
+
+    @torch.no_grad()
+    def absorb_(self, unit: str, dead: Tensor) -> None:
+        """Fold in what dead channels, and those that go with them, put out."""
+        counts = self.counts()
+        gone = {unit: dead}
+        if len(dead) == counts[unit]:
+            gone |= {
+                name: torch.arange(n, device=dead.device)
+                for name, n in counts.items()
+                if name != unit
+            }
+        for norm in norms_of(self, self._plan, unit):  # type: ignore[arg-type]
+            norm.weight[dead] = 0
+        for name, indices in gone.items():
+            absorb_(self, self._plan, counts, name, indices)  # type: ignore
+
+    @property
+    def _whole(self) -> nn.Module:
+        """Return the module, or a copy that still has all of its layers."""
+        whole = self._plan.whole
+        return self if whole is None else whole  # type: ignore[return-value]
 
     def _tensor(self, name: TensorName) -> Tensor:
-        return getattr(self.get_submodule(name.module), name.tensor)
+        return getattr(self._whole.get_submodule(name.module), name.tensor)
 
     def _numel(self, name: TensorName, counts: Mapping[str, int]) -> int:
         shape = self._tensor(name).shape
@@ -111,93 +159,38 @@ class SearchableChannels:
             for place in places
         )
 
-    # What dead channels leave behind.
 
-    @torch.no_grad()
-    def _absorb(self, unit: str, dead: Tensor) -> None:
-        """Fold the constant that dead channels leave behind into what follows.
+class Emptied(SearchableChannels):
+    """Mixin of residual blocks that have lost their channels.
 
-        A norm whose scale is zero puts out its shift, and activations make
-        another constant of it. What reaches the layers that read the channels,
-        and what these make of it, is seen in a run of the module.
-        """
-        norms = [self.get_submodule(n) for n in self._plan.units[unit].norms]
-        for norm in norms:
-            norm.weight[dead] = 0
-        for name, constant in self._constants(unit, dead).items():
-            layer = self.get_submodule(name.module)
-            after = self._plan.layers[name].norm
-            if layer.bias is not None:
-                layer.bias += constant
-            elif after is not None:
-                mean = self.get_submodule(after).running_mean
-                if mean is not None:
-                    mean -= constant
-        for norm in norms:
-            _shift_of(norm)[dead] = 0
-
-    def _constants(self, unit: str, dead: Tensor) -> dict[TensorName, Tensor]:
-        """Return what dead channels add to the outputs of their readers."""
-        found: dict[TensorName, Tensor] = {}
-        plan, counts = self._plan, self.counts()
-        hooks: list[Any] = []
-        for place in plan.places:
-            name = TensorName(*place[:2])
-            slots = plan.slots(place, counts)
-            if unit in slots and _reads(plan, place):
-                own = slots[unit]
-                own = dead if own is None else own[dead.cpu()].flatten()
-                hook = partial(_note_constant, found, name, own)
-                module = self.get_submodule(place.module)
-                if isinstance(module, (_ConvNd, nn.Linear)):
-                    hooks.append(module.register_forward_pre_hook(hook))
-        alpha = self.get_submodule(plan.units[unit].norms[0]).weight
-        inputs = tree_map_only(
-            Tensor, lambda map: alpha.new_zeros(map.shape), plan.inputs
-        )
-        try:
-            with evaluating(self):  # type: ignore[arg-type]
-                self(*inputs)  # type: ignore[operator]
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return found
-
-
-def _shift_of(norm: Any) -> Tensor:
-    """Return what a norm adds to its channels, zeros if it adds nothing."""
-    return torch.zeros_like(norm.weight) if norm.bias is None else norm.bias
-
-
-def _reads(plan: Plan, place: Place) -> bool:
-    """Return whether a layer reads the channels along a dimension."""
-    layer = plan.layers.get(TensorName(*place[:2]))
-    return layer is not None and layer.inputs == place.dim
-
-
-def _note_constant(
-    found: dict[TensorName, Tensor],
-    name: TensorName,
-    slots: Tensor,
-    layer: nn.Module,
-    args: Sequence[Tensor],
-) -> None:
-    """Note what some slots of a layer's input add to its output.
-
-    It is that in the middle of the map, as padding changes it at the border.
+    Of the weights, the shift of the last norm is left, under its name.
     """
-    dim = -1 if isinstance(layer, nn.Linear) else 1
-    nothing = torch.zeros_like(args[0])
-    slots = slots.to(nothing.device)
-    alone = nothing.index_copy(dim, slots, args[0].index_select(dim, slots))
-    constant = layer.forward(alone) - layer.forward(nothing)
-    constant = constant.movedim(dim, -1)
-    middle = [side // 2 for side in constant.shape[:-1]]
-    found[name] = constant[tuple(middle)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the shortcut, with the shift added, after the activation."""
+        residual = self._plan.residual
+        assert residual is not None
+        shift = self.get_submodule(residual.norm).bias
+        return residual.activated(self, x + shift[:, None, None])
+
+    def counts(self) -> dict[str, int]:
+        """Return that no unit has any element."""
+        return dict.fromkeys(self._plan.units, 0)
+
+    def search_units(self) -> dict[str, SearchUnit]:
+        """Return no units."""
+        return {}
+
+    def drop_empty_(self) -> None:
+        """Do nothing: all is gone."""
+
+
+def searchable_class(kind: Any) -> type[nn.Module]:
+    """Return the class of modules of a kind that declare their channels."""
+    return _class_of(SearchableChannels, kind)
 
 
 @cache
-def searchable_class(kind: Any) -> type[nn.Module]:
-    """Return the class of modules of a kind that declare their channels."""
+def _class_of(mixin: Any, kind: Any) -> type[nn.Module]:
     names = dict(__module__=kind.__module__)
-    return type(kind.__name__, (SearchableChannels, kind), names)
+    return type(kind.__name__, (mixin, kind), names)
