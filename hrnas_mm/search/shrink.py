@@ -198,16 +198,25 @@ def _replace_(param: nn.Parameter, data: Tensor) -> None:
     param.grad = None
 
 
-def refresh_sizes_(module: nn.Module) -> None:
-    """Set the size attributes of a layer from the shapes of its tensors."""
+def refresh_sizes_(module: nn.Module, depthwise: bool | None = None) -> None:
+    """Set the size attributes of a layer from the shapes of its tensors.
+
+    Args:
+        module: The layer.
+        depthwise: Whether it is a depthwise convolution; None if its present
+            attributes say so. Those of a single channel do not.
+    """
     if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
         out_channels, in_channels = module.weight.shape[:2]
-        if module.groups == module.in_channels == module.out_channels:
+        if depthwise is None:
+            widths = module.in_channels, module.out_channels
+            depthwise = (module.groups,) * 2 == widths
+        if depthwise:
             module.groups = in_channels = out_channels
         module.in_channels, module.out_channels = in_channels, out_channels
     elif isinstance(module, nn.modules.conv._ConvTransposeNd):
         module.in_channels, module.out_channels = module.weight.shape[:2]
-        if module.groups > 1:
+        if depthwise or module.groups > 1:
             module.groups = module.out_channels = module.in_channels
     elif isinstance(module, nn.modules.batchnorm._BatchNorm):
         module.num_features = len(module.weight)

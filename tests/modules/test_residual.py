@@ -144,6 +144,17 @@ def test_its_costs_weights_and_deployed_form(name: str) -> None:
     torch.testing.assert_close(deployed_(net, form)(x), out)
 
 
+@pytest.mark.parametrize('name', ['bottleneck', 'inverted'])
+def test_a_single_channel_is_rounded_up(name: str) -> None:
+    """A dense layer from one channel to one is no depthwise layer."""
+    net, x = network(BLOCKS[name]()), torch.randn(1, 3, 10, 12).double()
+    counts = {unit: 1 for unit in architecture_of(net)}
+    apply_architecture_(net, counts)
+    out = net(x)
+    form = form_of('onnxruntime', 'auto', 8, {})
+    torch.testing.assert_close(deployed_(net, form)(x), out)
+
+
 def test_other_blocks_keep_a_channel_of_each_unit() -> None:
     one_of_two = Net(
         lambda net, x: torch.relu(x + net.out(net.a(x) + 0 * net.b(x))),

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from ...coupling import Place
+from ...coupling import Place, TensorName
 from ...search.shrink import refresh_sizes_
 from ..deployed import rounded
 from .units import Emptied, SearchableChannels
@@ -39,7 +39,7 @@ def _pad_(module: SearchableChannels, step: int) -> None:
     """Add channels that are zero, and that no layer reads."""
     plan, counts = module._plan, module.counts()
     more = {name: rounded(n, step) - n for name, n in counts.items()}
-    changed = []
+    changed = {}
     for place, segments in plan.places.items():
         if not any(more.get(str(unit)) for unit, _ in segments):
             continue
@@ -55,9 +55,10 @@ def _pad_(module: SearchableChannels, step: int) -> None:
                 value = float(place.tensor == 'running_var')
                 parts.append(tensor.new_full(shape, value))
         _set(owner, place, torch.cat(parts, place.dim))
-        changed.append(owner)
-    for owner in changed:
-        refresh_sizes_(owner)
+        changed[place.module] = owner
+    for name, owner in changed.items():
+        layer = plan.layers.get(TensorName(name, 'weight'))
+        refresh_sizes_(owner, layer and layer.inputs is None)
 
 
 def _set(owner: nn.Module, place: Place, value: Tensor) -> None:
