@@ -1,20 +1,27 @@
 """Tables of milliseconds that nobody has measured, for any supernet."""
 
 from hrnas_mm.latency import LatencyTable
+from hrnas_mm.latency.calibration import classes_of
 from hrnas_mm.latency.points import kinds_of, points_of
 from hrnas_mm.latency.table import Calibration, Conditions, Curve
 from hrnas_mm.modules.deployed import form_of
+from hrnas_mm.modules.stock.units import SHARE, WHOLE
 from hrnas_mm.runtimes.devices import processor
 from hrnas_mm.search import CostModel
 from hrnas_mm.search.cost import REPORTED
 
-FIXED, EACH, OFFSET = 0.1, 0.01, 0.5
+FIXED, EACH, BLOCK, OFFSET = 0.1, 0.01, 1.0, 0.5
 EXPONENT = 1.05
 FACTORS = dict(MixConv=1.25, LightweightTransformer=1.5)
 
 
 def ms_of(unit: str, elements: int) -> float:
-    """Return what a unit takes alone; large kernels take longer."""
+    """Return what a unit takes alone; large kernels take longer.
+
+    Of a stock block, it is that of a share of its multiply-adds.
+    """
+    if unit == SHARE:
+        return BLOCK * (1 + elements / WHOLE)
     kernel = int(unit[-1]) if unit[-1].isdigit() else 2
     return FIXED + EACH * kernel * elements
 
@@ -31,6 +38,7 @@ def table_of_formula(cost_model: CostModel, round: int = 4) -> LatencyTable:
             unit: Curve(tuple(counts), tuple(ms_of(unit, n) for n in counts))
             for unit, counts in points.items()
         }
+    factors = {**dict.fromkeys(classes_of(cost_model), 1.0), **FACTORS}
     conditions = Conditions(
         backend='onnxruntime',
         runtime='onnxruntime',
@@ -49,7 +57,7 @@ def table_of_formula(cost_model: CostModel, round: int = 4) -> LatencyTable:
         cost_model.totals(cost_model.supernet, REPORTED),
         {name: tuple(keys) for name, keys in kinds.items()},
         curves,
-        Calibration(OFFSET, FACTORS, EXPONENT, (), 0.01, 0.02, 1.0),
+        Calibration(OFFSET, factors, EXPONENT, (), 0.01, 0.02, 1.0),
         reference=1.0,
         layers=cost_model.layers,
     )

@@ -30,15 +30,8 @@ from .networks import (
     time_networks,
 )
 from .on_all_cores import on_all_cores
-from .points import (
-    STEPS,
-    Point,
-    best_step,
-    kinds_of,
-    points_of,
-    step_points,
-    stepped_part,
-)
+from .points import Point, kinds_of, points_of
+from .steps import STEPS, best_step, step_points, stepped_part
 from .table import Conditions, Curve, LatencyTable
 
 
@@ -78,13 +71,13 @@ class TableBuilder:
         stock = [
             name
             for name, module in self.model.named_modules()
-            if isinstance(module, SearchableChannels)
+            if isinstance(module, SearchableChannels) and module.is_network
         ]
         if stock:
             raise ValueError(
-                'the channels of a stock network are not known to a table of '
-                f'milliseconds yet, got {stock[0] or "the model"}; give '
-                'budgets in multiply-adds or params'
+                "milliseconds of a stock network need widths='blocks': a "
+                f'table has times of blocks, and {stock[0] or "the model"} is '
+                'searched as one'
             )
         self._form(self.round)  # a wrong round is an error at once
 

@@ -34,7 +34,7 @@ def random_networks(
     """
     low = cost_model.total(cost_model.cost.cut.smallest(cost_model))
     high = cost_model.total(cost_model.supernet)
-    class_of = _class_of_units(cost_model)
+    class_of, least = _class_of_units(cost_model), _least(cost_model)
     _, *others = sorted(
         classes_of(cost_model),
         key=lambda kind: -_only(kind, cost_model, cost_model.supernet),
@@ -48,7 +48,7 @@ def random_networks(
             left_out = others[i // 3 % len(others)]
             name += f', no {left_out}'
             network = {
-                unit: 0 if class_of[unit] == left_out else n
+                unit: least[unit] if class_of[unit] == left_out else n
                 for unit, n in network.items()
             }
         if any(network.values()):
@@ -59,13 +59,25 @@ def random_networks(
 def nearly_empty(cost_model: CostModel) -> dict[str, int]:
     """Return the network of one element, the cheapest one.
 
-    Its time is that of what no part owns.
+    Its time is that of what no part owns. Where some elements always stay,
+    it is the network of these.
     """
-    gone = dict.fromkeys(cost_model.supernet, 0)
+    gone = _least(cost_model)
+    if any(gone.values()):
+        return gone
     cheapest = min(
         gone, key=lambda unit: cost_model.saving({**gone, unit: 1}, unit)
     )
     return {**gone, cheapest: 1}
+
+
+def _least(cost_model: CostModel) -> dict[str, int]:
+    """Return the numbers of elements that always stay, for any cost."""
+    return {
+        unit: facts.least
+        for part in cost_model.parts.values()
+        for unit, facts in part.units.items()
+    }
 
 
 def calibrated(

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from ..modules.deployed import Deployable, form_of
+from ..modules.stock import SearchableChannels
 from ..search.budget import LATENCY
 from ..search.cost import REPORTED, Cost
 from ..search.cost_model import CostModel
@@ -89,7 +90,7 @@ class Latency(Milliseconds):
             }
             for call, size in enumerate(part.sizes.get(prefix, ())):
                 deployed = own
-                if isinstance(searchable, Deployable):
+                if isinstance(searchable, (Deployable, SearchableChannels)):
                     deployed = searchable.deployed_counts(own, size, self.form)
                 for name, count in deployed.items():
                     if count:

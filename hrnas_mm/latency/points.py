@@ -6,20 +6,15 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..modules.deployed import Deployable, Form, rounded
+from ..modules.stock import SearchableChannels
 from ..search import CostModel
 from ..search.units import Part, Size, join
-from .table import Curve
 
 # Numbers of elements that are timed: channels in steps of the runtime, tokens.
 CHANNEL_STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 TOKENS = (1, 8, 32, 64)
 # The same where each takes long to make ready.
 FEW_CHANNEL_STEPS, FEW_TOKENS = (1, 4, 16, 64), (1, 64)
-
-# Steps that a runtime may have, and up to how many elements each is tried.
-STEPS, MAX_STEPPED_ELEMENTS = (4, 8, 16), 32
-# Slowdown, against the best step, that is ignored.
-TOLERATED_SLOWDOWN = 1.03
 
 
 class Point(NamedTuple):
@@ -72,21 +67,26 @@ def _kind(part: Part, size: Size, number: int) -> str:
 def points_of(part: Part, form: Form, few: bool = False) -> Iterator[Point]:
     """Yield what is timed of a part: each unit with several counts.
 
-    Tokens beside channels are timed beside a few of these: a Transformer
-    between convolutions reads maps that these keep in a layout of their own,
-    and its output is one more addition.
+    The units of a stock block are timed together. Tokens beside channels are
+    timed beside a few of these: a Transformer between convolutions reads maps
+    that these keep in a layout of their own, and its output is one more
+    addition.
     """
-    full, step = _units_of(part), form.step
+    full, step = units_of(part), form.step
     first: dict[str, int] = {}
-    for unit in sorted(full, key=lambda unit: not _rounds(part, unit, form)):
+    for point in _shares_of(part, form, few):
+        first = first or dict(point.counts)
+        yield point
+    left = [unit for unit in full if not is_stock(part, unit)]
+    for unit in sorted(left, key=lambda unit: not rounds(part, unit, form)):
         path = _computed_by(part, unit, form)
         most = sum(full[name] for name in path)
         tried: Sequence[int] = FEW_TOKENS if few else TOKENS
-        if _rounds(part, unit, form):
+        if rounds(part, unit, form):
             most = rounded(most, step)
             steps = FEW_CHANNEL_STEPS if few else CHANNEL_STEPS
             tried = [step * n for n in steps]
-        with_first = bool(first) and not _rounds(part, unit, form)
+        with_first = bool(first) and not rounds(part, unit, form)
         for elements in sorted({*(n for n in tried if n < most), most}):
             counts = _filled(path, full, elements)
             first = first or counts
@@ -95,53 +95,35 @@ def points_of(part: Part, form: Form, few: bool = False) -> Iterator[Point]:
             yield Point(unit, elements, counts, with_first)
 
 
-def step_points(part: Part, form: Form) -> list[Point]:
-    """Return what is timed to see how a step suits a runtime."""
-    full, step = _units_of(part), form.step
-    rounded_ones = (u for u in full if _rounds(part, u, form))
-    unit = max(rounded_ones, key=full.__getitem__)
-    most = min(rounded(full[unit], step), MAX_STEPPED_ELEMENTS)
-    return [
-        Point(unit, n, _filled([unit], full, n))
-        for n in range(step, most + 1, step)
+def _shares_of(part: Part, form: Form, few: bool) -> Iterator[Point]:
+    """Yield what is timed of a stock block: the same share of all units."""
+    units, before = units_of(part), 0
+    full = {unit: n for unit, n in units.items() if is_stock(part, unit)}
+    if not full:
+        return
+    most = rounded(max(full.values()), form.step)
+    tried = [
+        form.step * n for n in (FEW_CHANNEL_STEPS if few else CHANNEL_STEPS)
     ]
+    module: Any = part.module
+    size = part.sizes[part.name][0]
+    for channels in [*(n for n in tried if n < most), most]:
+        counts = {
+            unit: min(n, rounded(math.ceil(n * channels / most), form.step))
+            for unit, n in full.items()
+        }
+        ((name, share),) = module.deployed_counts(counts, size, form).items()
+        if share > before:
+            yield Point(name, share, dict.fromkeys(units, 0) | counts)
+        before = share
 
 
-def best_step(curves: Mapping[int, Curve]) -> int:
-    """Return the largest step with which rounding up costs nothing.
-
-    Args:
-        curves: Milliseconds by elements, timed in multiples of each step.
-    """
-    most = min(curve.elements[-1] for curve in curves.values())
-    means = {
-        step: sum(curve(rounded(n, step)) for n in range(1, most + 1)) / most
-        for step, curve in curves.items()
-    }
-    least = min(means.values())
-    return max(
-        step for step, ms in means.items() if ms <= TOLERATED_SLOWDOWN * least
-    )
+def is_stock(part: Part, unit: str) -> bool:
+    """Return whether a unit belongs to a stock block."""
+    return isinstance(_owner(part, unit)[0], SearchableChannels)
 
 
-def stepped_part(
-    examples: Mapping[str, tuple[Part, Size]], form: Form
-) -> tuple[Part, Size] | None:
-    """Return the part that shows best how a step suits a runtime.
-
-    It is the largest of those whose channels are rounded up and that can be
-    repeated one after the other; None if there is none.
-    """
-    found = [
-        (part, size)
-        for part, size in examples.values()
-        if any(_rounds(part, unit, form) for unit in _units_of(part))
-        and part.module.in_channels == part.module.out_channels
-    ]
-    return max(found, key=lambda each: math.prod(each[1]), default=None)
-
-
-def _units_of(part: Part) -> dict[str, int]:
+def units_of(part: Part) -> dict[str, int]:
     """Return the elements of the units, by their names in the part."""
     return {
         part.inside(name): facts.elements for name, facts in part.units.items()
@@ -174,8 +156,10 @@ def _deployed_counts(
     return searchable.deployed_counts(counts, size, form)
 
 
-def _rounds(part: Part, unit: str, form: Form) -> bool:
+def rounds(part: Part, unit: str, form: Form) -> bool:
     """Return whether elements are rounded up to a multiple of the step."""
+    if is_stock(part, unit):
+        return True
     (count,) = _deployed_counts(part, [unit], replace(form, step=2)).values()
     return count == 2
 

@@ -36,13 +36,14 @@ from hrnas_mm.latency.calibration import (
     worst,
 )
 from hrnas_mm.latency.on_all_cores import on_all_cores
-from hrnas_mm.latency.points import best_step, kinds_of, points_of
+from hrnas_mm.latency.points import kinds_of, points_of
 from hrnas_mm.latency.repeated import (
     Repeated,
     onnx_of_each,
     part_alone,
     repeated_onnx,
 )
+from hrnas_mm.latency.steps import best_step
 from hrnas_mm.latency.table import Curve
 from hrnas_mm.models import HRNASSupernet
 from hrnas_mm.modules import Deployable, SearchingBlock

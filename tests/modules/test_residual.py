@@ -148,7 +148,7 @@ def test_its_costs_weights_and_deployed_form(name: str) -> None:
 def test_a_single_channel_is_rounded_up(name: str) -> None:
     """A dense layer from one channel to one is no depthwise layer."""
     net, x = network(BLOCKS[name]()), torch.randn(1, 3, 10, 12).double()
-    counts = {unit: 1 for unit in architecture_of(net)}
+    counts = dict.fromkeys(architecture_of(net), 1)
     apply_architecture_(net, counts)
     out = net(x)
     form = form_of('onnxruntime', 'auto', 8, {})

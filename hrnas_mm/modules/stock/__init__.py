@@ -175,13 +175,14 @@ def _plan(
         dtype = next(model.parameters()).dtype
         inputs = (torch.empty(1, *shape, dtype=dtype, device='meta'),)
     numbers: dict[str, Tensor] = {}
-    plan = Plan({}, {}, {}, inputs)
+    plan = Plan({}, {}, {}, inputs, is_network=not owner)
     places: dict[Place, None] = {}
     for group in groups:
         name = group.name[cut:]
         norms = tuple(norm[cut:] for norm in group.norms)
         modules = [model.get_submodule(place.module) for place in group.places]
-        plan.units[name] = Channels(norms, f'k{max(map(_kernel, modules))}')
+        kind = f'k{max(map(_kernel, modules))}'
+        plan.units[name] = Channels(norms, kind, len(group.numbers))
         numbers[name] = group.numbers
         places.update(dict.fromkeys(group.places))
     for place in places:

@@ -32,10 +32,12 @@ class Channels(NamedTuple):
     Attributes:
         norms: Names of the norms that switch them off for all their readers.
         kind: See :class:`~hrnas_mm.search.SearchUnit`.
+        elements: Number of them before a search.
     """
 
     norms: tuple[str, ...]
     kind: str
+    elements: int
 
 
 class Residual(NamedTuple):
@@ -68,6 +70,7 @@ class Plan:
         places: What lies along the dimensions of tensors that hold elements.
         layers: Layers that make or read elements, by the name of the weight.
         inputs: Arguments of the module for one image, on the meta device.
+        is_network: Whether the module is no block but the whole network.
         residual: What it does without channels, if it may lose them all.
         whole: Copy of it, on the meta device, from before a search, if it may
             lose layers.
@@ -79,6 +82,7 @@ class Plan:
     places: dict[Place, tuple[Segment, ...]]
     layers: dict[TensorName, Layer]
     inputs: tuple[Any, ...]
+    is_network: bool = False
     residual: Residual | None = None
     whole: nn.Module | None = None
     positions: dict[Size, Mapping[TensorName, int]] = field(
