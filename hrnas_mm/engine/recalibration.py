@@ -1,5 +1,6 @@
 """Recalibration of batch norm: running statistics of the current weights."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,6 +18,9 @@ from ..runners import averaged_model, bare_model, evaluated_model
 from ..search.modes import in_mode
 
 SEED = 0
+# Layers that draw random numbers, also those of other packages.
+RANDOM = (nn.modules.dropout._DropoutNd, nn.MultiheadAttention)
+RANDOM_NAMES = re.compile('Drop(Path|Block|out)|StochasticDepth')
 BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
@@ -61,7 +65,7 @@ def recalibrate_(
         own_samplers(loader.dataset),
     ):
         momenta = [norm.momentum for norm in norms]
-        _still_(model, norms)
+        _without_chance_(model)
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # the plain mean over batches
@@ -76,15 +80,16 @@ def recalibrate_(
             all_reduce(norm.running_var, 'mean')
 
 
-def _still_(model: nn.Module, norms: Iterable[nn.Module]) -> None:
-    """Put the layers of a model, but some norms, in eval mode.
+def _without_chance_(model: nn.Module) -> None:
+    """Put the layers of a model that draw random numbers in eval mode.
 
-    Dropout changes statistics. What consists of layers stays in train mode:
-    many backbones and heads compute what a loss needs only then.
+    They change statistics. All else stays in train mode: many backbones and
+    heads compute what a loss needs only then.
     """
-    stays = set(norms)
     for module in model.modules():
-        if module not in stays and next(module.children(), None) is None:
+        if isinstance(module, RANDOM) or RANDOM_NAMES.match(
+            type(module).__name__
+        ):
             module.eval()
 
 
