@@ -148,7 +148,7 @@ class Search:
         if len(met) > 1 or met and not own:
             counts = on_the_way(ranking, counts, met, counted)
             met = crossed(met, ranking.counts, counts)
-        return ranking.best(counts), met
+        return ranking.best(self.cost_model.settled(counts)), met
 
     def _ranking(
         self, alpha: Mapping[str, Tensor], cost_model: CostModel

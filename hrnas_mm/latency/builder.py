@@ -75,9 +75,9 @@ class TableBuilder:
         ]
         if stock:
             raise ValueError(
-                "milliseconds of a stock network need widths='blocks': a "
-                f'table has times of blocks, and {stock[0] or "the model"} is '
-                'searched as one'
+                'a table of milliseconds has times of blocks, and '
+                f'{stock[0] or "the model"} is searched as one: take '
+                "widths='blocks', or give budgets in multiply-adds or params"
             )
         self._form(self.round)  # a wrong round is an error at once
 

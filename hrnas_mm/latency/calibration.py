@@ -1,6 +1,7 @@
 """Fit the sum of the parts to the times of whole networks."""
 
 import math
+import random
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -31,6 +32,7 @@ def random_networks(
 
     Every third one is without the units of one class, such as Transformers,
     as searches often end with few of them. The class that costs most stays.
+    If blocks of a stock network may go, some are empty in every third one.
     """
     low = cost_model.total(cost_model.cost.cut.smallest(cost_model))
     high = cost_model.total(cost_model.supernet)
@@ -51,6 +53,13 @@ def random_networks(
                 unit: least[unit] if class_of[unit] == left_out else n
                 for unit, n in network.items()
             }
+        if i % 3 == 1 and cost_model.chains:
+            name += ', some blocks empty'
+            draw = random.Random(seed + i)
+            chains = draw.choices(
+                cost_model.chains, k=math.ceil(len(cost_model.chains) / 3)
+            )
+            network |= {unit: 0 for chain in chains for unit in chain}
         if any(network.values()):
             found[name] = network
     return found
@@ -66,9 +75,12 @@ def nearly_empty(cost_model: CostModel) -> dict[str, int]:
     if any(gone.values()):
         return gone
     cheapest = min(
-        gone, key=lambda unit: cost_model.saving({**gone, unit: 1}, unit)
+        gone,
+        key=lambda unit: cost_model.saving(
+            {**gone, **cost_model.one_of(unit)}, unit
+        ),
     )
-    return {**gone, cheapest: 1}
+    return {**gone, **cost_model.one_of(cheapest)}
 
 
 def _least(cost_model: CostModel) -> dict[str, int]:

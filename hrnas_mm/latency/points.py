@@ -47,8 +47,9 @@ def kinds_of(
     examples: dict[str, tuple[Part, Size]] = {}
     for name, part in cost_model.parts.items():
         kinds[name] = []
-        for size in next(iter(part.sizes.values()), ()):
-            key = f'{part.module}', size
+        sizes = next(iter(part.sizes.values()), ()) if part.units else ()
+        for size in sizes:
+            key = f'{part.module} {units_of(part)}', size
             if key not in names:
                 names[key] = _kind(part, size, len(names) + 1)
                 examples[names[key]] = part, size

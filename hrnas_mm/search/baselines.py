@@ -99,6 +99,7 @@ def _largest(
             architecture = larger
     if budget.cost.cut.one_by_one:
         return architecture
+    architecture = budget.cost_model.settled(architecture)
     return _filled(architecture, budget.cost_model)
 
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .chains import chains_in, settled
 from .cost import MACS, Cost
 from .trace import trace
 from .units import Part, UnitFacts, named_parts, named_search_units
@@ -52,6 +53,7 @@ class CostModel:
             unit: self.parts[name].units[unit].elements
             for unit, name in self.part_of.items()
         }
+        self.chains = chains_in(self.parts.values())
         self.layers = _layers_in(self.parts.values())
         self._set_cost_(cost)
         # The models for all costs that were asked for, shared by them all.
@@ -83,7 +85,7 @@ class CostModel:
 
     def _least(self, facts: UnitFacts) -> int:
         empties = self.cost.cut.may_empty_parts
-        return facts.least if empties else max(facts.least, facts.spared)
+        return facts.least if empties else max(facts.least, facts.chained)
 
     def _ask(self, name: str, counts: tuple[int, ...]) -> float:
         part = self.parts[name]
@@ -106,6 +108,15 @@ class CostModel:
     def total(self, architecture: Mapping[str, int]) -> float:
         """Return the cost of the model; units not named have no elements."""
         return self.add_up(sum(self._parts(architecture)))
+
+    def settled(self, architecture: Mapping[str, int]) -> dict[str, int]:
+        """Return the architecture without elements that are of no use."""
+        return settled(architecture, self.chains)
+
+    def one_of(self, unit: str) -> dict[str, int]:
+        """Return one element of a unit, and of those it is chained with."""
+        chains = (chain for chain in self.chains if unit in chain)
+        return dict.fromkeys(next(chains, [unit]), 1)
 
     def add_up(self, searched: float) -> float:
         """Return the cost of the model whose parts cost so much together."""

@@ -30,6 +30,12 @@ class Priced(Protocol):
     def total(self, architecture: Mapping[str, int]) -> float:
         """Return the cost of the model."""
 
+    def settled(self, architecture: Mapping[str, int]) -> dict[str, int]:
+        """Return the architecture without elements that are of no use."""
+
+    def one_of(self, unit: str) -> dict[str, int]:
+        """Return one element of a unit, and of those it is chained with."""
+
     def add_up(self, searched: float) -> float:
         """Return the cost of the model whose parts cost so much together."""
 
@@ -78,9 +84,11 @@ class Cut(Protocol):
                 return gone
             last = min(
                 priced.part_of,
-                key=lambda unit: priced.part(priced.part_of[unit], {unit: 1}),
+                key=lambda unit: priced.part(
+                    priced.part_of[unit], priced.one_of(unit)
+                ),
             )
-            return {**gone, last: 1}
+            return {**gone, **priced.one_of(last)}
         cheapest: dict[str, str] = {}
         never_empty = {priced.part_of[u] for u, n in gone.items() if n}
         for unit, part in priced.part_of.items():
@@ -100,7 +108,7 @@ class Cut(Protocol):
         """
         if self.may_empty_parts:
             return max(
-                priced.total({**priced.least, unit: 1})
+                priced.total({**priced.least, **priced.one_of(unit)})
                 for unit in priced.part_of
             )
         return priced.total(self.smallest(priced))

@@ -148,12 +148,31 @@ class _Network:
         found = []
         for pool in self._pools(name):
             for lost, counts in self._left(pool):
+                counts, more = self._settled(counts)
+                lost = max(lost, more)
                 left = self.priced.part(name, {**self.counts, **counts})
                 if now - left > 1e-9 * max(self.searched, 0.0):
                     found.append(
                         Removal(lost / (now - left), left - now, counts)
                     )
         return found
+
+    def _settled(
+        self, counts: Mapping[str, int]
+    ) -> tuple[dict[str, int], float]:
+        """Return counts without what is of no use, and what that loses.
+
+        Each unit of a chain tells what is lost with the whole chain, and none
+        of them more than a part of it: the largest score counts.
+        """
+        whole = self.priced.settled({**self.counts, **counts})
+        gone = {u: n for u, n in whole.items() if n < self.counts[u]}
+        scores = (self._total(unit) for unit, n in gone.items() if n == 0)
+        return gone, max(scores, default=0.0)
+
+    def _total(self, unit: str) -> float:
+        losses = self.losses[unit]
+        return sum(losses[len(losses) - self.counts[unit] :])
 
     def _pools(self, name: str) -> Iterator[Sequence[str]]:
         """Yield groups of units: each alone, by module, and the whole part."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from .chains import chains_of, settled
 from .modes import in_mode
 from .optimizer import check_optimizer, forget_, slice_state_
 from .ranking import Keep, Ranking
@@ -60,7 +61,7 @@ def select_alive(models: Sequence[nn.Module], threshold: float) -> Keep:
     ranking = Ranking.by_threshold(importances(models), threshold)
     units = named_search_units(models[0])
     ranking = ranking.sparing({n: unit.least for n, unit in units.items()})
-    return ranking.best(ranking.alive)
+    return ranking.best(settled(ranking.alive, chains_of(models[0])))
 
 
 def shrink_(
@@ -73,6 +74,7 @@ def shrink_(
     Parameters keep their identity and the optimizer its parameter groups.
     What dead elements still contribute is folded into the layer that follows.
     A path without elements is deleted, and its parameters leave the optimizer.
+    Units that are chained with one that loses all of its elements do so, too.
 
     Args:
         model: Network to shrink.
@@ -87,13 +89,20 @@ def shrink_(
         TypeError: If the optimizer's state cannot be sliced.
     """
     units = named_search_units(model)
-    _check_keep(units, keep)
+    counts = {n: len(keep.get(n, unit.alpha)) for n, unit in units.items()}
+    counts = settled(counts, chains_of(model))
+    _check_keep(units, keep, counts)
     changed = {
         name: index.to(units[name].alpha.device)
         for name, index in keep.items()
         if len(index) < len(units[name])
     }
-    axes = _axes_to_slice(units, changed)
+    gone = {
+        name: torch.arange(0, device=units[name].alpha.device)
+        for name, count in counts.items()
+        if count == 0
+    }
+    axes = _axes_to_slice(units, {**changed, **gone})
     if optimizer is not None:
         check_optimizer(optimizer, (axis.tensor for axis, _ in axes))
 
@@ -140,7 +149,9 @@ def _axes_to_slice(
 
 
 def _check_keep(
-    units: Mapping[str, SearchUnit], keep: Mapping[str, Tensor]
+    units: Mapping[str, SearchUnit],
+    keep: Mapping[str, Tensor],
+    counts: Mapping[str, int],
 ) -> None:
     for name, index in keep.items():
         if name not in units:
@@ -157,9 +168,7 @@ def _check_keep(
                 f'{name} has {len(units[name])} elements, got indices '
                 f'{int(index.min())} to {int(index.max())}'
             )
-    if not any(
-        len(keep.get(name, unit.alpha)) for name, unit in units.items()
-    ):
+    if not any(counts.values()):
         raise ValueError('every element of every search unit would be removed')
 
 

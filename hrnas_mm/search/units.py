@@ -52,7 +52,9 @@ class SearchUnit:
         others: Further importance factors of the same elements, each of shape
             (n,): several layers may add up to the same channels.
         least: Number of elements that always stay.
-        spared: Number of elements that stay unless parts may become empty.
+        chained: Whether the module computes nothing without any of its units,
+            so that all go with the last element of one. They go only in cuts
+            that may empty parts; others leave one element of each.
         shifts: What the norms of ``scales`` put out where their scale is zero,
             one for each of them, where the penalty has to push it to zero,
             too; else none.
@@ -65,7 +67,7 @@ class SearchUnit:
     shared_params: int = 0
     others: tuple[nn.Parameter, ...] = ()
     least: int = 0
-    spared: int = 0
+    chained: bool = False
     shifts: tuple[Tensor, ...] = ()
 
     def __len__(self) -> int:
@@ -130,7 +132,7 @@ class UnitFacts(NamedTuple):
         params: Number of parameters that each element owns.
         shared_params: Number of parameters removed with its last element.
         searchable: Name of the module that declares the unit.
-        least, spared: See :class:`SearchUnit`.
+        least, chained: See :class:`SearchUnit`.
     """
 
     kind: str
@@ -139,7 +141,7 @@ class UnitFacts(NamedTuple):
     shared_params: int
     searchable: str
     least: int = 0
-    spared: int = 0
+    chained: bool = False
 
 
 @dataclass(frozen=True)
@@ -230,7 +232,7 @@ def _part(
             unit.shared_params,
             owner,
             unit.least,
-            unit.spared,
+            unit.chained,
         )
         for owner, searchable in searchables.items()
         for name, unit in searchable.search_units().items()

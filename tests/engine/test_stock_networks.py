@@ -35,6 +35,14 @@ RESNET = dict(
     out_indices=(3,),
     norm_cfg=BN,
 )
+BOTTLENECKS = dict(
+    RESNET,
+    depth=50,
+    num_stages=2,
+    strides=(1, 2),
+    dilations=(1, 1),
+    out_indices=(1,),
+)
 MOBILENET = dict(
     type='mmseg.MobileNetV2',
     widen_factor=0.25,
@@ -42,7 +50,7 @@ MOBILENET = dict(
     norm_cfg=BN,
 )
 TINY = dict(type='TinyStock')
-CHANNELS = {'mmseg.ResNetV1c': 64, 'mmseg.MobileNetV2': 80, 'TinyStock': 6}
+CHANNELS = {18: 64, 50: 64, 'mmseg.MobileNetV2': 80, 'TinyStock': 6}
 EMA = dict(
     ema_type='MomentumAnnealingEMA',
     momentum=1e-2,
@@ -62,7 +70,7 @@ def config(
     cfg.model = dict(
         type='TinyModel',
         backbone=dict(type='Searchable', module=module, widths=widths),
-        channels=CHANNELS[module['type']],
+        channels=CHANNELS[module.get('depth', module['type'])],
     )
     return cfg
 
@@ -79,7 +87,7 @@ def run(cfg: Config) -> Runner:
         (RESNET, 'blocks', dict(target=0.4)),
         (TINY, 'all', dict(target=0.4, rho=1e-3)),
         (MOBILENET, 'blocks', dict(target=dict(params=0.5))),
-        (RESNET, 'blocks', dict(target=dict(latency=0.4))),
+        (BOTTLENECKS, 'blocks', dict(target=dict(latency=0.4))),
     ],
 )
 def test_search_ends_in_its_budget_and_resumes_exactly(

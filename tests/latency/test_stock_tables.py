@@ -22,6 +22,7 @@ from hrnas_mm.runtimes import RUNTIMES, LocalTimer
 from hrnas_mm.search import (
     CostModel,
     apply_architecture_,
+    architecture_of,
     trace,
 )
 
@@ -119,10 +120,27 @@ def test_a_network_takes_what_its_blocks_take(
     assert latency.total(counts) == pytest.approx(expected[1])
 
 
+def test_an_empty_block_is_in_no_bench(model: nn.Module) -> None:
+    small = deepcopy(model)
+    counts = architecture_of(small) | {'layer1.1.conv1': 0}
+    apply_architecture_(small, counts)
+    cost_model = CostModel(small, SHAPE)
+    kinds, examples = kinds_of(cost_model)
+    assert kinds['layer1.1'] == [] and kinds['layer1.2']
+    assert all(part.units for part, _ in examples.values())
+    latency = Latency(table_of_formula(cost_model))
+    latency.check(cost_model)
+    blocks = len(cost_model.parts) - 1
+    total = cost_model.counting(latency).total(cost_model.supernet)
+    assert total == pytest.approx((2.0 * blocks) ** 1.05 + 0.5)
+
+
 def test_networks_to_calibrate_with_can_be_built(
     model: nn.Module, cost_model: CostModel
 ) -> None:
     networks = random_networks(cost_model, 4)
+    empty = [n for n in networks if n.endswith('some blocks empty')]
+    assert empty and all(0 in networks[n].values() for n in empty)
     networks['nearly empty'] = nearly_empty(cost_model)
     image = torch.zeros(1, *SHAPE)
     for network in networks.values():
@@ -142,5 +160,5 @@ def test_networks_to_calibrate_with_can_be_built(
 def test_a_network_that_is_searched_as_one_is_refused() -> None:
     net = MODELS.build(tiny.STOCK).eval()
     timer = LocalTimer(RUNTIMES['channels_last'], 'cpu')
-    with pytest.raises(ValueError, match="need widths='blocks'"):
+    with pytest.raises(ValueError, match='has times of blocks'):
         TableBuilder(net, CostModel(net, SHAPE), timer)

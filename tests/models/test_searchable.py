@@ -139,6 +139,29 @@ def test_whole_weights_are_narrowed_to_an_architecture(tmp_path: Path) -> None:
         narrow.load_state_dict(other.state_dict())
 
 
+def test_an_empty_block_takes_its_shift_from_whole_weights(
+    tmp_path: Path,
+) -> None:
+    whole, x = searchable(RESNET), torch.randn(1, 3, 64, 64)
+    units = named_search_units(whole)
+    unit = units['layer1.1.conv1']
+    for scale, shift in zip(unit.scales, unit.shifts, strict=True):
+        nn.init.zeros_(scale.data)
+        nn.init.uniform_(shift.data, 0.5, 1.0)
+    torch.save(whole.state_dict(), tmp_path / 'whole.pth')
+    weights = dict(type='Pretrained', checkpoint=str(tmp_path / 'whole.pth'))
+    arch = {name: len(unit) for name, unit in units.items()}
+    arch['layer1.1.conv1'] = 0
+    net = searchable({**RESNET, 'init_cfg': weights}, arch=arch)
+    net.init_weights()
+    shrink_(whole, {'layer1.1.conv1': torch.arange(0)})
+    for model in (net, whole):
+        model.eval()
+    torch.testing.assert_close(net(x)[0], whole(x)[0])
+    assert 'layer1.1.bn2.bias' in net.state_dict()
+    assert 'layer1.1.conv2.weight' not in net.state_dict()
+
+
 def test_frozen_stages_stay() -> None:
     model = searchable({**RESNET, 'frozen_stages': 2, 'norm_eval': True})
     units = named_search_units(model)

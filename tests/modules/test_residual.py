@@ -14,6 +14,7 @@ from hrnas_mm.modules.deployed import form_of
 from hrnas_mm.modules.stock import searchable_, switch_off_
 from hrnas_mm.search import (
     BestRemovals,
+    Budget,
     Cost,
     CostModel,
     Params,
@@ -24,8 +25,10 @@ from hrnas_mm.search import (
     architecture_in,
     architecture_of,
     named_search_units,
+    random_architecture,
     shrink_,
     trace,
+    uniform_architecture,
 )
 
 
@@ -168,8 +171,14 @@ def test_other_blocks_keep_a_channel_of_each_unit() -> None:
         b=block(6, 8, 1),
         out=conv(16, 6, 1),
     )
+    hidden = Net(  # has no effect at first
+        lambda net, x: x + net.branch(x) + net.extra(x) * net.gain,
+        branch=nn.Sequential(block(6, 8, 3), conv(8, 6, 1)),
+        extra=nn.Conv2d(6, 6, 3, padding=1),
+    )
+    hidden.gain = nn.Parameter(torch.zeros(()))
     no_shortcut = nn.Sequential(block(6, 8, 3), conv(8, 6, 1))
-    for middle in (one_of_two, side_by_side, no_shortcut):
+    for middle in (one_of_two, side_by_side, hidden, no_shortcut):
         units = named_search_units(network(middle))
         inside = [unit for name, unit in units.items() if name[:2] == '1.']
         assert [unit.least for unit in inside] == [1] * len(inside)
@@ -192,6 +201,40 @@ class Time(Cost):
     def rest(self, trace: Trace, searched: float) -> float:
         """Return the milliseconds of what is not searched."""
         return 0.0
+
+
+def test_units_of_a_block_go_together() -> None:
+    net = network(BLOCKS['bottleneck']())
+    first, second, last = architecture_of(net)
+    gone = {first: 0, second: 0, last: 4}
+    shrunk = deepcopy(net)
+    shrink_(shrunk, {second: torch.arange(0)})
+    assert architecture_of(shrunk) == gone
+    time = CostModel(net, (3, 10, 12), Time())
+    assert time.settled({first: 3, second: 0, last: 4}) == gone
+    # The block takes 2 ms, and a tenth of one for each channel.
+    assert time.cost.cut.least(time) == pytest.approx(2.2 + 2.1)
+    for architecture in (
+        uniform_architecture(Budget(3.0, time)),
+        random_architecture(Budget(3.0, time), seed=0),
+    ):
+        assert architecture[first] == architecture[second] == 0
+    # What all units together are worth is not more than the dearest of them.
+    scores = {first: torch.ones(8), second: torch.full((7,), 0.1)}
+    ranking = Ranking.by_threshold({**scores, last: torch.ones(4)}, 1e-3)
+    counts = time.cost.cut(ranking, time, (0.0, 3.0))
+    assert counts == gone
+    alone: Any = net
+    with pytest.raises(ValueError, match='every element of every'):
+        shrink_(alone[:2], {second: torch.arange(0)})
+
+
+def test_what_is_left_of_a_block_keeps_the_type_of_its_map() -> None:
+    net: Any = network(BLOCKS['basic']()).float()
+    apply_architecture_(net, all_zero(net))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        map = torch.randn(1, 6, 4, 4, dtype=torch.bfloat16)
+        assert net[1](map).dtype is torch.bfloat16
 
 
 def test_a_cut_takes_a_block_for_its_time_alone() -> None:

@@ -112,10 +112,13 @@ def _narrow_whole_weights_(
         found = architecture_in(state_dict, model, prefix) or counts
     except ValueError:
         return  # what is wrong with them, loading says
-    if all(found[unit] <= count for unit, count in counts.items()):
+    fits = all(found[unit] <= count for unit, count in counts.items())
+    if fits and all(counts.values()):
         return
     larger = whole()
     names = [n for n in larger.state_dict() if prefix + n in state_dict]
+    if fits and set(names) <= model.state_dict().keys():
+        return
     try:
         larger.load_state_dict(
             {name: state_dict[prefix + name] for name in names}, strict=False

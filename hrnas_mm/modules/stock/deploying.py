@@ -17,7 +17,8 @@ from .units import Emptied, SearchableChannels
 def deploy_channels_(module: SearchableChannels, step: int) -> None:
     """Round the channels of a module up with zeros, and fold its norms.
 
-    It computes the same afterwards, up to rounding, and is of its stock class.
+    It computes the same afterwards, up to rounding, and is of its stock class,
+    unless it has no channels left.
 
     Args:
         module: Module in eval mode.

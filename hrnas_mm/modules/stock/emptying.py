@@ -50,7 +50,8 @@ def strip_(block: nn.Module, residual: Residual | None, shift: Tensor) -> None:
     if residual.activation is not None:
         module = block.get_submodule(residual.activation)
         left[residual.activation] = module
-    block._modules.clear()
+    for held in (block._modules, block._parameters, block._buffers):
+        held.clear()
     for name, module in left.items():
         *parents, last = name.split('.')
         owner = block

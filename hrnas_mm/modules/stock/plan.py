@@ -71,6 +71,8 @@ class Plan:
         layers: Layers that make or read elements, by the name of the weight.
         inputs: Arguments of the module for one image, on the meta device.
         is_network: Whether the module is no block but the whole network.
+        is_absorbed: Whether all of its units have been folded in, so that
+            nothing is left to fold.
         residual: What it does without channels, if it may lose them all.
         whole: Copy of it, on the meta device, from before a search, if it may
             lose layers.
@@ -83,6 +85,7 @@ class Plan:
     layers: dict[TensorName, Layer]
     inputs: tuple[Any, ...]
     is_network: bool = False
+    is_absorbed: bool = False
     residual: Residual | None = None
     whole: nn.Module | None = None
     positions: dict[Size, Mapping[TensorName, int]] = field(

@@ -51,10 +51,11 @@ def _fits(
     inputs: tuple[Any, ...],
 ) -> bool:
     """Return whether a block without a unit puts out what is said of it."""
+    torch.manual_seed(0)
     copy: Any = deepcopy(block)
-    declare_(copy, {'': replace(plan, residual=residual)})
-    # At first, a norm may add nothing.
+    _train_a_little_(copy, plan)
     nn.init.uniform_(copy.get_submodule(residual.norm).bias, 1, 2)
+    declare_(copy, {'': replace(plan, residual=residual)})
     everything = torch.arange(len(copy.search_units()[unit]))
     switch_off_(copy.search_units()[unit], everything)
     before = outputs_of(copy, inputs, modes=(False,))
@@ -65,6 +66,20 @@ def _fits(
     except Exception:
         return False
     return difference_of(before, after) is None
+
+
+def _train_a_little_(block: nn.Module, plan: Plan) -> None:
+    """Change the weights of a block, so that all of its layers have an effect.
+
+    What is zero at first, as the last norm of many blocks, would not be seen.
+    Constants inside of the branch stay away: padded layers see their borders.
+    """
+    still = {norm for unit in plan.units.values() for norm in unit.norms}
+    still |= {name.module for name in plan.layers}
+    for name, parameter in block.named_parameters():
+        owner, _, tensor = name.rpartition('.')
+        if not (tensor == 'bias' and owner in still):
+            parameter.add_(torch.randn_like(parameter), alpha=0.1)
 
 
 def _activations(block: nn.Module) -> Iterator[str | None]:

@@ -82,7 +82,7 @@ class SearchableChannels:
                 partial(self.absorb_, name),
                 others=tuple(norm.weight for norm in norms[1:]),
                 least=0 if plan.residual else 1,
-                spared=1,
+                chained=plan.residual is not None,
                 shifts=tuple(map(shift_of, norms)),
             )
         return units
@@ -164,8 +164,11 @@ class SearchableChannels:
     def absorb_(self, unit: str, dead: Tensor) -> None:
         """Fold in what dead channels, and those that go with them, put out."""
         counts = self.counts()
+        if self._plan.is_absorbed:
+            return
+        self._plan.is_absorbed = len(dead) == counts[unit]
         gone = {unit: dead}
-        if len(dead) == counts[unit]:
+        if self._plan.is_absorbed:
             gone |= {
                 name: torch.arange(n, device=dead.device)
                 for name, n in counts.items()
@@ -207,7 +210,9 @@ class Emptied(SearchableChannels):
         residual = self._plan.residual
         assert residual is not None
         shift = self.get_submodule(residual.norm).bias
-        return residual.activated(self, x + shift[:, None, None])
+        # A sum with float32 would be float32, also under autocast.
+        shift = shift[:, None, None].to(x.dtype)
+        return residual.activated(self, x + shift)
 
     def counts(self) -> dict[str, int]:
         """Return that no unit has any element."""
