@@ -16,7 +16,7 @@ from .plan import Plan
 
 @torch.no_grad()
 def absorb_(
-    module: nn.Module,
+    module: Any,
     plan: Plan,
     counts: Mapping[str, int],
     unit: str,
@@ -38,13 +38,12 @@ def absorb_(
     """
     found = _constants(module, plan, counts, unit, dead)
     for name, constant in found.items():
-        layer: Any = module.get_submodule(name.module)
+        layer = module.get_submodule(name.module)
         after = plan.layers[name].norm
         if layer.bias is not None:
             layer.bias += constant
         elif after is not None:
-            norm: Any = module.get_submodule(after)
-            mean = norm.running_mean
+            mean = module.get_submodule(after).running_mean
             if mean is not None:
                 mean -= constant
     for norm in norms_of(module, plan, unit):
@@ -52,7 +51,7 @@ def absorb_(
         shift_of(norm)[dead] = 0
 
 
-def norms_of(module: nn.Module, plan: Plan, unit: str) -> list[Any]:
+def norms_of(module: Any, plan: Plan, unit: str) -> list[Any]:
     """Return the norms that switch the channels of a unit off."""
     return [module.get_submodule(name) for name in plan.units[unit].norms]
 

@@ -1,7 +1,5 @@
 """The deployed form of stock modules whose channels were searched."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -10,7 +8,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from ...coupling import Place, TensorName
 from ...search.shrink import refresh_sizes_
 from ..deployed import rounded
-from .units import Emptied, SearchableChannels
+from .units import Emptied, SearchableChannels, stock_class_of
 
 
 @torch.no_grad()
@@ -30,10 +28,8 @@ def deploy_channels_(module: SearchableChannels, step: int) -> None:
     for name, layer in module._plan.layers.items():
         if layer.norm is not None and layer.alone:
             _fold_(module, name.module, layer.norm)
-    stock: Any = module
-    kinds = type(module).__mro__
-    stock.__class__ = kinds[kinds.index(SearchableChannels) + 1]
-    del stock._plan
+    module.__class__ = stock_class_of(module)
+    del module._plan
 
 
 def _pad_(module: SearchableChannels, step: int) -> None:

@@ -10,22 +10,22 @@ from .plan import Plan, Residual
 
 
 @torch.no_grad()
-def constant_of(block: nn.Module, plan: Plan) -> Tensor:
+def constant_of(block: Any, plan: Plan, residual: Residual) -> Tensor:
     """Return what a block adds to its shortcut once its channels are gone.
 
     Args:
         block: The block; what its channels leave behind has been absorbed.
         plan: Its plan.
+        residual: What stays of it.
 
     Returns:
         (C,)
     """
-    assert plan.residual is not None
-    norm: Any = block.get_submodule(plan.residual.norm)
+    norm = block.get_submodule(residual.norm)
     constant = torch.zeros_like(norm.bias)
     for name, layer in plan.layers.items():
-        if layer.norm == plan.residual.norm:
-            reader: Any = block.get_submodule(name.module)
+        if layer.norm == residual.norm:
+            reader = block.get_submodule(name.module)
             if reader.bias is not None:
                 constant += reader.bias
     with evaluating(norm):
@@ -33,7 +33,7 @@ def constant_of(block: nn.Module, plan: Plan) -> Tensor:
 
 
 @torch.no_grad()
-def strip_(block: nn.Module, residual: Residual | None, shift: Tensor) -> None:
+def strip_(block: Any, residual: Residual, shift: Tensor) -> None:
     """Remove all layers of a block but the shift and the activation.
 
     Args:
@@ -41,9 +41,7 @@ def strip_(block: nn.Module, residual: Residual | None, shift: Tensor) -> None:
         residual: What stays of it.
         shift: Values of the shift, (C,).
     """
-    assert residual is not None
-    norm: Any = block.get_submodule(residual.norm)
-    bias = norm.bias
+    bias = block.get_submodule(residual.norm).bias
     bias.data.copy_(shift)
     left = {residual.norm: nn.Module()}
     left[residual.norm].register_parameter('bias', bias)

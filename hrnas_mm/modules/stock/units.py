@@ -16,7 +16,7 @@ from .absorbing import absorb_, norms_of, shift_of
 from .emptying import constant_of, strip_
 from .plan import Plan
 
-# Under this name stands how much of a block is deployed, of so many parts.
+# The name of the share of a block's multiply-adds, and what is all of them.
 SHARE, WHOLE = 'share', 10_000
 
 
@@ -154,11 +154,11 @@ class SearchableChannels:
 
     def empty_(self) -> None:
         """Become the shortcut; what channels leave behind is absorbed."""
-        shift = constant_of(self, self._plan)  # type: ignore[arg-type]
-        strip_(self, self._plan.residual, shift)  # type: ignore[arg-type]
-        kinds = type(self).__mro__
-        stock = kinds[kinds.index(SearchableChannels) + 1]
-        self.__class__ = _class_of(Emptied, stock)  # type: ignore[assignment]
+        residual = self._plan.residual
+        assert residual is not None
+        strip_(self, residual, constant_of(self, self._plan, residual))
+        emptied: Any = _class_of(Emptied, stock_class_of(self))
+        self.__class__ = emptied
 
     @torch.no_grad()
     def absorb_(self, unit: str, dead: Tensor) -> None:
@@ -174,10 +174,11 @@ class SearchableChannels:
                 for name, n in counts.items()
                 if name != unit
             }
-        for norm in norms_of(self, self._plan, unit):  # type: ignore[arg-type]
+        # What they put out once they are gone is their shift alone.
+        for norm in norms_of(self, self._plan, unit):
             norm.weight[dead] = 0
         for name, indices in gone.items():
-            absorb_(self, self._plan, counts, name, indices)  # type: ignore
+            absorb_(self, self._plan, counts, name, indices)
 
     @property
     def _whole(self) -> nn.Module:
@@ -233,6 +234,12 @@ def _rounded(counts: Mapping[str, int], form: Form) -> dict[str, int]:
 def searchable_class(kind: Any) -> type[nn.Module]:
     """Return the class of modules of a kind that declare their channels."""
     return _class_of(SearchableChannels, kind)
+
+
+def stock_class_of(module: SearchableChannels) -> Any:
+    """Return the class that a module had before its channels were searched."""
+    kinds = type(module).__mro__
+    return kinds[kinds.index(SearchableChannels) + 1]
 
 
 @cache
