@@ -44,6 +44,12 @@ TABLES = {
         '900': '{mIoU_900}',
         '1200 iterations': '{mIoU_1200}',
     },
+    'stock_searched': {
+        'CamVid at 192x256, from scratch': '{network}',
+        'multiply-adds': '{multiply_adds_M} M',
+        'seeds': '{seeds}',
+        'mIoU': '{mIoU}',
+    },
     'milliseconds': {
         'network': '{network}',
         'multiply-adds': MACS,
