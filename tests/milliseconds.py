@@ -3,9 +3,9 @@
 from hrnas_mm.latency import LatencyTable
 from hrnas_mm.latency.calibration import classes_of
 from hrnas_mm.latency.points import kinds_of, points_of
+from hrnas_mm.latency.shares import SHARE, WHOLE
 from hrnas_mm.latency.table import Calibration, Conditions, Curve
 from hrnas_mm.modules.deployed import form_of
-from hrnas_mm.modules.stock.units import SHARE, WHOLE
 from hrnas_mm.runtimes.devices import processor
 from hrnas_mm.search import CostModel
 from hrnas_mm.search.cost import REPORTED

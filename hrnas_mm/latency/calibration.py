@@ -10,6 +10,7 @@ from typing import Any
 from ..search import Budget, CostModel, random_architecture
 from ..search.architecture import Architecture
 from .cost import Latency
+from .shares import is_stock
 from .table import Calibration, LatencyTable, Prediction
 
 MAX_MEDIAN_ERROR, MAX_WORST_ERROR, MIN_TAU = 0.05, 0.12, 0.9
@@ -156,7 +157,11 @@ def classes_of(cost_model: CostModel) -> list[str]:
 
 def _class_of_units(cost_model: CostModel) -> dict[str, str]:
     return {
-        unit: type(part.searchables[facts.searchable]).__name__
+        unit: type(
+            part.module
+            if is_stock(part, part.inside(unit))
+            else part.searchables[facts.searchable]
+        ).__name__
         for part in cost_model.parts.values()
         for unit, facts in part.units.items()
     }

@@ -11,6 +11,7 @@ from ..search.cost_model import CostModel
 from ..search.cut_removals import BestRemovals
 from ..search.trace import Trace
 from ..search.units import Part, join
+from .shares import SHARE, share_of
 from .table import Curve, LatencyTable
 
 MAX_PRICE_RATIO = 10  # of an element's price to that in the full part
@@ -82,7 +83,14 @@ class Latency(Milliseconds):
         self, part: Part, counts: Mapping[str, int]
     ) -> Iterator[tuple[str, int, str, int]]:
         """Yield (class, call, unit's name in the part, deployed elements)."""
+        if isinstance(part.module, SearchableChannels):
+            kind = type(part.module).__name__
+            for call in range(len(part.sizes.get(part.name, ()))):
+                if share := share_of(part, counts, call, self.form):
+                    yield kind, call, SHARE, share
         for prefix, searchable in part.searchables.items():
+            if isinstance(searchable, SearchableChannels):
+                continue
             inner = part.inside(prefix)
             own = {
                 name: counts.get(join(prefix, name), 0)
@@ -90,7 +98,7 @@ class Latency(Milliseconds):
             }
             for call, size in enumerate(part.sizes.get(prefix, ())):
                 deployed = own
-                if isinstance(searchable, (Deployable, SearchableChannels)):
+                if isinstance(searchable, Deployable):
                     deployed = searchable.deployed_counts(own, size, self.form)
                 for name, count in deployed.items():
                     if count:

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..modules.deployed import Deployable, Form, rounded
-from ..modules.stock import SearchableChannels
 from ..search import CostModel
 from ..search.units import Part, Size, join
+from .shares import SHARE, is_stock, share_of
 
 # Numbers of elements that are timed: channels in steps of the runtime, tokens.
 CHANNEL_STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
@@ -106,22 +106,16 @@ def _shares_of(part: Part, form: Form, few: bool) -> Iterator[Point]:
     tried = [
         form.step * n for n in (FEW_CHANNEL_STEPS if few else CHANNEL_STEPS)
     ]
-    module: Any = part.module
-    size = part.sizes[part.name][0]
     for channels in [*(n for n in tried if n < most), most]:
         counts = {
             unit: min(n, rounded(math.ceil(n * channels / most), form.step))
             for unit, n in full.items()
         }
-        ((name, share),) = module.deployed_counts(counts, size, form).items()
+        named = {join(part.name, unit): n for unit, n in counts.items()}
+        share = share_of(part, named, 0, form)
         if share > before:
-            yield Point(name, share, dict.fromkeys(units, 0) | counts)
+            yield Point(SHARE, share, dict.fromkeys(units, 0) | counts)
         before = share
-
-
-def is_stock(part: Part, unit: str) -> bool:
-    """Return whether a unit belongs to a stock block."""
-    return isinstance(_owner(part, unit)[0], SearchableChannels)
 
 
 def units_of(part: Part) -> dict[str, int]:

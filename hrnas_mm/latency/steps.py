@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from ..modules.deployed import Form, rounded
 from ..modules.stock import SearchableChannels
 from ..search.units import Part, Size
-from .points import Point, is_stock, rounds, units_of
+from .points import Point, rounds, units_of
+from .shares import is_stock
 from .table import Curve
 
 # Steps that a runtime may have, and up to how many elements each is tried.

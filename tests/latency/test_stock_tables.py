@@ -15,9 +15,9 @@ from hrnas_mm.latency import Latency, TableBuilder
 from hrnas_mm.latency.calibration import nearly_empty, random_networks
 from hrnas_mm.latency.points import kinds_of, points_of
 from hrnas_mm.latency.repeated import part_alone
+from hrnas_mm.latency.shares import SHARE, WHOLE, share_of
 from hrnas_mm.latency.steps import step_points, stepped_part
 from hrnas_mm.modules.deployed import form_of
-from hrnas_mm.modules.stock.units import SHARE, WHOLE
 from hrnas_mm.runtimes import RUNTIMES, LocalTimer
 from hrnas_mm.search import (
     CostModel,
@@ -59,7 +59,6 @@ def test_a_share_is_that_of_the_deployed_multiply_adds(
 ) -> None:
     """Against torch's counter of what is deployed, without the shortcut."""
     part = cost_model.parts['layer1.0']
-    block: Any = part.module
     (size,) = part.sizes['layer1.0']
     shortcut = 8 * 48 * size[0] * size[1]
 
@@ -69,23 +68,24 @@ def test_a_share_is_that_of_the_deployed_multiply_adds(
 
     whole = macs(dict(conv1=12, conv2=12))
     for counts in (dict(conv1=12, conv2=12), dict(conv1=3, conv2=10)):
-        share = block.deployed_counts(counts, size, FORM)[SHARE]
+        named = {f'layer1.0.{unit}': n for unit, n in counts.items()}
+        share = share_of(part, named, 0, FORM)
         assert share == round(WHOLE * macs(counts) / whole)
-    one: Any = cost_model.parts['layer1.1'].module
-    assert one.deployed_counts(dict(conv1=0, conv2=5), size, FORM) == {}
+    empty = {'layer1.1.conv1': 0, 'layer1.1.conv2': 5}
+    assert share_of(cost_model.parts['layer1.1'], empty, 0, FORM) == 0
 
 
 def test_points_rise_to_the_whole_block(cost_model: CostModel) -> None:
     kinds, examples = kinds_of(cost_model)
     assert kinds['layer1.1'] == kinds['layer1.2'] != kinds['layer1.0']
-    for part, size in examples.values():
+    for part, _ in examples.values():
         points = list(points_of(part, FORM))
         shares = [point.elements for point in points]
         assert shares == sorted(set(shares)) and shares[-1] == WHOLE
         for point in points:
-            module: Any = part.module
-            found = module.deployed_counts(point.counts, size, FORM)
-            assert found == {point.unit: point.elements}
+            named = {f'{part.name}.{u}': n for u, n in point.counts.items()}
+            assert point.unit == SHARE
+            assert point.elements == share_of(part, named, 0, FORM)
             assert all(n % 4 == 0 or n < 4 for n in point.counts.values())
 
 
@@ -118,6 +118,30 @@ def test_a_network_takes_what_its_blocks_take(
     # What is empty is the same network however that is said.
     counts |= {'layer1.1.conv2': 0, 'layer1.2.conv1': 0}
     assert latency.total(counts) == pytest.approx(expected[1])
+
+
+def test_blocks_inside_of_blocks_share_a_curve() -> None:
+    ddrnet = dict(
+        type='mmseg.DDRNet',
+        channels=8,
+        ppm_channels=16,
+        norm_cfg=dict(type='BN'),
+    )
+    net = MODELS.build(dict(type='Searchable', module=ddrnet))
+    net.eval()
+    cost_model = CostModel(net, (3, 64, 128))
+    nested = [p for p in cost_model.parts.values() if len(p.searchables) > 1]
+    assert nested
+    table = table_of_formula(cost_model)
+    Latency(table).check(cost_model)
+    for part in nested:
+        assert [*table.curves[table.kinds[part.name][0]]] == [SHARE]
+        counts = dict.fromkeys(part.units, 0)
+        assert share_of(part, counts, 0, FORM) == 0
+        inner = max(part.searchables, key=len)
+        some = {u: f.elements for u, f in part.units.items()}
+        some |= {u: 1 for u, f in part.units.items() if f.searchable == inner}
+        assert 0 < share_of(part, some, 0, FORM) < WHOLE
 
 
 def test_an_empty_block_is_in_no_bench(model: nn.Module) -> None:

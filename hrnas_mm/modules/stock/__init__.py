@@ -182,7 +182,7 @@ def _plan(
         norms = tuple(norm[cut:] for norm in group.norms)
         modules = [model.get_submodule(place.module) for place in group.places]
         kind = f'k{max(map(_kernel, modules))}'
-        plan.units[name] = Channels(norms, kind, len(group.numbers))
+        plan.units[name] = Channels(norms, kind)
         numbers[name] = group.numbers
         places.update(dict.fromkeys(group.places))
     for place in places:

@@ -32,12 +32,10 @@ class Channels(NamedTuple):
     Attributes:
         norms: Names of the norms that switch them off for all their readers.
         kind: See :class:`~hrnas_mm.search.SearchUnit`.
-        elements: Number of them before a search.
     """
 
     norms: tuple[str, ...]
     kind: str
-    elements: int
 
 
 class Residual(NamedTuple):

@@ -11,13 +11,9 @@ from torch import Tensor, nn
 
 from ...coupling import Place, TensorName, positions_of
 from ...search.units import Axis, SearchUnit, Size
-from ..deployed import Form, rounded
 from .absorbing import absorb_, norms_of, shift_of
 from .emptying import constant_of, strip_
 from .plan import Plan
-
-# The name of the share of a block's multiply-adds, and what is all of them.
-SHARE, WHOLE = 'share', 10_000
 
 
 class SearchableChannels:
@@ -103,28 +99,6 @@ class SearchableChannels:
         return sum(
             positions[name] * self._numel(name, counts) for name in plan.layers
         )
-
-    def deployed_counts(
-        self, counts: Mapping[str, int], size: Size, form: Form
-    ) -> dict[str, int]:
-        """Return which share of its multiply-adds is deployed.
-
-        Several units of one block multiply each other's costs, so that no
-        number of channels says what one takes. Multiply-adds do, exactly
-        where all have lost the same share.
-
-        Args:
-            counts, size: See :meth:`macs`.
-            form: Form that it is deployed in.
-
-        Returns:
-            The share under ``SHARE``, in parts of ``WHOLE``; nothing if
-            nothing is deployed.
-        """
-        full = {name: unit.elements for name, unit in self._plan.units.items()}
-        most = self.macs(_rounded(full, form), size)
-        macs = self.macs(_rounded(counts, form), size)
-        return {SHARE: max(round(WHOLE * macs / most), 1)} if macs else {}
 
     def params(self, counts: Mapping[str, int]) -> int:
         """Return the parameters that depend on the units.
@@ -225,10 +199,6 @@ class Emptied(SearchableChannels):
 
     def drop_empty_(self) -> None:
         """Do nothing: all is gone."""
-
-
-def _rounded(counts: Mapping[str, int], form: Form) -> dict[str, int]:
-    return {name: rounded(n, form.step) for name, n in counts.items()}
 
 
 def searchable_class(kind: Any) -> type[nn.Module]:
