@@ -88,6 +88,12 @@ TABLES = {
         'multiply-adds': MACS,
         'mIoU': '{mIoU}',
     },
+    'stock_prediction': {
+        'stock network': '{network}',
+        'median error': '{median_error_percent} %',
+        'worst': '{worst_error_percent} %',
+        "Kendall's tau": '{kendall_tau}',
+    },
     'table_prediction': {
         'runtime': '{runtime}',
         'median error': '{median_error_percent} %',
