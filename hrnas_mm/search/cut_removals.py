@@ -148,8 +148,9 @@ class _Network:
         found = []
         for pool in self._pools(name):
             for lost, counts in self._left(pool):
-                counts, more = self._settled(counts)
-                lost = max(lost, more)
+                chained = self._chained(name, counts)
+                counts |= dict.fromkeys(chained, 0)
+                lost = max([lost, *map(self._total, chained)])
                 left = self.priced.part(name, {**self.counts, **counts})
                 if now - left > 1e-9 * max(self.searched, 0.0):
                     found.append(
@@ -157,18 +158,15 @@ class _Network:
                     )
         return found
 
-    def _settled(
-        self, counts: Mapping[str, int]
-    ) -> tuple[dict[str, int], float]:
-        """Return counts without what is of no use, and what that loses.
+    def _chained(self, name: str, counts: Mapping[str, int]) -> list[str]:
+        """Return the units of a part that go whole with those that are gone.
 
-        Each unit of a chain tells what is lost with the whole chain, and none
-        of them more than a part of it: the largest score counts.
+        The score of each tells what is lost with all of them: the largest one
+        counts.
         """
-        whole = self.priced.settled({**self.counts, **counts})
-        gone = {u: n for u, n in whole.items() if n < self.counts[u]}
-        scores = (self._total(unit) for unit, n in gone.items() if n == 0)
-        return gone, max(scores, default=0.0)
+        units = self.priced.parts[name].units
+        gone = [u for u, n in counts.items() if n == 0 and units[u].chained]
+        return [other for unit in gone for other in self.priced.one_of(unit)]
 
     def _total(self, unit: str) -> float:
         losses = self.losses[unit]
