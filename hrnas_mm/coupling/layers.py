@@ -20,6 +20,12 @@ class TensorName(NamedTuple):
     module: str
     tensor: str
 
+    @classmethod
+    def of(cls, name: str) -> 'TensorName':
+        """Return the name of what has a name in the model."""
+        module, _, tensor = name.rpartition('.')
+        return cls(module, tensor)
+
 
 class Use(NamedTuple):
     """One use of a convolution or linear layer.
@@ -52,8 +58,7 @@ class LayerMode(TorchDispatchMode):
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.names = {
-            id(tensor): TensorName(*name.rpartition('.')[::2])
-            for name, tensor in tensors.items()
+            id(tensor): TensorName.of(name) for name, tensor in tensors.items()
         }
         self._transposed: dict[int, tuple[Tensor, TensorName]] = {}
 

@@ -181,8 +181,7 @@ def _plan(
         name = group.name[cut:]
         norms = tuple(norm[cut:] for norm in group.norms)
         modules = [model.get_submodule(place.module) for place in group.places]
-        kind = f'k{max(map(_kernel, modules))}'
-        plan.units[name] = Channels(norms, kind)
+        plan.units[name] = Channels(norms, f'k{max(map(_kernel, modules))}')
         numbers[name] = group.numbers
         places.update(dict.fromkeys(group.places))
     for place in places:

@@ -1,4 +1,4 @@
-"""What dead channels leave behind in a stock module, folded into it."""
+"""Folding what dead channels leave behind into the layers that follow."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial

@@ -1,4 +1,4 @@
-"""What is left of a residual block that loses all of its channels."""
+"""Stripping residual blocks that lose all of their channels."""
 
 from typing import Any
 

@@ -39,9 +39,9 @@ class Channels(NamedTuple):
 
 
 class Residual(NamedTuple):
-    """What a residual block does besides adding its branch.
+    """Describe what is left of a residual block without its branch.
 
-    Without channels it is ``activation(x + constant)``.
+    It is ``activation(x + constant)``.
 
     Attributes:
         norm: Name of the norm whose shift the constant becomes.

@@ -111,7 +111,7 @@ class SearchableChannels:
         names = {TensorName(*place[:2]) for place in self._plan.places}
         if self._plan.residual:
             names = {
-                TensorName(*name.rpartition('.')[::2])
+                TensorName.of(name)
                 for name, _ in self._whole.named_parameters()
                 if name != f'{self._plan.residual.norm}.bias'
             }
