@@ -2,8 +2,8 @@
 
 from hrnas_mm.latency import LatencyTable
 from hrnas_mm.latency.calibration import classes_of
+from hrnas_mm.latency.layers import WHOLE, layers_in
 from hrnas_mm.latency.points import kinds_of, points_of
-from hrnas_mm.latency.shares import SHARE, WHOLE
 from hrnas_mm.latency.table import Calibration, Conditions, Curve
 from hrnas_mm.modules.deployed import form_of
 from hrnas_mm.runtimes.devices import processor
@@ -16,12 +16,7 @@ FACTORS = dict(MixConv=1.25, LightweightTransformer=1.5)
 
 
 def ms_of(unit: str, elements: int) -> float:
-    """Return what a unit takes alone; large kernels take longer.
-
-    Of a stock block, it is that of a share of its multiply-adds.
-    """
-    if unit == SHARE:
-        return BLOCK * (1 + elements / WHOLE)
+    """Return what a unit takes alone; large kernels take longer."""
     kernel = int(unit[-1]) if unit[-1].isdigit() else 2
     return FIXED + EACH * kernel * elements
 
@@ -38,6 +33,12 @@ def table_of_formula(cost_model: CostModel, round: int = 4) -> LatencyTable:
             unit: Curve(tuple(counts), tuple(ms_of(unit, n) for n in counts))
             for unit, counts in points.items()
         }
+        # A stock block takes BLOCK, and as much again if it is whole.
+        layers = layers_in(part)
+        for layer in layers:
+            each = BLOCK / len(layers)
+            curve = Curve((1, WHOLE), (each, 2 * each))
+            curves[kind][layer.name] = curve
     factors = {**dict.fromkeys(classes_of(cost_model), 1.0), **FACTORS}
     conditions = Conditions(
         backend='onnxruntime',

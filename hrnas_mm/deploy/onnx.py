@@ -86,7 +86,7 @@ def export_onnx(
 
 def write_onnx(
     module: nn.Module,
-    image: Tensor,
+    image: Tensor | Sequence[Tensor],
     path: str,
     names: Sequence[str] | None = None,
     dynamic_batch: bool = False,
@@ -97,8 +97,10 @@ def write_onnx(
     """Write a module as one ONNX file.
 
     Args:
-        module: Module that takes one tensor, in eval mode, on the CPU.
-        image: Example of this tensor.
+        module: Module that takes one tensor or several, in eval mode, on the
+            CPU.
+        image: Example of this tensor, which is called 'image' in the file, or
+            of each of several, 'image_0' and so on.
         path: Path of the file.
         names: Names of the output tensors; None for names by their number.
         dynamic_batch, opset: See :func:`export_onnx`.
@@ -106,15 +108,19 @@ def write_onnx(
             modules.
         metadata: Texts by their names that the file has beside the graph.
     """
-    batch = {0: torch.export.Dim('batch')} if dynamic_batch else {}
+    batch = ({0: torch.export.Dim('batch')},) if dynamic_batch else None
+    images = (image,) if isinstance(image, Tensor) else tuple(image)
+    inputs = [INPUT]
+    if not isinstance(image, Tensor):
+        inputs = [f'{INPUT}_{i}' for i in range(len(images))]
     with warnings.catch_warnings(), quick_matching():
         warnings.simplefilter('ignore')  # about the exporter's internals
         program = torch.onnx.export(
             module,
-            (image,),
+            images,
             dynamo=True,
-            dynamic_shapes=(batch,),
-            input_names=[INPUT],
+            dynamic_shapes=batch,
+            input_names=inputs,
             output_names=names,
             opset_version=opset,
             verbose=False,

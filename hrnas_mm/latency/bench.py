@@ -24,19 +24,19 @@ class Bench(NamedTuple):
         name: A name that no other bench has.
         points: Numbers of elements.
         modules: The part with each of them, deployed.
-        image: What the modules read.
+        images: What each of the modules reads.
         chained: See :class:`~hrnas_mm.latency.repeated.Repeated`.
     """
 
     name: str
     points: Sequence[Point]
     modules: list[nn.Module]
-    image: Tensor
+    images: list[Tensor]
     chained: bool
 
     def onnx(self) -> list[Any]:
         """Return the modules as ONNX models."""
-        return onnx_of_each(self.modules, self.image)
+        return onnx_of_each(self.modules, self.images)
 
     def ready(self, timer: Timer, models: Iterable[Any]) -> dict[str, Any]:
         """Return copies of all points, ready to be timed.
@@ -49,9 +49,9 @@ class Bench(NamedTuple):
             (name := self._name(point, copies)): timer.ready(
                 name,
                 partial(_repeated, timer.onnx, model, copies, self.chained),
-                self.image,
+                image,
             )
-            for point, model in zip(self.points, models)
+            for point, model, image in zip(self.points, models, self.images)
             for copies in COPIES
         }
 
@@ -94,10 +94,23 @@ def bench_of(
     points = list(points)
     found = [part_alone(model, *example, p.counts, form) for p in points]
     modules = [module for module, _ in found]
-    image = torch.randn(batch, *found[0][1])
-    with torch.no_grad():
-        chained = modules[0](image).shape == image.shape
-    return Bench(name, points, modules, image, chained)
+    images = [torch.randn(batch, *shape) for _, shape in found]
+    return bench_of_modules(name, points, modules, images)
+
+
+@torch.no_grad()
+def bench_of_modules(
+    name: str,
+    points: Sequence[Point],
+    modules: list[nn.Module],
+    images: list[Tensor],
+) -> Bench:
+    """Return a bench of modules, which are chained if all can be."""
+    chained = all(
+        module(image).shape == image.shape
+        for module, image in zip(modules, images)
+    )
+    return Bench(name, points, modules, images, chained)
 
 
 def _repeated(onnx: bool, model: Any, copies: int, chained: bool) -> Any:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
+import torch
 from torch import nn
 
 from ..modules.deployed import Form, form_of
-from ..modules.stock import SearchableChannels
 from ..runtimes.timers import Timer
 from ..search import CostModel, apply_architecture_
 from ..search.architecture import Architecture
@@ -22,16 +22,25 @@ from .calibration import (
     random_networks,
     unknown,
 )
+from .layer_benches import LayerBenches, layer_benches
 from .networks import (
     NetworkTimes,
     Report,
     conditions_of,
+    deployed_as,
     ready_networks,
     time_networks,
 )
 from .on_all_cores import on_all_cores
-from .points import Point, kinds_of, points_of
-from .steps import STEPS, best_step, step_points, stepped_part
+from .points import Point, kinds_of, points_of, widths_of
+from .steps import (
+    STEPPED_NETWORKS,
+    STEPS,
+    best_step,
+    mean_ms,
+    step_points,
+    stepped_part,
+)
 from .table import Conditions, Curve, LatencyTable
 
 
@@ -68,36 +77,34 @@ class TableBuilder:
             raise ModuleNotFoundError(
                 "scipy is not installed: pip install 'hrnas_mm[deploy]'"
             )
-        stock = [
-            name
-            for name, module in self.model.named_modules()
-            if isinstance(module, SearchableChannels) and module.is_network
-        ]
-        if stock:
-            raise ValueError(
-                'a table of milliseconds has times of blocks, and '
-                f'{stock[0] or "the model"} is searched as one: take '
-                "widths='blocks', or give budgets in multiply-adds or params"
-            )
         self._form(self.round)  # a wrong round is an error at once
+        self._benches = len(kinds_of(self.cost_model)[1])
 
     @property
     def steps(self) -> int:
-        """Return how often ``report`` is called while a table is built."""
-        benches = len(kinds_of(self.cost_model)[1])
-        benches += len(STEPS) * (self.round == 'auto')
-        return 2 * benches + self.networks + 4
+        """Return how often ``report`` is called while a table is built.
+
+        Of stock networks, only the deployed ones tell how many kinds of layers
+        they have: the number changes then.
+        """
+        return 2 * self._benches + self.networks + 4 + self._reports_of_steps
 
     def build(self) -> LatencyTable:
         """Measure everything, and return the table."""
         self.settle_round_()
         kinds, examples = kinds_of(self.cost_model)
-        form = self._form(self.round)
-        few = self.timer.slow if self.few is None else self.few
-        benches = [
-            self._bench(kind, each, form, points_of(each[0], form, few))
-            for kind, each in examples.items()
+        form, few = self._form(self.round), self._few
+        points = {
+            kind: list(points_of(part, form, few))
+            for kind, (part, _) in examples.items()
+        }
+        layers = self._layers({k: part for k, (part, _) in examples.items()})
+        benches = layers.benches + [
+            self._bench(kind, examples[kind], form, each)
+            for kind, each in points.items()
+            if each
         ]
+        self._benches = len(benches)
         parts = self._ready_parts(benches)
         networks = {
             **random_networks(self.cost_model, self.networks),
@@ -112,7 +119,10 @@ class TableBuilder:
             dict(self.cost_model.supernet),
             self.cost_model.totals(self.cost_model.supernet, REPORTED),
             {name: tuple(keys) for name, keys in kinds.items()},
-            curves,
+            {
+                kind: layers.curves(kind, curves) | curves.get(kind, {})
+                for kind in examples
+            },
             unknown(self.cost_model),
             times.reference,
             self.cost_model.layers,
@@ -121,26 +131,52 @@ class TableBuilder:
 
     def settle_round_(self) -> None:
         """Find the best step of channels, unless it is known."""
-        if self.round == 'auto':
-            self.round = self._best_step(kinds_of(self.cost_model)[1])
+        if self.round != 'auto':
+            return
+        example = self._stepped
+        if example is not None:
+            self.round = best_step(self._ms_of_steps(example))
+        elif self._widths(self._form('auto')):
+            self.round = best_step(self._ms_of_stepped_networks())
+        else:
+            self.round = self._form('auto').step
 
-    def conditions(self) -> Conditions:
+    def conditions(self, round: int | str | None = None) -> Conditions:
         """Return what the table will be measured with."""
         return conditions_of(
             self.timer,
             self.cost_model.input_shape,
-            self._form(self.round).step,
+            self._form(round or self.round).step,
             self.batch,
         )
 
     def _form(self, step: int | str) -> Form:
         return form_of(self.timer.form, 'always', step, {})
 
-    def _best_step(self, examples: Mapping[str, tuple[Part, Size]]) -> int:
-        """Measure to which multiples channels are best rounded up."""
-        example = stepped_part(examples, self._form('auto'))
-        if example is None:
-            return self._form('auto').step
+    @property
+    def _few(self) -> bool:
+        return self.timer.slow if self.few is None else self.few
+
+    @property
+    def _stepped(self) -> tuple[Part, Size] | None:
+        examples = kinds_of(self.cost_model)[1]
+        return stepped_part(examples, self._form('auto'))
+
+    @property
+    def _reports_of_steps(self) -> int:
+        if self.round != 'auto':
+            return 0
+        if self._stepped is not None:
+            return 2 * len(STEPS)
+        if self._widths(self._form('auto')):
+            return len(STEPS) * (STEPPED_NETWORKS + 1) + 1
+        return 0
+
+    def _widths(self, form: Form) -> list[Architecture]:
+        return widths_of(self.cost_model, form, self._few)
+
+    def _ms_of_steps(self, example: tuple[Part, Size]) -> dict[int, float]:
+        """Measure to which multiples the channels of a part are rounded."""
         benches = [
             self._bench(
                 f'steps of {step}',
@@ -152,7 +188,33 @@ class TableBuilder:
         ]
         curves = self._time_parts(benches, self._ready_parts(benches))
         only = (curve for found in curves.values() for curve in found.values())
-        return best_step(dict(zip(STEPS, only)))
+        return mean_ms(dict(zip(STEPS, only)))
+
+    def _ms_of_stepped_networks(self) -> dict[int, float]:
+        """Measure to which multiples the channels of networks are rounded."""
+        networks = random_networks(self.cost_model, STEPPED_NETWORKS)
+        ready: dict[str, Any] = {}
+        for step in STEPS:
+            named = {
+                f'{name}, steps of {step}': each
+                for name, each in networks.items()
+            }
+            ready |= self.ready(named, step)
+        ms = self.time(ready).networks
+        n = len(networks)
+        return {
+            step: sum(ms[i * n : (i + 1) * n]) for i, step in enumerate(STEPS)
+        }
+
+    def _layers(self, parts: Mapping[str, Part]) -> LayerBenches:
+        conditions = self.conditions()
+        return layer_benches(
+            parts,
+            self._widths(self._form(self.round)),
+            conditions.round,
+            lambda counts: deployed_as(conditions, self._with(counts)).model,
+            torch.randn(self.batch, *conditions.input_shape),
+        )
 
     def _bench(
         self,
@@ -185,15 +247,30 @@ class TableBuilder:
             curves[bench.name] = bench.curves(times)
         return curves
 
-    def ready(self, networks: Mapping[str, Architecture]) -> dict[str, Any]:
-        """Return whole networks, ready for :meth:`time`."""
-        models = {}
-        for name, architecture in networks.items():
-            models[name] = deepcopy(self.model)
-            apply_architecture_(models[name], architecture)
+    def ready(
+        self,
+        networks: Mapping[str, Architecture],
+        round: int | str | None = None,
+    ) -> dict[str, Any]:
+        """Return whole networks, ready for :meth:`time`.
+
+        Args:
+            networks: Networks by name.
+            round: Number to whose multiples their channels are rounded up;
+                None for that of the table.
+        """
+        models = {
+            name: self._with(architecture)
+            for name, architecture in networks.items()
+        }
         return ready_networks(
-            models, self.conditions(), self.timer, self.report
+            models, self.conditions(round), self.timer, self.report
         )
+
+    def _with(self, architecture: Architecture) -> nn.Module:
+        model = deepcopy(self.model)
+        apply_architecture_(model, architecture)
+        return model
 
     def time(self, ready: Mapping[str, Any]) -> NetworkTimes:
         """Return the milliseconds of what :meth:`ready` returned."""

@@ -10,7 +10,7 @@ from typing import Any
 from ..search import Budget, CostModel, random_architecture
 from ..search.architecture import Architecture
 from .cost import Latency
-from .shares import is_stock
+from .layers import is_stock, layers_in
 from .table import Calibration, LatencyTable, Prediction
 
 MAX_MEDIAN_ERROR, MAX_WORST_ERROR, MIN_TAU = 0.05, 0.12, 0.9
@@ -32,31 +32,39 @@ def random_networks(
     """Return random networks of all sizes, as many small as large ones.
 
     Every third one is without the units of one class, such as Transformers,
-    as searches often end with few of them. The class that costs most stays.
-    If blocks of a stock network may go, some are empty in every third one.
+    as searches often end with few of them; the class that costs most stays.
+    Of a stock network, a third of the units in a row then has one element
+    each. If blocks of it may go, some are empty in another third.
     """
     low = cost_model.total(cost_model.cost.cut.smallest(cost_model))
     high = cost_model.total(cost_model.supernet)
-    class_of, least = _class_of_units(cost_model), _least(cost_model)
-    _, *others = sorted(
-        classes_of(cost_model),
-        key=lambda kind: -_only(kind, cost_model, cost_model.supernet),
-    )
+    class_of, least = _class_of_own_units(cost_model), _least(cost_model)
+    others = sorted(
+        {*class_of.values()},
+        key=lambda kind: (-_costs(kind, cost_model, class_of), kind),
+    )[1:]
+    stock = [unit for unit in cost_model.supernet if unit not in class_of]
     found = {}
     for i in range(count):
         amount = low * (high / low) ** ((i + 1) / (count + 1))
         name = f'random {seed + i} of {count}'
         network = random_architecture(Budget(amount, cost_model), seed + i)
+        draw = random.Random(seed + i)
         if i % 3 == 2 and others:
             left_out = others[i // 3 % len(others)]
             name += f', no {left_out}'
-            network = {
-                unit: least[unit] if class_of[unit] == left_out else n
-                for unit, n in network.items()
+            network |= {
+                unit: least[unit]
+                for unit, kind in class_of.items()
+                if kind == left_out
             }
+        if i % 3 == 2 and stock:
+            name += ', a third narrow'
+            first = draw.randrange(len(stock))
+            row = (stock * 2)[first : first + math.ceil(len(stock) / 3)]
+            network |= dict.fromkeys(row, 1)
         if i % 3 == 1 and cost_model.chains:
             name += ', some blocks empty'
-            draw = random.Random(seed + i)
             chains = draw.choices(
                 cost_model.chains, k=math.ceil(len(cost_model.chains) / 3)
             )
@@ -64,6 +72,28 @@ def random_networks(
         if any(network.values()):
             found[name] = network
     return found
+
+
+def _class_of_own_units(cost_model: CostModel) -> dict[str, str]:
+    """Return the class that declares each unit that is of no stock module."""
+    return {
+        unit: type(part.searchables[facts.searchable]).__name__
+        for part in cost_model.parts.values()
+        for unit, facts in part.units.items()
+        if not is_stock(part, unit)
+    }
+
+
+def _costs(
+    kind: str, cost_model: CostModel, class_of: Mapping[str, str]
+) -> float:
+    """Return what the units of one class cost in the supernet."""
+    units = {
+        unit: n
+        for unit, n in cost_model.supernet.items()
+        if class_of.get(unit) == kind
+    }
+    return cost_model.total(units) - cost_model.total({})
 
 
 def nearly_empty(cost_model: CostModel) -> dict[str, int]:
@@ -113,11 +143,11 @@ def calibrated(
     import numpy as np  # only here
     from scipy.optimize import least_squares
 
-    kinds = classes_of(cost_model)
-    alone = cost_model.counting(Latency(table))
+    latency = Latency(table)
+    kinds = sorted(table.calibration.factors)
     sums = np.array(
         [
-            [_only(kind, alone, network) for kind in kinds]
+            [sums_alone(latency, cost_model, network)[kind] for kind in kinds]
             for network in networks.values()
         ]
     )
@@ -151,27 +181,23 @@ def calibrated(
 
 
 def classes_of(cost_model: CostModel) -> list[str]:
-    """Return the names of the classes that declare units."""
-    return sorted(set(_class_of_units(cost_model).values()))
+    """Return the names that the factors of a table have."""
+    found = set(_class_of_own_units(cost_model).values())
+    for part in cost_model.parts.values():
+        found |= {layer.layer.kind for layer in layers_in(part)}
+    return sorted(found)
 
 
-def _class_of_units(cost_model: CostModel) -> dict[str, str]:
-    return {
-        unit: type(
-            part.module
-            if is_stock(part, part.inside(unit))
-            else part.searchables[facts.searchable]
-        ).__name__
-        for part in cost_model.parts.values()
-        for unit, facts in part.units.items()
-    }
-
-
-def _only(kind: str, alone: CostModel, network: Architecture) -> float:
-    """Return what the units of one class take, each alone."""
-    class_of = _class_of_units(alone)
-    units = {u: n for u, n in network.items() if class_of[u] == kind}
-    return alone.total(units) - alone.total({})
+def sums_alone(
+    latency: Latency, cost_model: CostModel, network: Architecture
+) -> dict[str, float]:
+    """Return what the units of each class take in a network, each alone."""
+    found = dict.fromkeys(classes_of(cost_model), 0.0)
+    for part in cost_model.parts.values():
+        counts = {unit: network.get(unit, 0) for unit in part.units}
+        for kind, ms in latency.alone(part, counts):
+            found[kind] += ms
+    return found
 
 
 def quality(

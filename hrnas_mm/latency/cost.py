@@ -1,7 +1,7 @@
 """Milliseconds as a cost, from a table that was measured on a device."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..modules.deployed import Deployable, form_of
 from ..modules.stock import SearchableChannels
@@ -11,7 +11,7 @@ from ..search.cost_model import CostModel
 from ..search.cut_removals import BestRemovals
 from ..search.trace import Trace
 from ..search.units import Part, join
-from .shares import SHARE, share_of
+from .layers import PartLayer, layers_in
 from .table import Curve, LatencyTable
 
 MAX_PRICE_RATIO = 10  # of an element's price to that in the full part
@@ -66,14 +66,20 @@ class Latency(Milliseconds):
         conditions = table.conditions
         self.cut = BestRemovals(conditions.round)
         self.form = form_of(conditions.runtime, 'auto', conditions.round, {})
+        self._layers_of: dict[str, list[PartLayer]] = {}
 
     def part(self, part: Part, counts: Mapping[str, int]) -> float:
         """Return the milliseconds of a part in a network."""
-        curves, factors = self._curves(part), self.table.calibration.factors
-        return sum(
-            factors[kind] * curves[call][unit](count)
-            for kind, call, unit, count in self._deployed(part, counts)
-        )
+        factors = self.table.calibration.factors
+        return sum(factors[k] * ms for k, ms in self.alone(part, counts))
+
+    def alone(
+        self, part: Part, counts: Mapping[str, int]
+    ) -> Iterator[tuple[str, float]]:
+        """Yield (name of a factor, milliseconds alone) of what a part has."""
+        curves = self._curves(part)
+        for kind, call, unit, count in self._deployed(part, counts):
+            yield kind, curves[call][unit](count)
 
     def _curves(self, part: Part) -> list[Mapping[str, Curve]]:
         keys = self.table.kinds[part.name]
@@ -83,11 +89,9 @@ class Latency(Milliseconds):
         self, part: Part, counts: Mapping[str, int]
     ) -> Iterator[tuple[str, int, str, int]]:
         """Yield (class, call, unit's name in the part, deployed elements)."""
-        if isinstance(part.module, SearchableChannels):
-            kind = type(part.module).__name__
-            for call in range(len(part.sizes.get(part.name, ()))):
-                if share := share_of(part, counts, call, self.form):
-                    yield kind, call, SHARE, share
+        for layer in self._layers(part):
+            if share := layer.share(counts, self.form.step):
+                yield layer.layer.kind, 0, layer.name, share
         for prefix, searchable in part.searchables.items():
             if isinstance(searchable, SearchableChannels):
                 continue
@@ -104,6 +108,11 @@ class Latency(Milliseconds):
                     if count:
                         kind = type(searchable).__name__
                         yield kind, call, join(inner, name), count
+
+    def _layers(self, part: Part) -> Sequence[PartLayer]:
+        if part.name not in self._layers_of:
+            self._layers_of[part.name] = layers_in(part)
+        return self._layers_of[part.name]
 
     def rest(self, trace: Trace, searched: float) -> float:
         """Return the milliseconds of what no part owns."""

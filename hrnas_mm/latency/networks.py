@@ -95,7 +95,7 @@ def ready_networks(
     """
     image = torch.randn(conditions.batch, *conditions.input_shape)
     makes: dict[str, Callable[[], nn.Module]] = {
-        name: partial(_deployed, model, conditions)
+        name: partial(deployed_as, conditions, model)
         for name, model in models.items()
     }
     images = dict.fromkeys(makes, image)
@@ -118,13 +118,14 @@ def ready_networks(
     return found
 
 
-def _deployed(model: nn.Module, conditions: Conditions) -> nn.Module:
+def deployed_as(conditions: Conditions, model: nn.Module) -> DeployableModel:
+    """Return a model as it is deployed for what a table is measured with."""
     return DeployableModel(
         model,
         conditions.runtime,
         round=conditions.round,
         input_shape=conditions.input_shape,
-    ).eval()
+    )
 
 
 def _exported(make: Callable[[], nn.Module], image: Tensor) -> bytes:

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from ..modules.deployed import Deployable, Form, rounded
 from ..search import CostModel
+from ..search.architecture import Architecture
 from ..search.units import Part, Size, join
-from .shares import SHARE, is_stock, share_of
+from .layers import is_stock
 
 # Numbers of elements that are timed: channels in steps of the runtime, tokens.
 CHANNEL_STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
@@ -40,16 +41,19 @@ def kinds_of(
     """Return the kinds of every part, and an example of each kind.
 
     Terms of the same layers that read maps of the same size are of one kind.
-    A part that is called several times has several.
+    A part that is called several times has several, unless it consists of
+    layers, each of which has one curve for all calls.
     """
-    names: dict[tuple[str, Size], str] = {}
+    names: dict[str, str] = {}
     kinds: dict[str, list[str]] = {}
     examples: dict[str, tuple[Part, Size]] = {}
     for name, part in cost_model.parts.items():
         kinds[name] = []
         sizes = next(iter(part.sizes.values()), ()) if part.units else ()
-        for size in sizes:
-            key = f'{part.module} {units_of(part)}', size
+        layers = any(is_stock(part, unit) for unit in part.units)
+        for size in sizes[:1] if layers else sizes:
+            called = [*part.sizes.values()] if layers else size
+            key = f'{part.module} {units_of(part)} {called}'
             if key not in names:
                 names[key] = _kind(part, size, len(names) + 1)
                 examples[names[key]] = part, size
@@ -58,28 +62,29 @@ def kinds_of(
 
 
 def _kind(part: Part, size: Size, number: int) -> str:
-    channels = [
-        getattr(part.module, f'{end}_channels', '?') for end in ('in', 'out')
+    ends = [
+        getattr(part.module, f'{end}_channels', None) for end in ('in', 'out')
     ]
-    widths = '-'.join(map(str, channels))
-    return f'{number}: {widths} at {size[0]}x{size[1]}'
+    what = (
+        '-'.join(map(str, ends)) if all(ends) else type(part.module).__name__
+    )
+    return f'{number}: {what} at {size[0]}x{size[1]}'
 
 
 def points_of(part: Part, form: Form, few: bool = False) -> Iterator[Point]:
     """Yield what is timed of a part: each unit with several counts.
 
-    The units of a stock block are timed together. Tokens beside channels are
-    timed beside a few of these: a Transformer between convolutions reads maps
-    that these keep in a layout of their own, and its output is one more
-    addition.
+    Tokens beside channels are timed beside a few of these: a Transformer
+    between convolutions reads maps that these keep in a layout of their own,
+    and its output is one more addition. Layers of stock modules are timed
+    otherwise, see :func:`widths_of`.
     """
     full, step = units_of(part), form.step
+    own = [u for u in part.units if not is_stock(part, u)]
     first: dict[str, int] = {}
-    for point in _shares_of(part, form, few):
-        first = first or dict(point.counts)
-        yield point
-    left = [unit for unit in full if not is_stock(part, unit)]
-    for unit in sorted(left, key=lambda unit: not rounds(part, unit, form)):
+    for unit in sorted(
+        map(part.inside, own), key=lambda unit: not rounds(part, unit, form)
+    ):
         path = _computed_by(part, unit, form)
         most = sum(full[name] for name in path)
         tried: Sequence[int] = FEW_TOKENS if few else TOKENS
@@ -96,26 +101,33 @@ def points_of(part: Part, form: Form, few: bool = False) -> Iterator[Point]:
             yield Point(unit, elements, counts, with_first)
 
 
-def _shares_of(part: Part, form: Form, few: bool) -> Iterator[Point]:
-    """Yield what is timed of a stock block: the same share of all units."""
-    units, before = units_of(part), 0
-    full = {unit: n for unit, n in units.items() if is_stock(part, unit)}
-    if not full:
-        return
-    most = rounded(max(full.values()), form.step)
-    tried = [
-        form.step * n for n in (FEW_CHANNEL_STEPS if few else CHANNEL_STEPS)
-    ]
-    for channels in [*(n for n in tried if n < most), most]:
-        counts = {
-            unit: min(n, rounded(math.ceil(n * channels / most), form.step))
-            for unit, n in full.items()
+def widths_of(
+    cost_model: CostModel, form: Form, few: bool = False
+) -> list[Architecture]:
+    """Return networks at which the layers of stock modules are timed.
+
+    All units of stock modules have the same share of their elements, and the
+    others are whole. There are none if the model has no such module.
+    """
+    full, step = cost_model.supernet, form.step
+    stock = {
+        unit: n
+        for unit, n in full.items()
+        if is_stock(cost_model.parts[cost_model.part_of[unit]], unit)
+    }
+    if not stock:
+        return []
+    most = rounded(max(stock.values()), step)
+    steps = FEW_CHANNEL_STEPS if few else CHANNEL_STEPS
+    tried = [step * n for n in steps if step * n < most]
+    narrow = (
+        {
+            unit: min(n, rounded(math.ceil(n * channels / most), step))
+            for unit, n in stock.items()
         }
-        named = {join(part.name, unit): n for unit, n in counts.items()}
-        share = share_of(part, named, 0, form)
-        if share > before:
-            yield Point(SHARE, share, dict.fromkeys(units, 0) | counts)
-        before = share
+        for channels in tried
+    )
+    return [*({**full, **counts} for counts in narrow), dict(full)]
 
 
 def units_of(part: Part) -> dict[str, int]:
@@ -153,8 +165,6 @@ def _deployed_counts(
 
 def rounds(part: Part, unit: str, form: Form) -> bool:
     """Return whether elements are rounded up to a multiple of the step."""
-    if is_stock(part, unit):
-        return True
     (count,) = _deployed_counts(part, [unit], replace(form, step=2)).values()
     return count == 2
 

@@ -93,12 +93,14 @@ class _Each(nn.Module):
         super().__init__()
         self.each = nn.ModuleList(modules)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        return tuple(module(x) for module in self.each)
+    def forward(self, *images: Tensor) -> tuple[Tensor, ...]:
+        return tuple(module(x) for module, x in zip(self.each, images))
 
 
-def onnx_of_each(modules: Sequence[nn.Module], image: Tensor) -> list[Any]:
-    """Return ONNX models of modules that take the same image.
+def onnx_of_each(
+    modules: Sequence[nn.Module], images: Sequence[Tensor]
+) -> list[Any]:
+    """Return ONNX models of modules, each of which takes one image.
 
     Exporting them together takes a fraction of the time.
     """
@@ -107,12 +109,20 @@ def onnx_of_each(modules: Sequence[nn.Module], image: Tensor) -> list[Any]:
 
     with tempfile.TemporaryDirectory() as folder:
         path = osp.join(folder, 'model.onnx')
-        write_onnx(_Each(modules).eval(), image, path)
+        write_onnx(_Each(modules).eval(), images, path)
         model = onnx.load(path)
     extractor = Extractor(model)
-    outputs = [output.name for output in model.graph.output]
-    assert len(outputs) == len(modules)
-    return [extractor.extract_model([INPUT], [name]) for name in outputs]
+    inputs, outputs = (
+        [value.name for value in values]
+        for values in (model.graph.input, model.graph.output)
+    )
+    assert len(inputs) == len(outputs) == len(modules)
+    found = []
+    for source, target in zip(inputs, outputs):
+        found.append(extractor.extract_model([source], [target]))
+        _rename_input_(found[-1].graph, source, INPUT)
+        found[-1].graph.input[0].name = INPUT
+    return found
 
 
 def repeated_onnx(model: Any, copies: int, chained: bool) -> Any:

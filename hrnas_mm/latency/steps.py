@@ -1,17 +1,18 @@
 """To which multiples a runtime's channels are best rounded up."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from ..modules.deployed import Form, rounded
-from ..modules.stock import SearchableChannels
 from ..search.units import Part, Size
+from .layers import is_stock
 from .points import Point, rounds, units_of
-from .shares import is_stock
 from .table import Curve
 
 # Steps that a runtime may have, and up to how many elements each is tried.
 STEPS, MAX_STEPPED_ELEMENTS = (4, 8, 16), 32
+# Of a stock network, so many random ones are tried.
+STEPPED_NETWORKS = 3
 # Slowdown, against the best step, that is ignored.
 TOLERATED_SLOWDOWN = 1.03
 
@@ -19,31 +20,37 @@ TOLERATED_SLOWDOWN = 1.03
 def step_points(part: Part, form: Form) -> list[Point]:
     """Return what is timed to see how a step suits a runtime."""
     full, step = units_of(part), form.step
-    rounded_ones = [u for u in full if rounds(part, u, form)]
-    unit = max(rounded_ones, key=full.__getitem__)
+    unit = max(_rounded_units(part, form), key=full.__getitem__)
     most = min(rounded(full[unit], step), MAX_STEPPED_ELEMENTS)
-    # The units of a stock block come one after the other.
-    together = rounded_ones if is_stock(part, unit) else [unit]
+    none = dict.fromkeys(full, 0)
     return [
-        Point(unit, n, _each(together, full, n))
+        Point(unit, n, {**none, unit: min(n, full[unit])})
         for n in range(step, most + 1, step)
     ]
 
 
-def best_step(curves: Mapping[int, Curve]) -> int:
-    """Return the largest step with which rounding up costs nothing.
+def mean_ms(curves: Mapping[int, Curve]) -> dict[int, float]:
+    """Return the mean time of all numbers of elements, by step.
 
     Args:
         curves: Milliseconds by elements, timed in multiples of each step.
     """
     most = min(curve.elements[-1] for curve in curves.values())
-    means = {
+    return {
         step: sum(curve(rounded(n, step)) for n in range(1, most + 1)) / most
         for step, curve in curves.items()
     }
-    least = min(means.values())
+
+
+def best_step(ms: Mapping[int, float]) -> int:
+    """Return the largest step with which rounding up costs nothing.
+
+    Args:
+        ms: What is timed with channels rounded up to each step.
+    """
+    least = min(ms.values())
     return max(
-        step for step, ms in means.items() if ms <= TOLERATED_SLOWDOWN * least
+        step for step, t in ms.items() if t <= TOLERATED_SLOWDOWN * least
     )
 
 
@@ -58,23 +65,12 @@ def stepped_part(
     found = [
         (part, size)
         for part, size in examples.values()
-        if any(rounds(part, unit, form) for unit in units_of(part))
-        and _repeats(part)
+        if _rounded_units(part, form)
+        and part.module.in_channels == part.module.out_channels
     ]
     return max(found, key=lambda each: math.prod(each[1]), default=None)
 
 
-def _repeats(part: Part) -> bool:
-    """Return whether a part can read what it puts out."""
-    module = part.module
-    if isinstance(module, SearchableChannels):
-        return module.may_go
-    return module.in_channels == module.out_channels
-
-
-def _each(
-    units: Sequence[str], full: Mapping[str, int], elements: int
-) -> dict[str, int]:
-    """Return counts that are as many elements of each of some units."""
-    counts = dict.fromkeys(full, 0)
-    return counts | {unit: min(elements, full[unit]) for unit in units}
+def _rounded_units(part: Part, form: Form) -> list[str]:
+    own = [part.inside(u) for u in part.units if not is_stock(part, u)]
+    return [unit for unit in own if rounds(part, unit, form)]

@@ -43,7 +43,7 @@ from hrnas_mm.latency.repeated import (
     part_alone,
     repeated_onnx,
 )
-from hrnas_mm.latency.steps import best_step
+from hrnas_mm.latency.steps import best_step, mean_ms
 from hrnas_mm.latency.table import Curve
 from hrnas_mm.models import HRNASSupernet
 from hrnas_mm.modules import Deployable, SearchingBlock
@@ -191,11 +191,12 @@ def test_a_block_that_declares_deployed_alone_is_timed_as_that() -> None:
 def test_copies_in_onnx_are_those_in_torch(chained: bool) -> None:
     onnxruntime = pytest.importorskip('onnxruntime')
     modules = [
-        nn.Sequential(nn.Conv2d(4, 4, k, padding=k // 2), nn.ReLU())
-        for k in (1, 3)
+        nn.Sequential(nn.Conv2d(n, n, k, padding=k // 2), nn.ReLU())
+        for n, k in ((4, 1), (6, 3))
     ]
-    image = torch.randn(1, 4, 5, 6)
-    for module, onnx in zip(modules, onnx_of_each(modules, image)):
+    images = [torch.randn(1, n, 5, 6) for n in (4, 6)]
+    models = onnx_of_each(modules, images)
+    for module, onnx, image in zip(modules, models, images):
         repeated = repeated_onnx(onnx, 3, chained)
         session = onnxruntime.InferenceSession(repeated.SerializeToString())
         (found,) = session.run(None, {INPUT: image.numpy()})
@@ -279,10 +280,13 @@ def test_the_largest_step_that_costs_nothing() -> None:
         counts = range(step, 33, step)
         return Curve(tuple(counts), tuple(float(-(-n // 8)) for n in counts))
 
-    assert best_step({step: curve(step) for step in (4, 8, 16)}) == 8
+    def best(curves: Mapping[int, Curve]) -> int:
+        return best_step(mean_ms(curves))
+
+    assert best({step: curve(step) for step in (4, 8, 16)}) == 8
     flat = Curve((16, 32), (4.0, 4.1))
-    assert best_step({8: curve(8), 16: flat}) == 8
-    assert best_step({4: curve(4), 16: replace(flat, ms=(1.0, 2.0))}) == 16
+    assert best({8: curve(8), 16: flat}) == 8
+    assert best({4: curve(4), 16: replace(flat, ms=(1.0, 2.0))}) == 16
 
 
 def test_calibration_finds_the_line(cost_model: CostModel) -> None:

@@ -1,5 +1,6 @@
 """Tables of milliseconds for the blocks of stock networks."""
 
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -8,17 +9,17 @@ import tiny
 import torch
 from milliseconds import table_of_formula
 from mmengine.registry import MODELS
-from torch import nn
+from torch import Tensor, nn
 
 from hrnas_mm.deploy.deployable import deployed_
 from hrnas_mm.latency import Latency, TableBuilder
 from hrnas_mm.latency.calibration import nearly_empty, random_networks
-from hrnas_mm.latency.points import kinds_of, points_of
-from hrnas_mm.latency.repeated import part_alone
-from hrnas_mm.latency.shares import SHARE, WHOLE, share_of
-from hrnas_mm.latency.steps import step_points, stepped_part
+from hrnas_mm.latency.layer_benches import LAYER, layer_benches
+from hrnas_mm.latency.layers import WHOLE, layers_in
+from hrnas_mm.latency.points import kinds_of, points_of, widths_of
+from hrnas_mm.latency.repeated import Repeated
+from hrnas_mm.latency.table import Curve
 from hrnas_mm.modules.deployed import form_of
-from hrnas_mm.runtimes import RUNTIMES, LocalTimer
 from hrnas_mm.search import (
     CostModel,
     apply_architecture_,
@@ -57,50 +58,111 @@ def cost_model(model: nn.Module) -> CostModel:
 def test_a_share_is_that_of_the_deployed_multiply_adds(
     model: nn.Module, cost_model: CostModel
 ) -> None:
-    """Against torch's counter of what is deployed, without the shortcut."""
+    """Against torch's counter of what is deployed."""
     part = cost_model.parts['layer1.0']
-    (size,) = part.sizes['layer1.0']
-    shortcut = 8 * 48 * size[0] * size[1]
+    layers = {layer.name: layer for layer in layers_in(part)}
+    assert layers.keys() == {'conv1', 'conv2', 'conv3'}
 
-    def macs(counts: dict[str, int]) -> int:
-        alone, shape = part_alone(model, part, size, counts, FORM)
-        return trace(alone, shape).macs[''] - shortcut
+    def macs(counts: dict[str, int]) -> Mapping[str, int]:
+        small = deepcopy(model)
+        named = {f'layer1.0.{unit}': n for unit, n in counts.items()}
+        apply_architecture_(small, {**cost_model.supernet, **named})
+        found = trace(deployed_(small, FORM), SHAPE).macs
+        return {name: found[f'layer1.0.{name}'] for name in layers}
 
     whole = macs(dict(conv1=12, conv2=12))
     for counts in (dict(conv1=12, conv2=12), dict(conv1=3, conv2=10)):
         named = {f'layer1.0.{unit}': n for unit, n in counts.items()}
-        share = share_of(part, named, 0, FORM)
-        assert share == round(WHOLE * macs(counts) / whole)
+        left = macs(counts)
+        for name, layer in layers.items():
+            share = layer.share(named, FORM.step)
+            assert share == round(WHOLE * left[name] / whole[name])
     empty = {'layer1.1.conv1': 0, 'layer1.1.conv2': 5}
-    assert share_of(cost_model.parts['layer1.1'], empty, 0, FORM) == 0
+    for layer in layers_in(cost_model.parts['layer1.1']):
+        assert layer.share(empty, FORM.step) == 0
 
 
-def test_points_rise_to_the_whole_block(cost_model: CostModel) -> None:
+def test_widths_rise_to_the_whole_network(cost_model: CostModel) -> None:
     kinds, examples = kinds_of(cost_model)
     assert kinds['layer1.1'] == kinds['layer1.2'] != kinds['layer1.0']
-    for part, _ in examples.values():
-        points = list(points_of(part, FORM))
-        shares = [point.elements for point in points]
-        assert shares == sorted(set(shares)) and shares[-1] == WHOLE
-        for point in points:
-            named = {f'{part.name}.{u}': n for u, n in point.counts.items()}
-            assert point.unit == SHARE
-            assert point.elements == share_of(part, named, 0, FORM)
-            assert all(n % 4 == 0 or n < 4 for n in point.counts.values())
+    assert not any([*points_of(part, FORM)] for part, _ in examples.values())
+    widths = widths_of(cost_model, FORM)
+    assert widths[-1] == cost_model.supernet
+    macs = [cost_model.total(counts) for counts in widths]
+    assert macs == sorted(set(macs))
+    full = cost_model.supernet
+    for counts in widths:
+        assert all(n % 4 == 0 or n == full[u] for u, n in counts.items())
 
 
-def test_steps_are_tried_where_a_block_can_be_repeated(
+def test_each_kind_of_layer_is_timed_once(
     model: nn.Module, cost_model: CostModel
 ) -> None:
-    example = stepped_part(kinds_of(cost_model)[1], FORM)
-    assert example is not None
-    part, size = example
-    assert part.name == 'layer1.1'
-    for point in step_points(part, FORM):
-        alone, shape = part_alone(model, part, size, point.counts, FORM)
-        image = torch.zeros(1, *shape)
-        assert alone(image).shape == image.shape
-        assert point.counts == dict(conv1=point.elements, conv2=point.elements)
+    """Those of the blocks that are alike read maps of the same size."""
+    examples = kinds_of(cost_model)[1]
+    parts = {kind: part for kind, (part, _) in examples.items()}
+
+    def deployed(counts: Mapping[str, int]) -> nn.Module:
+        small = deepcopy(model)
+        apply_architecture_(small, counts)
+        return deployed_(small, FORM)
+
+    widths = widths_of(cost_model, FORM)
+    found = layer_benches(parts, widths, 4, deployed, torch.zeros(1, *SHAPE))
+    names = [n for each in found.names.values() for n in each.values()]
+    assert all(len(benches) == 1 for benches in names)
+    assert {bench.name for bench in found.benches} == {n for [n] in names}
+    for bench in found.benches:
+        for module, image in zip(bench.modules, bench.images):
+            convs = [m for m in module.modules() if isinstance(m, nn.Conv2d)]
+            assert [conv.in_channels for conv in convs] == [image.shape[1]]
+    timed = {
+        bench.name: {LAYER: Curve(tuple(p.elements for p in bench.points), ())}
+        for bench in found.benches
+    }
+    for kind, part in parts.items():
+        shares = found.curves(kind, timed)
+        for layer in layers_in(part):
+            own = [layer.share(counts, 4) for counts in widths]
+            assert shares[layer.name].elements == tuple(sorted(set(own)))
+            assert own[-1] == WHOLE
+
+
+class Eights:
+    """A runtime that is fastest with eights; layers take what is computed."""
+
+    backend, form, onnx, version = 'channels_last', 'torch', False, '0'
+    device, dtype, slow = 'abacus', 'float32', True
+
+    def ready(
+        self, name: str, make: Callable[[], nn.Module], image: Tensor
+    ) -> float:
+        if isinstance(make(), Repeated):
+            *_, share, copies = name.split()
+            return 7.0 + int(copies[1:]) * int(share) / WHOLE
+        return 2.0 if name.endswith(('steps of 4', 'steps of 16')) else 1.0
+
+    def times(
+        self, ready: Mapping[str, float], limit: float, warm: bool = True
+    ) -> dict[str, float]:
+        return dict(ready)
+
+
+def test_a_table_has_the_best_step_and_all_layers(
+    model: nn.Module, cost_model: CostModel
+) -> None:
+    builder = TableBuilder(model, cost_model, Eights(), networks=2)
+    said: list[str] = []
+    builder.report = said.append
+    reports = builder.steps - 2 * builder._benches
+    table = builder.build()
+    assert table.conditions.round == 8
+    assert len(said) == reports + 2 * builder._benches
+    Latency(table).check(cost_model)
+    curves = [c for each in table.curves.values() for c in each.values()]
+    for curve in curves:
+        shares = [share / WHOLE for share in curve.elements]
+        assert curve.ms == pytest.approx(shares) and shares[-1] == 1
 
 
 def test_a_network_takes_what_its_blocks_take(
@@ -120,7 +182,7 @@ def test_a_network_takes_what_its_blocks_take(
     assert latency.total(counts) == pytest.approx(expected[1])
 
 
-def test_blocks_inside_of_blocks_share_a_curve() -> None:
+def test_blocks_inside_of_blocks_have_their_layers() -> None:
     ddrnet = dict(
         type='mmseg.DDRNet',
         channels=8,
@@ -135,13 +197,16 @@ def test_blocks_inside_of_blocks_share_a_curve() -> None:
     table = table_of_formula(cost_model)
     Latency(table).check(cost_model)
     for part in nested:
-        assert [*table.curves[table.kinds[part.name][0]]] == [SHARE]
-        counts = dict.fromkeys(part.units, 0)
-        assert share_of(part, counts, 0, FORM) == 0
+        layers = {layer.name: layer for layer in layers_in(part)}
+        assert [*table.curves[table.kinds[part.name][0]]] == [*layers]
         inner = max(part.searchables, key=len)
-        some = {u: f.elements for u, f in part.units.items()}
-        some |= {u: 1 for u, f in part.units.items() if f.searchable == inner}
-        assert 0 < share_of(part, some, 0, FORM) < WHOLE
+        counts = {
+            unit: int(facts.searchable == inner) * facts.elements
+            for unit, facts in part.units.items()
+        }
+        there = [n for n, each in layers.items() if each.share(counts, 4)]
+        assert there and len(there) < len(layers)
+        assert all(f'{part.name}.{name}'.startswith(inner) for name in there)
 
 
 def test_an_empty_block_is_in_no_bench(model: nn.Module) -> None:
@@ -181,8 +246,20 @@ def test_networks_to_calibrate_with_can_be_built(
     }
 
 
-def test_a_network_that_is_searched_as_one_is_refused() -> None:
+def test_a_network_that_is_searched_as_one_has_its_layers() -> None:
     net = MODELS.build(tiny.STOCK).eval()
-    timer = LocalTimer(RUNTIMES['channels_last'], 'cpu')
-    with pytest.raises(ValueError, match='has times of blocks'):
-        TableBuilder(net, CostModel(net, SHAPE), timer)
+    cost_model = CostModel(net, SHAPE)
+    (part,) = cost_model.parts.values()
+    latency = Latency(table_of_formula(cost_model))
+    latency.check(cost_model)
+    counts = dict(cost_model.supernet)
+    unit = next(iter(counts))
+    before = cost_model.counting(latency).total(counts)
+    counts[unit] = 1
+    touched = [a for a in layers_in(part) if unit in a.units.values()]
+    gone = [(WHOLE - a.share(counts, 4)) / (WHOLE - 1) for a in touched]
+    saved = sum(gone) / len(layers_in(part))
+    expected = (2.0 - saved) ** 1.05 + 0.5
+    assert before == pytest.approx(2.0**1.05 + 0.5)
+    after = cost_model.counting(latency).total(counts)
+    assert after == pytest.approx(expected) and after < before

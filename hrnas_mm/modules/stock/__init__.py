@@ -21,6 +21,7 @@ from .blocks import WIDTHS, Blocks
 from .checking import declare_, misfits, switch_off_
 from .deploying import deploy_channels_, is_plain_norm
 from .groups import Group
+from .layers import StockLayer, layers_of
 from .plan import Channels, Plan, segments_of
 from .residual import residual_of
 from .units import SearchableChannels
@@ -28,9 +29,11 @@ from .units import SearchableChannels
 __all__ = [
     'SearchableChannels',
     'Selection',
+    'StockLayer',
     'Widths',
     'deploy_channels_',
     'is_plain_norm',
+    'layers_of',
     'searchable_',
     'switch_off_',
 ]
