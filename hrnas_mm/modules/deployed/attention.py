@@ -40,7 +40,7 @@ class FoldedAttention(nn.Module):
         out = memory @ values
         if memory.shape[-2] > 1:  # else its only token gets all attention
             out = (queries @ scores @ memory.mT).softmax(-1) @ out
-        return out if self.single else out.sum(1)
+        return out if self.single else out.sum(-3)
 
 
 def folded(attention: Attention) -> nn.Module:

@@ -82,16 +82,19 @@ class DeployedTransformer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         projector = self._projector(x)
         memory = self._tokens(x, projector)
+        # Runtimes multiply a matrix faster than a batch of one.
+        batch = memory.shape[:1] if memory.shape[0] != 1 else ()
+        memory = memory.reshape(*batch, *memory.shape[1:])
         memory = self.encoder(memory, memory)
         queries: Tensor = self.queries
         if self.with_extra:
             extra = projector.extra
             queries = torch.cat([queries, extra])
-            extra = extra.expand(memory.shape[0], -1, -1)
-            memory = torch.cat([memory, extra], 1)
+            memory = torch.cat([memory, extra.expand(*batch, -1, -1)], -2)
         if not isinstance(self.decoder.attention, FoldedAttention):
-            queries = queries.expand(memory.shape[0], -1, -1)
-        return self._spread(self.decoder(queries, memory), x)
+            queries = queries.expand(*batch, -1, -1)
+        tokens = self.decoder(queries, memory)
+        return self._spread(tokens.reshape(-1, *tokens.shape[-2:]), x)
 
     def _tokens(self, x: Tensor, projector: Projector) -> Tensor:
         """Resize and project: (B, C_in, H, W) -> (B, n, s^2)."""
