@@ -10,6 +10,9 @@ PointPillars, this is the part from the pseudo-image to the outputs of the
 heads. The input is an image as normalised by the data_preprocessor. The
 outputs are the maps or scores of the heads, before any post-processing. How
 an image is normalised, and the names of the classes, are in the metadata.
+
+Which form is fastest, constants say that were measured elsewhere. Run on the
+device that the file is for, with the machine left alone, --tune finds out.
 """
 
 import argparse
@@ -19,7 +22,12 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
-from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
+from rich.progress import (
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from torch import Tensor, nn
 
 from hrnas_mm.building import first_input, load_network
@@ -27,6 +35,7 @@ from hrnas_mm.cli.config import (
     add_config_arguments,
     add_form_arguments,
     add_shape_argument,
+    count_of,
     read_config,
 )
 from hrnas_mm.cli.errors import add_force, check_new, clear_errors
@@ -37,7 +46,10 @@ from hrnas_mm.deploy import (
     input_shape_of,
 )
 from hrnas_mm.files import read_checkpoint, replacing
+from hrnas_mm.latency import TunedForm, tuned_form
+from hrnas_mm.latency.networks import threads
 from hrnas_mm.modules.deployed import CONSTANTS
+from hrnas_mm.runtimes import RUNTIMES, LocalTimer
 from hrnas_mm.search_in_config import search_shape
 
 
@@ -72,8 +84,56 @@ def parse_args() -> argparse.Namespace:
         help='runtime for which the form is chosen; default: onnxruntime',
     )
     add_form_arguments(parser)
+    parser.add_argument(
+        '--tune',
+        action='store_true',
+        help='time the forms of each block and of the network here, and take '
+        'the fastest, a matter of minutes',
+    )
+    parser.add_argument(
+        '--threads',
+        type=count_of,
+        default=1,
+        help='with --tune: number of CPU threads; default: %(default)s',
+    )
     add_force(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.tune and args.fuse != 'auto':
+        parser.error('--tune finds out what --fuse sets: give one of them')
+    if args.tune and args.runtime == 'torch':
+        parser.error(
+            '--tune times the file, and torch runs none: give another '
+            '--runtime'
+        )
+    return args
+
+
+def tuned(
+    args: argparse.Namespace, model: nn.Module, shape: Sequence[int]
+) -> TunedForm:
+    """Return the fastest form on this device, and print the others."""
+    timer = LocalTimer(RUNTIMES[args.runtime])
+    with (
+        threads(args.threads),
+        Progress(
+            SpinnerColumn(),
+            TextColumn('{task.description}'),
+            TimeElapsedColumn(),
+            transient=True,
+        ) as progress,
+    ):
+        task = progress.add_task('')
+        found = tuned_form(
+            model,
+            shape,
+            timer,
+            args.round,
+            report=lambda text: progress.update(task, description=text),
+        )
+    for name, ms in found.ms.items():
+        print(f'{ms:.2f} ms {name}' + ', taken' * (name == found.name))
+    print(f'{timer.device}, {timer.backend} {timer.version}: {found}')
+    return found
 
 
 def inputs_to_check(
@@ -101,6 +161,7 @@ def main() -> None:
         meta = read_checkpoint(args.checkpoint).get('meta', {})
         shape = input_shape_of(model, args.shape or search_shape(cfg))
         batch_size = 2 if args.dynamic_batch else 1
+        form = tuned(args, model, shape) if args.tune else None
         with replacing(args.out) as new:
             print(
                 'Exporting takes seconds to minutes, longest with '
@@ -118,8 +179,9 @@ def main() -> None:
                     args.opset,
                     args.runtime,
                     args.fuse,
-                    args.round,
+                    form.round if form else args.round,
                     meta.get('dataset_meta'),
+                    form.choices if form else None,
                 )
             for name, images in inputs_to_check(
                 cfg, model, shape, batch_size

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils._pytree import tree_leaves
 
-from ..modules.deployed import Deployable, Form, form_of
+from ..modules.deployed import Choice, Deployable, Form, form_of
 from ..modules.stock import (
     SearchableChannels,
     deploy_channels_,
@@ -40,6 +40,8 @@ class DeployableModel(nn.Module):
             for no rounding; 'auto' for what is fastest on the runtime.
         input_shape: (C, H, W) of the image, by which 'auto' chooses; None
             for a choice that does not depend on it. The form takes any size.
+        choices: What is settled of modules, by their names in the dense part,
+            instead of what 'auto' would choose.
 
     Shape:
         (B, C, H, W) -> the output tensors of the heads, one after the other
@@ -55,13 +57,19 @@ class DeployableModel(nn.Module):
         fuse: str = 'auto',
         round: int | str = 'auto',
         input_shape: Sequence[int] | None = None,
+        choices: Mapping[str, Choice] | None = None,
     ) -> None:
         super().__init__()
         dense = deepcopy(dense_part(model)).requires_grad_(False)
         dense.eval()  # not chained: some backbones' eval() returns None
         dense._modules.pop('auxiliary_head', None)
         sizes = {} if input_shape is None else _sizes(dense, input_shape)
-        self.model = deployed_(dense, form_of(runtime, fuse, round, sizes))
+        settled = {
+            dense.get_submodule(name): choice
+            for name, choice in (choices or {}).items()
+        }
+        form = form_of(runtime, fuse, round, sizes, settled)
+        self.model = deployed_(dense, form)
         self.eval()
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..compat_torch import quick_matching
 from ..files import replacing
 from ..frameworks import DETECTION_HEADS
+from ..modules.deployed import Choice
 from ..search.modes import evaluating
 from .dense import dense_part
 from .deployable import DeployableModel, tensors_in
@@ -48,6 +49,7 @@ def export_onnx(
     fuse: str = 'auto',
     round: int | str = 'auto',
     dataset_meta: Mapping[str, Any] | None = None,
+    choices: Mapping[str, Choice] | None = None,
 ) -> None:
     """Write a :class:`DeployableModel` as one ONNX file.
 
@@ -58,7 +60,7 @@ def export_onnx(
         dynamic_batch: Whether the file takes any batch size, rather than 1
             only.
         opset: Version of the ONNX operators, one of :data:`OPSETS`.
-        runtime, fuse, round: See :class:`DeployableModel`.
+        runtime, fuse, round, choices: See :class:`DeployableModel`.
         dataset_meta: What a checkpoint says of its data: the file has its
             classes, beside the mean and std of the images.
 
@@ -71,7 +73,9 @@ def export_onnx(
         raise ValueError(
             f'opset must be {OPSETS[0]} to {OPSETS[-1]}, got {opset}'
         )
-    deployable = DeployableModel(model, runtime, fuse, round, input_shape)
+    deployable = DeployableModel(
+        model, runtime, fuse, round, input_shape, choices
+    )
     # The exporter would treat a batch size of 1 as a constant.
     image = torch.zeros(2 if dynamic_batch else 1, *input_shape)
     with torch.no_grad():

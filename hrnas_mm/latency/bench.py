@@ -55,14 +55,18 @@ class Bench(NamedTuple):
             for copies in COPIES
         }
 
-    def curves(self, times: Mapping[str, float]) -> dict[str, Curve]:
-        """Return what one more copy of each point takes, by unit."""
+    def ms(self, times: Mapping[str, float]) -> list[float]:
+        """Return what one more copy of each point takes."""
         few, many = COPIES
-        ms = [
+        return [
             (times[self._name(point, many)] - times[self._name(point, few)])
             / (many - few)
             for point in self.points
         ]
+
+    def curves(self, times: Mapping[str, float]) -> dict[str, Curve]:
+        """Return what one more copy of each point takes, by unit."""
+        ms = self.ms(times)
         curves: dict[str, list[tuple[int, float]]] = {}
         for point, taken in zip(self.points, ms):
             alone = taken - ms[0] * point.with_first

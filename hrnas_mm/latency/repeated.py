@@ -31,10 +31,7 @@ def part_alone(
     counts: Mapping[str, int],
     form: Form,
 ) -> tuple[nn.Module, tuple[int, ...]]:
-    """Return the deployed form of some elements of a part.
-
-    Of what has terms, return only what it adds to its shortcut, between maps
-    whose channels are rounded up as in a network; else the whole module.
+    """Return the deployed form of some elements of a part, alone.
 
     Args:
         model: The supernet, which is left as it is.
@@ -44,11 +41,32 @@ def part_alone(
         form: Form that it is deployed in.
 
     Returns:
-        The module, and the shape of its input without the batch.
+        See :func:`module_alone`.
     """
-    module: Any = deepcopy(model.get_submodule(part.name))
+    module = deepcopy(model.get_submodule(part.name))
     module.eval().requires_grad_(False)
     apply_architecture_(module, counts)
+    return module_alone(module, form, size)
+
+
+@torch.no_grad()
+def module_alone(
+    module: Any, form: Form, size: Size
+) -> tuple[nn.Module, tuple[int, ...]]:
+    """Return the deployed form of a module, alone; the module may change.
+
+    Of what has terms, return only what it adds to its shortcut, between maps
+    whose channels are rounded up as in a network; else the whole module.
+
+    Args:
+        module: Module in eval mode.
+        form: Form that it is deployed in.
+        size: Height and width of its input, of the largest if it reads
+            several maps.
+
+    Returns:
+        The module, and the shape of its input without the batch.
+    """
     if not isinstance(module, Deployable) or not module.has_terms():
         convs = (m for m in module.modules() if isinstance(m, nn.Conv2d))
         channels = next(convs).in_channels

@@ -21,10 +21,12 @@ from .conv import (
 )
 from .deployed import (
     ChannelLayout,
+    Choice,
     Deployable,
     Form,
     Terms,
     deployed_paths,
+    divisions,
     form_of_paths,
     may_merge,
     rounded,
@@ -192,6 +194,15 @@ class MixConv(nn.Module, Deployable):
                 bias.copy_(eval_affine(self.norm)[1])
             self.norm = Constant(bias)
 
+    def options(self) -> list[Choice]:
+        """Return the ways in which its paths may be merged."""
+        units = self.search_units() if self._may_merge else {}
+        sizes = sorted(self.kernel_sizes[name] for name in units)
+        return [
+            Choice(division=tuple(map(tuple, groups)))
+            for groups in divisions(sizes)
+        ]
+
     def terms(
         self, form: Form, source: ChannelLayout, target: ChannelLayout
     ) -> Terms:
@@ -204,5 +215,5 @@ class MixConv(nn.Module, Deployable):
             for path in self.paths.values()
             if isinstance(path, MixConvPath)
         ]
-        size = form.sizes.get(self)
+        size, form = form.sizes.get(self), form.at(self)
         return Terms(deployed_paths(paths, form, source, target, size), shift)

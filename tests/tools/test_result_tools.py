@@ -17,9 +17,12 @@ from counting import counted, random_keep
 from torch import Tensor, nn
 
 import hrnas_mm.deploy
+import hrnas_mm.latency
 from hrnas_mm.building import build_model
 from hrnas_mm.cli.config import prepare_config
 from hrnas_mm.deploy import cost_model_of
+from hrnas_mm.latency import TunedForm
+from hrnas_mm.modules.deployed import Choice
 from hrnas_mm.report.record import RECORD, SCHEMA, Record, write_record
 from hrnas_mm.search import (
     architecture_of,
@@ -168,10 +171,11 @@ def test_export_onnx(
         '--size', 64, 32,
     )  # fmt: skip
     command += ('--dynamic-batch', '--cfg-options')
-    compared = []
+    compared, forms = [], []
 
     def export(model: nn.Module, shape: Any, path: str, *args: Any) -> None:
         Path(path).write_bytes(b'a network')
+        forms.append(args)
 
     def check(path: str, model: nn.Module, images: Tensor) -> float:
         compared.append((Path(path).read_bytes(), tuple(images.shape)))
@@ -191,6 +195,26 @@ def test_export_onnx(
     assert 'Not compared on real input: test_dataloader.dataset.data_root' in (
         result.out
     )
+
+    # What is fastest here takes the place of what the constants say.
+    assert (
+        'give one of them'
+        in tool(*command[:6], '--tune', '--fuse', 'never').err
+    )
+    refused = tool(*command[:6], '--tune', '--runtime', 'torch')
+    assert refused.code == 2 and 'torch runs none' in refused.err
+    ms = {'tuned': 1.0, 'by constants': 1.5}
+    choices = {'backbone.fuse': Choice(split=False)}
+    monkeypatch.setattr(
+        hrnas_mm.latency,
+        'tuned_form',
+        lambda *args, **kwargs: TunedForm('tuned', 8, choices, ms),
+    )
+    result = tool(*command, f'data_root={data}', '--force', '--tune')
+    assert '1.00 ms tuned, taken\n1.50 ms by constants\n' in result.out
+    assert 'the joining block reads its maps joined' in result.out
+    assert forms[-1][-3:] == (8, None, choices)
+    assert forms[0][-3:] == ('auto', None, None)
 
     # A file that does not compute the same never takes the place of one.
     def differ(*args: Any) -> None:

@@ -11,7 +11,7 @@ from .block import (
 )
 from .channel_layout import ChannelLayout, rounded
 from .convs import conv_of
-from .form import CONSTANTS, FUSE, Form, form_of
+from .form import CONSTANTS, FUSE, Choice, Form, divisions, form_of
 from .fusion import deployed_sum, sum_onto
 from .joining import deployed_joining, joining_alone
 from .mixconv import (
@@ -28,6 +28,7 @@ __all__ = [
     'FUSE',
     'CONSTANTS',
     'Channels',
+    'Choice',
     'Deployable',
     'DeployedTransformer',
     'Form',
@@ -36,6 +37,7 @@ __all__ = [
     'ChannelLayout',
     'Sum',
     'chained',
+    'divisions',
     'conv_of',
     'deployed_paths',
     'deployed_shortcut',

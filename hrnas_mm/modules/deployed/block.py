@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .channel_layout import ChannelLayout
 from .convs import constant as frozen
-from .form import Form
+from .form import OPEN, Choice, Form
 
 
 class Terms(NamedTuple):
@@ -60,6 +60,12 @@ class Deployable:
             source, target: Layouts of the maps that it reads and writes.
         """
         raise NotImplementedError
+
+    def options(self) -> Sequence[Choice]:
+        """Return what can be settled of its form: one of these at a time."""
+        if self.joined:
+            return [Choice(split=split) for split in (True, False)]
+        return [OPEN]
 
     @classmethod
     def has_terms(cls) -> bool:

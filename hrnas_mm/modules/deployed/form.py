@@ -1,8 +1,8 @@
 """Choosing how a network is deployed: paths to merge, widths to round."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -45,6 +45,23 @@ CONSTANTS = dict(
 )
 
 
+class Choice(NamedTuple):
+    """What is settled of the form of one module, whatever constants say.
+
+    Attributes:
+        division: Groups of the kernel sizes of a block's paths, each of which
+            becomes one path; None where the constants decide.
+        split: Whether a block of several maps reads each at its own size, and
+            does not join them first; None where the constants decide.
+    """
+
+    division: tuple[tuple[int, ...], ...] | None = None
+    split: bool | None = None
+
+
+OPEN = Choice()  # the constants decide everything
+
+
 @dataclass(frozen=True)
 class Form:
     """Form in which a network is deployed.
@@ -54,12 +71,20 @@ class Form:
         fuse: Whether paths are merged: 'always', 'never' or 'auto'.
         step: Number to whose multiples channels are rounded up.
         sizes: Input size (h, w) of parts, where it is known.
+        choices: What is settled of modules, where it is.
+        choice: What is settled of the module that is deployed with this form.
     """
 
     constants: RuntimeConstants
     fuse: str = 'auto'
     step: int = 1
     sizes: Mapping[nn.Module, tuple[int, int]] = field(default_factory=dict)
+    choices: Mapping[nn.Module, Choice] = field(default_factory=dict)
+    choice: Choice = OPEN
+
+    def at(self, module: Any) -> 'Form':
+        """Return the form for one module, with what is settled of it."""
+        return replace(self, choice=self.choices.get(module, OPEN))
 
     def groups(
         self,
@@ -77,10 +102,12 @@ class Form:
         sizes = sorted(counts)
         if self.fuse == 'never':
             return [[size] for size in sizes]
+        if self.choice.division is not None:
+            return [[*group] for group in self.choice.division]
         if self.fuse == 'always':
             return [sizes] if sizes else []
         return min(
-            _divisions(sizes),
+            divisions(sizes),
             key=lambda groups: sum(
                 self._time(group, counts, widths, pixels) for group in groups
             ),
@@ -107,6 +134,7 @@ def form_of(
     fuse: str,
     round: int | str,
     sizes: Mapping[nn.Module, tuple[int, int]],
+    choices: Mapping[nn.Module, Choice] | None = None,
 ) -> Form:
     """Return the form that the options of a user describe.
 
@@ -125,13 +153,13 @@ def form_of(
         raise ValueError(
             f"round must be 'auto' or a positive integer, got {round!r}"
         )
-    return Form(constants, fuse, step, sizes)
+    return Form(constants, fuse, step, sizes, choices or {})
 
 
-def _divisions(sizes: Sequence[int]) -> Iterator[list[list[int]]]:
+def divisions(sizes: Sequence[int]) -> Iterator[list[list[int]]]:
     """Yield all ways to divide a sequence into groups of neighbours."""
     if not sizes:
         yield []
     for end in range(len(sizes), 0, -1):
-        for rest in _divisions(sizes[end:]):
+        for rest in divisions(sizes[end:]):
             yield [list(sizes[:end]), *rest]

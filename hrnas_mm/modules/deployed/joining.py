@@ -154,7 +154,7 @@ def deployed_joining(
     source = ChannelLayout.joined(layouts)
     target = ChannelLayout.of(block.out_channels)
     joined = finished(*summed(block, form, source, target))
-    return _fastest(joined, form, layouts)
+    return _fastest(joined, form.at(block), layouts)
 
 
 def joining_alone(
@@ -171,7 +171,7 @@ def joining_alone(
     source = ChannelLayout.joined(layouts)
     target = ChannelLayout.of(block.out_channels)
     terms = block.terms(form, source, target)
-    alone = _fastest(terms.beside_shortcut(), form, layouts)
+    alone = _fastest(terms.beside_shortcut(), form.at(block), layouts)
     shapes = [
         (layout.width, *strided(size, stride))
         for layout, (_, stride) in zip(layouts, block.joined)
@@ -190,6 +190,8 @@ def _fastest(
 def split_where_faster(block: Sum, widths: Sequence[int], form: Form) -> Sum:
     """Return a block for the maps as they are, if that is faster.
 
+    Which is faster, the constants say unless the form settles it.
+
     Args:
         block: Deployed block for the maps resized and concatenated; with
             ``fuse='never'`` it is returned as it is.
@@ -200,8 +202,11 @@ def split_where_faster(block: Sum, widths: Sequence[int], form: Form) -> Sum:
     if form.fuse == 'never' or not splits or None in readers.values():
         return block
     weights = [conv.weight.flatten(1) for conv in readers.values() if conv]
-    split = sum(_time_split(weight, widths, form) for weight in weights)
-    if _time_joined(weights, widths, form) <= split:
+    faster = form.choice.split
+    if faster is None:
+        split = sum(_time_split(weight, widths, form) for weight in weights)
+        faster = split < _time_joined(weights, widths, form)
+    if not faster:
         return block
     return SplitSum({n: _split(m, widths) for n, m in block.items()})
 
