@@ -1,6 +1,6 @@
 """Timing one part of a supernet, with several numbers of elements."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,11 +10,14 @@ from torch import Tensor, nn
 from ..modules.deployed import Form
 from ..runtimes.timers import Timer
 from ..search.units import Part, Size
+from .on_all_cores import on_all_cores
 from .points import Point
 from .repeated import Repeated, onnx_of_each, part_alone, repeated_onnx
 from .table import Curve
 
 COPIES = (1, 5)
+
+Report = Callable[[str], None]
 
 
 class Bench(NamedTuple):
@@ -130,3 +133,40 @@ def _rising(points: Sequence[tuple[int, float]]) -> Curve:
     elements, times = zip(*sorted(points))
     fitted = isotonic_regression([max(ms, 0.0) for ms in times]).x
     return Curve(elements, tuple(round(float(ms), 6) for ms in fitted))
+
+
+def ready_benches(
+    benches: Sequence[Bench], timer: Timer, report: Report
+) -> list[dict[str, Any]]:
+    """Return what each bench will time; :func:`time_benches` times it."""
+    models: Iterator[Any] = (bench.modules for bench in benches)
+    if timer.onnx:
+        models = on_all_cores([bench.onnx for bench in benches])
+    found = []
+    for bench in benches:
+        report(f'preparing {bench.name}')
+        found.append(bench.ready(timer, next(models)))
+    return found
+
+
+def time_benches(
+    benches: Sequence[Bench],
+    ready: Sequence[Mapping[str, Any]],
+    timer: Timer,
+    limit: float,
+    report: Report,
+) -> list[dict[str, float]]:
+    """Return the times of each bench, one bench after the other.
+
+    Args:
+        benches: What is timed.
+        ready: What :func:`ready_benches` returned.
+        timer: What times it.
+        limit: Seconds for which each is timed at most.
+        report: Function that is told of each step before it is taken.
+    """
+    found = []
+    for bench, each in zip(benches, ready):
+        report(f'timing {bench.name}')
+        found.append(timer.times(each, limit, warm=False))
+    return found

@@ -1,6 +1,6 @@
 """Building a latency table: every part timed alone, then whole networks."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -15,7 +15,7 @@ from ..search import CostModel, apply_architecture_
 from ..search.architecture import Architecture
 from ..search.cost import REPORTED
 from ..search.units import Part, Size
-from .bench import Bench, bench_of
+from .bench import Bench, Report, bench_of, ready_benches, time_benches
 from .calibration import (
     calibrated,
     nearly_empty,
@@ -25,13 +25,11 @@ from .calibration import (
 from .layer_benches import LayerBenches, layer_benches
 from .networks import (
     NetworkTimes,
-    Report,
     conditions_of,
     deployed_as,
     ready_networks,
     time_networks,
 )
-from .on_all_cores import on_all_cores
 from .points import Point, kinds_of, points_of, widths_of
 from .steps import (
     STEPPED_NETWORKS,
@@ -226,26 +224,16 @@ class TableBuilder:
         return bench_of(name, self.model, example, form, points, self.batch)
 
     def _ready_parts(self, benches: Sequence[Bench]) -> list[dict[str, Any]]:
-        """Return what each bench will time."""
-        models: Iterator[Any] = (bench.modules for bench in benches)
-        if self.timer.onnx:
-            models = on_all_cores([bench.onnx for bench in benches])
-        found = []
-        for bench in benches:
-            self.report(f'preparing {bench.name}')
-            found.append(bench.ready(self.timer, next(models)))
-        return found
+        return ready_benches(benches, self.timer, self.report)
 
     def _time_parts(
         self, benches: Sequence[Bench], parts: Sequence[Mapping[str, Any]]
     ) -> dict[str, dict[str, Curve]]:
         """Return the curves of each bench, of what was made ready."""
-        curves = {}
-        for bench, ready in zip(benches, parts):
-            self.report(f'timing {bench.name}')
-            times = self.timer.times(ready, self.limit, warm=False)
-            curves[bench.name] = bench.curves(times)
-        return curves
+        times = time_benches(
+            benches, parts, self.timer, self.limit, self.report
+        )
+        return {b.name: b.curves(each) for b, each in zip(benches, times)}
 
     def ready(
         self,

@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from ..deploy import DeployableModel, onnx_bytes
 from ..runtimes.timers import Timer
+from .bench import Report
 from .on_all_cores import on_all_cores
 from .table import Conditions
-
-Report = Callable[[str], None]
 
 
 class NetworkTimes(NamedTuple):

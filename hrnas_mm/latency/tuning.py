@@ -14,8 +14,13 @@ from ..deploy import DeployableModel, cost_model_of, onnx_bytes
 from ..modules.deployed import Choice, Deployable, Form, form_of
 from ..runtimes.timers import Timer
 from ..search.units import Part, Size, join
-from .bench import Bench, bench_of_modules
-from .networks import Report
+from .bench import (
+    Bench,
+    Report,
+    bench_of_modules,
+    ready_benches,
+    time_benches,
+)
 from .on_all_cores import on_all_cores
 from .points import Point
 from .repeated import module_alone
@@ -155,17 +160,13 @@ class _Tuner(NamedTuple):
             if part.units and len(tried) > 1:
                 options[part.name] = tried
                 benches.append(_bench(part, tried, form))
-        models: Iterator[Any] = (bench.modules for bench in benches)
-        if self.timer.onnx:
-            models = on_all_cores([bench.onnx for bench in benches])
-        ready = []
-        for bench in benches:
-            self.report(f'preparing {bench.name}')
-            ready.append(bench.ready(self.timer, next(models)))
+        ready = ready_benches(benches, self.timer, self.report)
+        times = time_benches(
+            benches, ready, self.timer, self.limit, self.report
+        )
         best: dict[str, Choice] = {}
-        for bench, each in zip(benches, ready):
-            self.report(f'timing {bench.name}')
-            ms = bench.ms(self.timer.times(each, self.limit, warm=False))
+        for bench, each in zip(benches, times):
+            ms = bench.ms(each)
             found = options[bench.name][ms.index(min(ms))]
             best |= {join(bench.name, name): c for name, c in found.items()}
         return best
