@@ -1,5 +1,7 @@
-"""Train networks on CamVid, time them in turns, and compare their mIoU.
+r"""Train networks on CamVid, time them in turns, and compare their mIoU.
 
+    pip install '.[seg,deploy]' && pip install --no-deps timm==1.0.31 \
+        torch-pruning==1.6.1
     python benchmarks/lite0_weights.py data/lite0.pth
     python benchmarks/at_equal_milliseconds.py docs/results/camvid_ms.csv
 
@@ -15,6 +17,7 @@ import argparse
 import csv
 import datetime
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -139,8 +142,13 @@ def parse_args() -> argparse.Namespace:
 
 
 def run(*command: object) -> None:
-    """Run a tool of the project."""
-    subprocess.run([sys.executable, *map(str, command)], check=True)
+    """Run a tool of the project, which finds the modules of this folder."""
+    folders = filter(None, ('benchmarks', os.environ.get('PYTHONPATH')))
+    subprocess.run(
+        [sys.executable, *map(str, command)],
+        check=True,
+        env=os.environ | {'PYTHONPATH': os.pathsep.join(folders)},
+    )
 
 
 def timed(models: Mapping[str, nn.Module]) -> dict[str, float]:
@@ -171,7 +179,10 @@ def options_of(row: Row, folder: Path) -> dict[str, Any]:
         return {}
     table = folder / f'{row.config.stem}.json'
     if not table.exists():
-        run('tools/measure_latency.py', row.config, table)
+        threads = torch.get_num_threads()
+        run(
+            'tools/measure_latency.py', row.config, table, '--threads', threads
+        )
     hooks = Config.fromfile(row.config).custom_hooks
     search = f'custom_hooks.{len(hooks) - 1}'
     ms = row.share * whole_ddrnet(folder)

@@ -15,10 +15,12 @@ BLOCK = re.compile(r'(<!-- results/(\w+)\.csv -->\n).*?(<!-- end -->)', re.S)
 MACS, PARAMS = '{multiply_adds_M} M', '{parameters_M} M'
 # The columns of each table; {name} is a column of the file, see shown().
 TABLES = {
-    'camvid': {
-        'CamVid at 192x256, from scratch': '{network}',
-        'multiply-adds': '{multiply_adds_G} G',
+    'camvid_ms': {
+        'CamVid at 192x256': '{network}',
         'ms': '{ms}',
+        "of DDRNet's": '{ratio}',
+        'multiply-adds': '{multiply_adds_M} M',
+        'seeds': '{seeds}',
         'mIoU': '{mIoU}',
     },
     'pretrained': {

@@ -53,11 +53,10 @@ def measure(
     """Measure the table, and other networks if there are any."""
     columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
-        task = progress.add_task(
-            '', total=builder.steps + len(others) + 2 * bool(others)
-        )
+        more = len(others) + 2 * bool(others)
+        task = progress.add_task('', total=builder.steps + more)
         builder.report = lambda text: progress.update(
-            task, description=text, advance=1
+            task, description=text, advance=1, total=builder.steps + more
         )
         builder.settle_round_()
         # Before the first timing: without --command, the user times all files

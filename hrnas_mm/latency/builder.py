@@ -77,15 +77,16 @@ class TableBuilder:
             )
         self._form(self.round)  # a wrong round is an error at once
         self._benches = len(kinds_of(self.cost_model)[1])
+        self._of_steps = self._reports_of_steps()
 
     @property
     def steps(self) -> int:
         """Return how often ``report`` is called while a table is built.
 
-        Of stock networks, only the deployed ones tell how many kinds of layers
-        they have: the number changes then.
+        For a stock network it is too low until ``build`` has deployed it, and
+        knows its kinds of layers.
         """
-        return 2 * self._benches + self.networks + 4 + self._reports_of_steps
+        return 2 * self._benches + self.networks + 4 + self._of_steps
 
     def build(self) -> LatencyTable:
         """Measure everything, and return the table."""
@@ -160,7 +161,6 @@ class TableBuilder:
         examples = kinds_of(self.cost_model)[1]
         return stepped_part(examples, self._form('auto'))
 
-    @property
     def _reports_of_steps(self) -> int:
         if self.round != 'auto':
             return 0
@@ -174,7 +174,7 @@ class TableBuilder:
         return widths_of(self.cost_model, form, self._few)
 
     def _ms_of_steps(self, example: tuple[Part, Size]) -> dict[int, float]:
-        """Measure to which multiples the channels of a part are rounded."""
+        """Return what a part takes, its channels rounded up to each step."""
         benches = [
             self._bench(
                 f'steps of {step}',
@@ -189,7 +189,7 @@ class TableBuilder:
         return mean_ms(dict(zip(STEPS, only)))
 
     def _ms_of_stepped_networks(self) -> dict[int, float]:
-        """Measure to which multiples the channels of networks are rounded."""
+        """Return what networks take, their channels rounded to each step."""
         networks = random_networks(self.cost_model, STEPPED_NETWORKS)
         ready: dict[str, Any] = {}
         for step in STEPS:

@@ -145,12 +145,8 @@ def calibrated(
 
     latency = Latency(table)
     kinds = sorted(table.calibration.factors)
-    sums = np.array(
-        [
-            [sums_alone(latency, cost_model, network)[kind] for kind in kinds]
-            for network in networks.values()
-        ]
-    )
+    alone = [sums_alone(latency, cost_model, n) for n in networks.values()]
+    sums = np.array([[each[kind] for kind in kinds] for each in alone])
     times = np.array(measured)
 
     def predicted(params: Any) -> Any:
@@ -184,7 +180,7 @@ def classes_of(cost_model: CostModel) -> list[str]:
     """Return the names that the factors of a table have."""
     found = set(_class_of_own_units(cost_model).values())
     for part in cost_model.parts.values():
-        found |= {layer.layer.kind for layer in layers_in(part)}
+        found |= {layer.kind for layer in layers_in(part)}
     return sorted(found)
 
 

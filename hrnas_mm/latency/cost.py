@@ -1,7 +1,7 @@
 """Milliseconds as a cost, from a table that was measured on a device."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from ..modules.deployed import Deployable, form_of
 from ..modules.stock import SearchableChannels
@@ -11,8 +11,8 @@ from ..search.cost_model import CostModel
 from ..search.cut_removals import BestRemovals
 from ..search.trace import Trace
 from ..search.units import Part, join
-from .layers import PartLayer, layers_in
-from .table import Curve, LatencyTable
+from .layers import PartLayer, apart, layers_in
+from .table import LatencyTable
 
 MAX_PRICE_RATIO = 10  # of an element's price to that in the full part
 
@@ -66,7 +66,7 @@ class Latency(Milliseconds):
         conditions = table.conditions
         self.cut = BestRemovals(conditions.round)
         self.form = form_of(conditions.runtime, 'auto', conditions.round, {})
-        self._layers_of: dict[str, list[PartLayer]] = {}
+        self._apart: dict[str, list[tuple[Part, list[PartLayer]]]] = {}
 
     def part(self, part: Part, counts: Mapping[str, int]) -> float:
         """Return the milliseconds of a part in a network."""
@@ -77,21 +77,27 @@ class Latency(Milliseconds):
         self, part: Part, counts: Mapping[str, int]
     ) -> Iterator[tuple[str, float]]:
         """Yield (name of a factor, milliseconds alone) of what a part has."""
-        curves = self._curves(part)
-        for kind, call, unit, count in self._deployed(part, counts):
-            yield kind, curves[call][unit](count)
-
-    def _curves(self, part: Part) -> list[Mapping[str, Curve]]:
-        keys = self.table.kinds[part.name]
-        return [self.table.curves[key] for key in keys]
+        if part.name not in self._apart:
+            self._apart[part.name] = [
+                (each, layers_in(each)) for each in apart(part)
+            ]
+        for each, layers in self._apart[part.name]:
+            curves = [
+                self.table.curves[key] for key in self.table.kinds[each.name]
+            ]
+            for layer in layers:
+                if share := layer.share(counts, self.form.step):
+                    yield layer.kind, curves[0][layer.name](share)
+            for kind, call, unit, count in self._deployed(each, counts):
+                yield kind, curves[call][unit](count)
 
     def _deployed(
         self, part: Part, counts: Mapping[str, int]
     ) -> Iterator[tuple[str, int, str, int]]:
-        """Yield (class, call, unit's name in the part, deployed elements)."""
-        for layer in self._layers(part):
-            if share := layer.share(counts, self.form.step):
-                yield layer.layer.kind, 0, layer.name, share
+        """Yield (class, call, unit's name in the part, deployed elements).
+
+        Units of stock modules are in layers.
+        """
         for prefix, searchable in part.searchables.items():
             if isinstance(searchable, SearchableChannels):
                 continue
@@ -108,11 +114,6 @@ class Latency(Milliseconds):
                     if count:
                         kind = type(searchable).__name__
                         yield kind, call, join(inner, name), count
-
-    def _layers(self, part: Part) -> Sequence[PartLayer]:
-        if part.name not in self._layers_of:
-            self._layers_of[part.name] = layers_in(part)
-        return self._layers_of[part.name]
 
     def rest(self, trace: Trace, searched: float) -> float:
         """Return the milliseconds of what no part owns."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..search.architecture import Architecture
 from ..search.units import Part, join
 from .bench import Bench, bench_of_modules
-from .layers import layers_in
+from .layers import WHOLE, layers_in
 from .points import Point
 from .table import Curve
 
@@ -56,11 +56,11 @@ def layer_benches(
 ) -> LayerBenches:
     """Return all that is timed of stock networks, deployed at several widths.
 
-    A layer is timed with what follows it in a module of its own, such as an
+    A layer is timed with what else is in a module of its own, such as an
     activation.
 
     Args:
-        parts: Parts of the model, by keys of any kind.
+        parts: Parts of the model, by any keys.
         widths: Numbers of elements at several widths, the full ones last.
         step: Number to whose multiples channels are rounded up.
         deployed: Function that returns the model with some numbers of
@@ -75,25 +75,41 @@ def layer_benches(
     if not layers:
         return LayerBenches([], {})
     networks = [deployed(counts) for counts in widths]
-    around = _modules_around(dict(layers.values()), networks[-1], image)
+    used = [name for name, layer in layers.values() if layer.facts.is_used]
+    around = _modules_around(used, networks[-1], image)
     calls = [_calls(each, around.values(), image) for each in networks]
     benches: dict[str, Bench] = {}
     names: Any = defaultdict(lambda: defaultdict(list))
     for (key, short), (full_name, layer) in layers.items():
+        if full_name not in around:
+            names[key][short] = []
+            continue
         shares = [layer.share(counts, step) for counts in widths]
         rising = _rising(shares)
         points = [Point(LAYER, shares[i], {}) for i in rising]
         for called in zip(*(calls[i][around[full_name]] for i in rising)):
-            kind = f'{points} {called}'
-            if kind not in benches:
-                benches[kind] = bench_of_modules(
-                    f'layer {len(benches) + 1}, {layer.layer.kind}',
+            alike = f'{points} {[(_facts(m), shape) for m, shape in called]}'
+            if alike not in benches:
+                benches[alike] = bench_of_modules(
+                    f'layer {len(benches) + 1}, {layer.kind}',
                     points,
                     [module for module, _ in called],
                     [torch.randn(shape) for _, shape in called],
                 )
-            names[key][short].append(benches[kind].name)
+            names[key][short].append(benches[alike].name)
     return LayerBenches([*benches.values()], names)
+
+
+def _facts(module: nn.Module) -> str:
+    """Return what two modules have in common if they take the same time."""
+    plain = (bool, int, float, str, tuple, type(None))
+    return str(
+        [module]
+        + [
+            {k: v for k, v in vars(each).items() if isinstance(v, plain)}
+            for each in module.modules()
+        ]
+    )
 
 
 def _rising(numbers: Sequence[int]) -> list[int]:
@@ -103,12 +119,15 @@ def _rising(numbers: Sequence[int]) -> list[int]:
 
 
 def _modules_around(
-    layers: Iterable[str], model: nn.Module, image: Tensor
+    layers: Sequence[str], model: nn.Module, image: Tensor
 ) -> dict[str, str]:
     """Return the module that is timed of each layer, by their names.
 
-    It is the outermost one that has no other layer, and that is called with
-    one map.
+    It is the outermost one that has no other layer, and that is called as
+    often as the layer, with one map.
+
+    Raises:
+        ValueError: If a layer cannot be timed.
     """
     around = {
         layer: [name for name in _owners(layer) if _is_alone(model, name)]
@@ -116,10 +135,17 @@ def _modules_around(
     }
     names = {name for each in around.values() for name in each}
     calls = _calls(model, names, image)
-    return {
-        layer: next(name for name in each if calls[name])
-        for layer, each in around.items()
-    }
+    found = {}
+    for layer, each in around.items():
+        often = len(calls[layer])
+        fit = [n for n in each if len(calls[n]) == often and all(calls[n])]
+        if not often or not fit:
+            raise ValueError(
+                f'{layer} must be called as a module, with one map and '
+                'nothing else, to be timed'
+            )
+        found[layer] = fit[0]
+    return found
 
 
 def _owners(layer: str) -> Iterator[str]:
@@ -134,18 +160,26 @@ def _is_alone(model: nn.Module, name: str) -> bool:
 
 @torch.no_grad()
 def _calls(model: nn.Module, names: Iterable[str], image: Tensor) -> Calls:
-    """Return the calls of modules with one map, in a call of the model."""
-    found: dict[str, list[Call]] = {name: [] for name in names}
+    """Return the calls of modules in a call of the model.
+
+    Of a call with anything but one map, or that returns anything else,
+    nothing is known: it is (). Each module is deployed as it was called.
+    """
+    found: dict[str, list[Any]] = {name: [] for name in names}
 
     def record(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, args: tuple[Any, ...]) -> None:
-            if len(args) == 1 and isinstance(args[0], Tensor):
-                found[name].append((module, args[0].shape))
+        def hook(module: Any, args: Any, kwargs: Any, out: Any) -> None:
+            maps = (*args, *kwargs.values(), out)
+            fits = len(args) == 1 and len(maps) == 2
+            fits = fits and all(isinstance(each, Tensor) for each in maps)
+            found[name].append((module, args[0].shape) if fits else ())
 
         return hook
 
     hooks = [
-        model.get_submodule(name).register_forward_pre_hook(record(name))
+        model.get_submodule(name).register_forward_hook(
+            record(name), with_kwargs=True
+        )
         for name in found
     ]
     model(image)
@@ -155,6 +189,8 @@ def _calls(model: nn.Module, names: Iterable[str], image: Tensor) -> Calls:
 
 
 def _sum(curves: Sequence[Curve]) -> Curve:
-    """Return the sum of curves with the same points."""
+    """Return the sum of curves with the same points; 0 ms without any."""
+    if not curves:
+        return Curve((WHOLE,), (0.0,))
     ms = map(sum, zip(*(curve.ms for curve in curves)))
     return Curve(curves[0].elements, tuple(ms))

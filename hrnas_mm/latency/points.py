@@ -9,7 +9,7 @@ from ..modules.deployed import Deployable, Form, rounded
 from ..search import CostModel
 from ..search.architecture import Architecture
 from ..search.units import Part, Size, join
-from .layers import is_stock
+from .layers import apart, is_stock
 
 # Numbers of elements that are timed: channels in steps of the runtime, tokens.
 CHANNEL_STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
@@ -47,8 +47,9 @@ def kinds_of(
     names: dict[str, str] = {}
     kinds: dict[str, list[str]] = {}
     examples: dict[str, tuple[Part, Size]] = {}
-    for name, part in cost_model.parts.items():
-        kinds[name] = []
+    parts = (each for p in cost_model.parts.values() for each in apart(p))
+    for part in parts:
+        kinds[part.name] = []
         sizes = next(iter(part.sizes.values()), ()) if part.units else ()
         layers = any(is_stock(part, unit) for unit in part.units)
         for size in sizes[:1] if layers else sizes:
@@ -57,7 +58,7 @@ def kinds_of(
             if key not in names:
                 names[key] = _kind(part, size, len(names) + 1)
                 examples[names[key]] = part, size
-            kinds[name].append(names[key])
+            kinds[part.name].append(names[key])
     return kinds, examples
 
 

@@ -56,6 +56,9 @@ class Conditions:
 class Curve:
     """Milliseconds of a part's unit by the number of elements.
 
+    Of a layer of a stock network, by the share of its multiply-adds, in parts
+    of 10000.
+
     The time is interpolated linearly between the points, and extrapolated
     beyond the last one. Below the first point it is constant; zero elements
     take 0 ms.
@@ -106,7 +109,8 @@ class Calibration:
         offset: Milliseconds of what no part owns.
         factors: What units take in a network, by what they take alone, by the
             name of the class that declares them: what runtimes join with the
-            layers around it depends on that.
+            layers around it depends on that. Of layers of stock networks, by
+            their kind, such as 'depthwise'.
         exponent: Above 1 where large networks take longer than their parts,
             as less of them stays in the caches.
         networks: Networks that it was fitted to.
@@ -133,8 +137,10 @@ class LatencyTable:
         supernet: Elements of every unit of the supernet.
         costs: Costs of the supernet that need no table, by name.
         kinds: For every part of the supernet, the names of its curves, one
-            per call; parts of the same kind share theirs.
-        curves: Curves by their names and by the unit's name in the part.
+            per call, or one for all calls of a stock module; parts of the
+            same kind share theirs.
+        curves: Curves by their names and by the name of the unit, or of the
+            layer, in the part.
         calibration: How the parts add up.
         reference: Milliseconds of the reference network beside the networks
             that it was calibrated with: how fast the device was then.

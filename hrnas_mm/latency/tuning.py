@@ -21,6 +21,7 @@ from .bench import (
     ready_benches,
     time_benches,
 )
+from .layers import apart, is_stock
 from .on_all_cores import on_all_cores
 from .points import Point
 from .repeated import module_alone
@@ -53,11 +54,12 @@ class TunedForm(NamedTuple):
             for choice in self.choices.values()
             if choice.division
         ]
-        merged = sum(len(groups) == 1 for groups in divisions)
         apart = sum(max(map(len, groups)) == 1 for groups in divisions)
+        merged = sum(len(groups) == 1 for groups in divisions)
+        some = len(divisions) - merged - apart
         text = (
-            f'of {len(divisions)} blocks with several paths, {merged} have '
-            f'them merged, {apart} apart, the others in part'
+            f'of {len(divisions)} blocks with several paths, {apart} have '
+            f'them apart, {merged} merged, {some} merged in part'
         )
         splits = [
             c.split for c in self.choices.values() if c.split is not None
@@ -97,7 +99,7 @@ def tuned_form(
     """
     parts = cost_model_of(model, input_shape).parts.values()
     tuner = _Tuner(model, tuple(input_shape), timer, limit, report)
-    steps = STEPS if round == 'auto' else (int(round),)
+    steps: Sequence[Any] = STEPS if round == 'auto' else (round,)
     forms: dict[str, tuple[int, Choices]] = {
         f'by constants, multiples of {step}': (step, {}) for step in steps
     }
@@ -155,7 +157,7 @@ class _Tuner(NamedTuple):
         form = form_of(self.timer.form, 'auto', step, {})
         options: dict[str, list[dict[str, Choice]]] = {}
         benches: list[Bench] = []
-        for part in parts:
+        for part in (each for outer in parts for each in apart(outer)):
             tried = _options(part)
             if part.units and len(tried) > 1:
                 options[part.name] = tried
@@ -178,6 +180,7 @@ def _options(part: Part) -> list[dict[str, Choice]]:
         name: module.options()
         for name, module in part.module.named_modules()
         if isinstance(module, Deployable)
+        and not any(is_stock(part, unit) for unit in part.units)
     }
     open_ones = {name: each for name, each in modules.items() if each[1:]}
     return [

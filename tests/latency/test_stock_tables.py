@@ -8,7 +8,7 @@ import pytest
 import tiny
 import torch
 from milliseconds import table_of_formula
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
 from hrnas_mm.deploy.deployable import deployed_
@@ -17,8 +17,9 @@ from hrnas_mm.latency.calibration import nearly_empty, random_networks
 from hrnas_mm.latency.layer_benches import LAYER, layer_benches
 from hrnas_mm.latency.layers import WHOLE, layers_in
 from hrnas_mm.latency.points import kinds_of, points_of, widths_of
-from hrnas_mm.latency.repeated import Repeated
+from hrnas_mm.latency.repeated import Repeated, part_alone
 from hrnas_mm.latency.table import Curve
+from hrnas_mm.modules import searchable_
 from hrnas_mm.modules.deployed import form_of
 from hrnas_mm.search import (
     CostModel,
@@ -111,6 +112,10 @@ def test_each_kind_of_layer_is_timed_once(
     found = layer_benches(parts, widths, 4, deployed, torch.zeros(1, *SHAPE))
     names = [n for each in found.names.values() for n in each.values()]
     assert all(len(benches) == 1 for benches in names)
+    # Two blocks of a stage that are alike are of one kind before that.
+    twice = dict.fromkeys(['a', 'b'], cost_model.parts['layer1.1'])
+    both = layer_benches(twice, widths, 4, deployed, torch.zeros(1, *SHAPE))
+    assert len(both.benches) == 3 and both.names['a'] == both.names['b']
     assert {bench.name for bench in found.benches} == {n for [n] in names}
     for bench in found.benches:
         for module, image in zip(bench.modules, bench.images):
@@ -263,3 +268,93 @@ def test_a_network_that_is_searched_as_one_has_its_layers() -> None:
     assert before == pytest.approx(2.0**1.05 + 0.5)
     after = cost_model.counting(latency).total(counts)
     assert after == pytest.approx(expected) and after < before
+
+
+class Odd(nn.Module):
+    """A block that is called in two ways, and a layer of training alone.
+
+    Args:
+        functional: Whether a weight is used without its layer.
+    """
+
+    def __init__(self, functional: bool = False) -> None:
+        super().__init__()
+        self.functional = functional
+        self.stem = Pair(3, 8)
+        self.block = Pair(8, 8)
+        self.auxiliary = Pair(8, 8)
+        self.last = nn.Conv2d(8, 2, 1)
+
+    def forward(self, x: Tensor) -> Any:
+        x = self.stem(x)
+        x = self.block(x)
+        x = self.block(x, x)
+        if self.functional:
+            return nn.functional.conv2d(x, self.last.weight)
+        if self.training:
+            return self.last(x), self.last(self.auxiliary(x))
+        return self.last(x)
+
+
+class Pair(nn.Module):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 1, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor, more: Tensor | float = 0.0) -> Tensor:
+        return (self.norm(self.conv(x)) + more).relu()
+
+
+def table_of(model: nn.Module) -> tuple[CostModel, Any]:
+    """Return a model's costs, and its table with a device of formulas."""
+    cost_model = CostModel(model, SHAPE)
+    builder = TableBuilder(model, cost_model, Eights(), round=4, networks=2)
+    return cost_model, builder.build()
+
+
+def test_a_layer_is_timed_once_per_call() -> None:
+    """Also if the module around it is called in ways that cannot be timed."""
+    net: Any = Odd()
+    searchable_(net, torch.zeros(2, *SHAPE), widths='all')
+    cost_model, table = table_of(net.eval())
+    (curves,) = table.curves.values()
+    most = {name: curve.ms[-1] for name, curve in curves.items()}
+    expected = {'stem.conv': 1, 'block.conv': 2, 'last': 1}
+    assert most == pytest.approx({**expected, 'auxiliary.conv': 0})
+    Latency(table).check(cost_model)
+
+
+def test_a_weight_without_its_layer_is_refused() -> None:
+    net: Any = Odd(functional=True)
+    searchable_(net, torch.zeros(2, *SHAPE), widths='all')
+    with pytest.raises(ValueError, match='last must be called as a module'):
+        table_of(net.eval())
+
+
+def test_transformers_in_stock_blocks_have_curves_of_their_own() -> None:
+    plugged = dict(
+        type='with_transformers',
+        backbone=dict(BOTTLENECKS, depth=18, type='mmseg.ResNet'),
+        block='BasicBlock',
+        num_tokens=4,
+    )
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        net = MODELS.build(dict(type='Searchable', module=plugged))
+    cost_model = CostModel(net.eval(), SHAPE)
+    latency = Latency(table_of_formula(cost_model))
+    latency.check(cost_model)
+    total = cost_model.counting(latency).total
+    whole, gone = dict(cost_model.supernet), dict(cost_model.supernet)
+    tokens = [unit for unit in gone if unit.endswith('tokens')]
+    assert tokens
+    gone |= dict.fromkeys(tokens, 0)
+    assert total(gone) < total(whole)
+    kinds, examples = kinds_of(cost_model)
+    for unit in tokens:
+        (kind,) = kinds[unit.rpartition('.')[0]]
+        part, size = examples[kind]
+        points = [*points_of(part, FORM)]
+        assert {point.unit for point in points} == {'tokens'}
+        alone, shape = part_alone(net, part, size, points[0].counts, FORM)
+        assert alone(torch.zeros(1, *shape)).isfinite().all()

@@ -9,8 +9,9 @@ import torch
 from tiny import supernet, with_statistics
 from torch import Tensor, nn
 
-from hrnas_mm.deploy import DeployableModel
+from hrnas_mm.deploy import DeployableModel, cost_model_of
 from hrnas_mm.latency import tuned_form
+from hrnas_mm.latency.tuning import _Tuner
 from hrnas_mm.modules import MixConv
 from hrnas_mm.search import apply_architecture_, architecture_of
 
@@ -51,34 +52,48 @@ def model() -> Any:
     return net
 
 
-@pytest.mark.parametrize('each', [1.0, -1.0])
-def test_the_fastest_form_is_found(model: nn.Module, each: float) -> None:
-    said: list[str] = []
-    found = tuned_form(
-        model, SHAPE, Counting(each), round=4, report=said.append
-    )
-    assert found.round == 4 and all('of 4' in name for name in found.ms)
-    assert said[0] == 'preparing the network by constants, multiples of 4'
-    mixconvs = {
-        name: module
+def several(model: nn.Module) -> dict[str, list[int]]:
+    """Return the kernel sizes of the blocks that have several paths."""
+    sizes = {
+        name: sorted(int(unit[1:]) for unit in module.search_units())
         for name, module in model.named_modules()
         if isinstance(module, MixConv)
     }
-    divided = {n: c.division for n, c in found.choices.items() if c.division}
-    assert found.ms[found.name] == min(found.ms.values())
-    if each < 0:  # the constants for torch merge nearly all
-        assert found.name.startswith('tuned')
-    for name, division in divided.items():
-        sizes = sorted(size for group in division for size in group)
-        units = mixconvs[name].search_units()
-        assert sizes == sorted(int(unit[1:]) for unit in units)
-        assert len(division) == (1 if each > 0 else len(sizes))
-    if found.name.startswith('tuned'):
-        assert divided.keys() == {
-            n for n, m in mixconvs.items() if len(m.search_units()) > 1
-        }
-        assert len(found.choices) == len(divided) + 1  # the joining block
-        assert 'the joining block reads its maps' in str(found)
+    return {name: each for name, each in sizes.items() if len(each) > 1}
+
+
+@pytest.mark.parametrize('each', [1.0, -1.0])
+def test_each_block_gets_its_best_form(model: nn.Module, each: float) -> None:
+    tuner = _Tuner(model, SHAPE, Counting(each), 3.0, print)
+    parts = cost_model_of(model, SHAPE).parts.values()
+    choices = tuner.best_choices(parts, step=4)
+    expected = several(model)
+    assert len(choices) == len(expected) + 1  # the joining block
+    for name, sizes in expected.items():
+        groups = choices[name].division
+        assert groups is not None
+        assert sorted(size for group in groups for size in group) == sizes
+        assert len(groups) == (1 if each > 0 else len(sizes))
+
+
+def test_the_fastest_form_is_taken(model: nn.Module) -> None:
+    said: list[str] = []
+    found = tuned_form(
+        model, SHAPE, Counting(-1.0), round=4, report=said.append
+    )
+    assert found.round == 4 and all('of 4' in name for name in found.ms)
+    assert said[0] == 'preparing the network by constants, multiples of 4'
+    # The constants merge nearly all, and here each convolution saves time.
+    tuned, constants = found.ms[found.name], [*found.ms.values()][0]
+    assert found.name.startswith('tuned') and tuned < constants
+    apart = len(several(model))
+    assert f'{apart} have them apart, 0 merged, 0 merged in part' in str(found)
+    assert 'the joining block reads its maps' in str(found)
+
+
+def test_a_wrong_multiple_is_refused(model: nn.Module) -> None:
+    with pytest.raises(ValueError, match='round must be'):
+        tuned_form(model, SHAPE, Counting(1.0), round='many')
 
 
 def test_any_choice_computes_the_same(model: nn.Module) -> None:

@@ -15,7 +15,7 @@ class FoldedAttention(nn.Module):
     W_q W_k^T / sqrt(d) and W_v W_o are each one matrix per head.
 
     Shape:
-        (N, C) or (B, N, C), (B, M, C) -> (B, N, C)
+        (N, C) or (B, N, C), (B, M, C) -> (B, N, C); or all without B
     """
 
     def __init__(self, attention: Attention) -> None:

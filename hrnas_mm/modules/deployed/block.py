@@ -62,7 +62,7 @@ class Deployable:
         raise NotImplementedError
 
     def options(self) -> Sequence[Choice]:
-        """Return what can be settled of its form: one of these at a time."""
+        """Return the choices of which one can be made for its form."""
         if self.joined:
             return [Choice(split=split) for split in (True, False)]
         return [OPEN]

@@ -82,8 +82,7 @@ class DeployedTransformer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         projector = self._projector(x)
         memory = self._tokens(x, projector)
-        # Runtimes multiply a matrix faster than a batch of one.
-        batch = memory.shape[:1] if memory.shape[0] != 1 else ()
+        batch = () if self._is_single(x) else x.shape[:1]
         memory = memory.reshape(*batch, *memory.shape[1:])
         memory = self.encoder(memory, memory)
         queries: Tensor = self.queries
@@ -95,6 +94,19 @@ class DeployedTransformer(nn.Module):
             queries = queries.expand(*batch, -1, -1)
         tokens = self.decoder(queries, memory)
         return self._spread(tokens.reshape(-1, *tokens.shape[-2:]), x)
+
+    def _is_single(self, x: Tensor) -> bool:
+        """Return whether tokens are a matrix, and no batch of matrices.
+
+        Runtimes multiply a matrix faster than a batch of one. A traced module
+        would be bound to one image by it.
+        """
+        layers = self.encoder, self.decoder
+        return (
+            x.shape[0] == 1
+            and not torch.jit.is_tracing()
+            and all(isinstance(m.attention, FoldedAttention) for m in layers)
+        )
 
     def _tokens(self, x: Tensor, projector: Projector) -> Tensor:
         """Resize and project: (B, C_in, H, W) -> (B, n, s^2)."""

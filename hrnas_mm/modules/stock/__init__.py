@@ -178,7 +178,7 @@ def _plan(
         dtype = next(model.parameters()).dtype
         inputs = (torch.empty(1, *shape, dtype=dtype, device='meta'),)
     numbers: dict[str, Tensor] = {}
-    plan = Plan({}, {}, {}, inputs, is_network=not owner)
+    plan = Plan({}, {}, {}, inputs)
     places: dict[Place, None] = {}
     for group in groups:
         name = group.name[cut:]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
-from ...coupling import TensorName
+from ...coupling import TensorName, positions_of
 from .plan import Segment
 from .units import SearchableChannels
 
@@ -20,12 +20,14 @@ class StockLayer(NamedTuple):
         dims: What lies along each dimension of its weight that units have a
             part in.
         needs: Units without any of which it is not there.
+        is_used: Whether it is at work in eval mode.
     """
 
     name: str
     kind: str
     dims: Sequence[Sequence[Segment]]
     needs: Sequence[str]
+    is_used: bool
 
     def slots(self, counts: Mapping[str, int]) -> int:
         """Return the slots of all dimensions, multiplied.
@@ -55,6 +57,7 @@ class StockLayer(NamedTuple):
 def layers_of(module: SearchableChannels) -> list[StockLayer]:
     """Return the layers whose costs depend on the units of a module."""
     plan = module._plan
+    used = positions_of(module._whole, plan.inputs)
     dims = defaultdict[TensorName, list[Sequence[Segment]]](list)
     for place, segments in plan.places.items():
         name = TensorName(*place[:2])
@@ -66,6 +69,7 @@ def layers_of(module: SearchableChannels) -> list[StockLayer]:
             _kind(module._whole.get_submodule(name.module), plan.layers[name]),
             each,
             tuple(plan.units) if plan.residual else (),
+            name in used,
         )
         for name, each in dims.items()
     ]

@@ -68,7 +68,6 @@ class Plan:
         places: What lies along the dimensions of tensors that hold elements.
         layers: Layers that make or read elements, by the name of the weight.
         inputs: Arguments of the module for one image, on the meta device.
-        is_network: Whether the module is no block but the whole network.
         is_absorbed: Whether all of its units have been folded in, so that
             nothing is left to fold.
         residual: What it does without channels, if it may lose them all.
@@ -82,7 +81,6 @@ class Plan:
     places: dict[Place, tuple[Segment, ...]]
     layers: dict[TensorName, Layer]
     inputs: tuple[Any, ...]
-    is_network: bool = False
     is_absorbed: bool = False
     residual: Residual | None = None
     whole: nn.Module | None = None

@@ -39,16 +39,6 @@ class SearchableChannels:
     set_submodule: Any
 
     @property
-    def is_network(self) -> bool:
-        """Return whether it is no block but the whole network."""
-        return self._plan.is_network
-
-    @property
-    def may_go(self) -> bool:
-        """Return whether it is its shortcut once its channels are gone."""
-        return self._plan.residual is not None
-
-    @property
     def unit_names(self) -> tuple[str, ...]:
         """Return the names of all units."""
         return tuple(self._plan.units)
