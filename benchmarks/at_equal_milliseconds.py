@@ -77,7 +77,7 @@ ROWS = (
     *(
         Row(
             f'lite0-{share:.0%}',
-            f'EfficientNet-Lite0, pretrained, searched to {share:.0%}',
+            f'EfficientNet-Lite0, pretrained, searched to {100 * share:.0f} %',
             LITE0,
             share,
             bold='network ms mIoU',

@@ -92,6 +92,7 @@ TABLES = {
     },
     'stock_prediction': {
         'stock network': '{network}',
+        'threads': '{threads}',
         'median error': '{median_error_percent} %',
         'worst': '{worst_error_percent} %',
         "Kendall's tau": '{kendall_tau}',

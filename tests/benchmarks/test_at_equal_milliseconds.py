@@ -78,7 +78,7 @@ def test_targets_are_shares_of_what_ddrnet_takes(
     assert measure[0] == 'tools/measure_latency.py'
     assert searched[-3:] == (
         'custom_hooks.1.target=2ms',
-        f'custom_hooks.1.latency={measure[-1]}',
+        f'custom_hooks.1.latency={measure[2]}',
         'randomness.seed=2',
     )
     assert 'custom_hooks.1.target=0.15' in pruned and '--resume' in pruned
