@@ -100,6 +100,23 @@ def ready_networks(
     images = dict.fromkeys(makes, image)
     makes[REFERENCE] = reference_network
     images[REFERENCE] = torch.randn(REFERENCE_SHAPE)
+    return ready_models(makes, images, timer, report)
+
+
+def ready_models(
+    makes: Mapping[str, Callable[[], nn.Module]],
+    images: Mapping[str, Tensor],
+    timer: Timer,
+    report: Report,
+) -> dict[str, Any]:
+    """Return deployed modules, ready to be timed.
+
+    Args:
+        makes: Functions that return them, by name.
+        images: What each of them reads.
+        timer: What will time them.
+        report: Function that is told of each step before it is taken.
+    """
     networks: Iterator[Any] = (make() for make in makes.values())
     if timer.onnx:
         networks = on_all_cores(

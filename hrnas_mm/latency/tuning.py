@@ -1,6 +1,6 @@
 """Finding the fastest deployed form of a network, on the device at hand."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -8,9 +8,9 @@ from itertools import product
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ..deploy import DeployableModel, cost_model_of, onnx_bytes
+from ..deploy import DeployableModel, cost_model_of
 from ..modules.deployed import Choice, Deployable, Form, form_of
 from ..runtimes.timers import Timer
 from ..search.units import Part, Size, join
@@ -22,7 +22,7 @@ from .bench import (
     time_benches,
 )
 from .layers import apart, is_stock
-from .on_all_cores import on_all_cores
+from .networks import ready_models
 from .points import Point
 from .repeated import module_alone
 from .steps import STEPS
@@ -124,31 +124,25 @@ class _Tuner(NamedTuple):
         self, forms: Mapping[str, tuple[int, Choices]]
     ) -> dict[str, float]:
         """Return the milliseconds of the network in several forms."""
-        image = torch.randn(1, *self.input_shape)
         makes = {
-            name: partial(self._network, image, *form)
+            f'the network {name}': partial(self._deployed, *form)
             for name, form in forms.items()
         }
-        networks: Iterator[Any] = (make() for make in makes.values())
-        if self.timer.onnx:
-            networks = on_all_cores([*makes.values()])
-        ready = {}
-        for name in makes:
-            self.report(f'preparing the network {name}')
-            made = partial(_itself, next(networks))
-            ready[name] = self.timer.ready(name, made, image)
+        images = dict.fromkeys(makes, torch.randn(1, *self.input_shape))
+        ready = ready_models(makes, images, self.timer, self.report)
         self.report('timing networks')
-        return self.timer.times(ready, 4 * self.limit)
+        return self.timer.times(
+            dict(zip(forms, ready.values())), 4 * self.limit
+        )
 
-    def _network(self, image: Tensor, step: int, choices: Choices) -> Any:
-        model = DeployableModel(
+    def _deployed(self, step: int, choices: Choices) -> DeployableModel:
+        return DeployableModel(
             self.model,
             self.timer.form,
             round=step,
             input_shape=self.input_shape,
             choices=choices,
         )
-        return onnx_bytes(model, image) if self.timer.onnx else model
 
     def best_choices(
         self, parts: Iterable[Part], step: int
@@ -208,7 +202,3 @@ def _bench(
         images.append(torch.randn(1, *shape))
     points = [Point('form', i, {}) for i in range(len(tried))]
     return bench_of_modules(part.name, points, modules, images)
-
-
-def _itself(network: Any) -> Any:
-    return network
