@@ -261,23 +261,23 @@ def spread(name: str, values: Iterable[float], digits: int) -> dict[str, str]:
 
 
 def row_of(
-    row: Row, ended: Mapping[int, Path], ms: Mapping[str, float], unit: float
+    row: Row,
+    ended: Mapping[int, Path],
+    models: Mapping[str, nn.Module],
+    ms: Mapping[str, float],
 ) -> dict[str, str]:
-    """Return a row of the file; the times are by the names of folders."""
-    models = {path: network(row, path) for path in ended.values()}
-    macs = [
-        trace(model, SHAPE, dense_part(model)).macs[''] / 1e6
-        for model in models.values()
-    ]
-    taken = [ms[str(path)] for path in models]
+    """Return a row of the file; models and times are by their folders."""
+    own = [models[str(path)] for path in ended.values()]
+    macs = [trace(m, SHAPE, dense_part(m)).macs[''] / 1e6 for m in own]
+    taken = [ms[str(path)] for path in ended.values()]
     return {
         'network': row.text,
         'seeds': ', '.join(map(str, ended)),
         **spread('ms', taken, 2),
-        **spread('ratio', [each / unit for each in taken], 2),
+        **spread('ratio', [each / ms['ddrnet'] for each in taken], 2),
         'multiply_adds_M': f'{statistics.mean(macs):.0f}',
-        **spread('mIoU', [figure(path) or 0.0 for path in models], 1),
-        'runs': str(len(models)),
+        **spread('mIoU', [figure(path) or 0.0 for path in ended.values()], 1),
+        'runs': str(len(ended)),
         'date': datetime.date.today().isoformat(),
         'machine': LocalTimer(RUNTIMES['onnxruntime']).device,
         'bold': row.bold,
@@ -309,9 +309,7 @@ def main() -> None:
     models['ddrnet'] = build_model(Config.fromfile(DDRNET)).eval()
     ms = timed(models)
     rows = [
-        row_of(row, paths, ms, ms['ddrnet'])
-        for row, paths in ended.items()
-        if paths
+        row_of(row, paths, models, ms) for row, paths in ended.items() if paths
     ]
     columns = dict.fromkeys(name for row in rows for name in row)
     with args.out.open('w', newline='') as file:

@@ -188,7 +188,7 @@ def sums_alone(
     latency: Latency, cost_model: CostModel, network: Architecture
 ) -> dict[str, float]:
     """Return what the units of each class take in a network, each alone."""
-    found = dict.fromkeys(classes_of(cost_model), 0.0)
+    found = dict.fromkeys(latency.table.calibration.factors, 0.0)
     for part in cost_model.parts.values():
         counts = {unit: network.get(unit, 0) for unit in part.units}
         for kind, ms in latency.alone(part, counts):

@@ -21,7 +21,7 @@ LAYER = 'layer'  # the unit's name in a bench
 
 
 class LayerBenches(NamedTuple):
-    """What is timed of stock networks.
+    """Hold what is timed of stock networks.
 
     Attributes:
         benches: A bench for each kind of layer.

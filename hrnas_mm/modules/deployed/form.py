@@ -46,7 +46,7 @@ CONSTANTS = dict(
 
 
 class Choice(NamedTuple):
-    """What is settled of the form of one module, whatever constants say.
+    """Settle the form of one module, whatever the constants say.
 
     Attributes:
         division: Groups of the kernel sizes of a block's paths, each of which
