@@ -13,6 +13,8 @@ from .runtime import Call
 
 # Bytes to write to evict a core's private caches.
 EVICTING_BYTES = 8 * 2**20
+# Turns after which times may have settled; of slow calls fewer are taken.
+TURNS, LEAST_TURNS = 8, 3
 
 Key = TypeVar('Key', bound=Hashable)
 
@@ -60,7 +62,8 @@ def settled(
 
     Args:
         calls, device: See :func:`interleaved`.
-        limit: Time in seconds after which no further turns are taken.
+        limit: Time in seconds after which no further turns are taken, but for
+            the least, which is 3.
         spread: Standard error of each median, as a share of it, to reach.
         warm: Whether each call runs once untimed before, so that its data are
             cached, as in a network that runs again and again. A part of a
@@ -76,9 +79,12 @@ def settled(
 
     times: dict[Key, list[float]] = {name: [] for name in calls}
     start = time.perf_counter()
-    warmup = 2
+    interleaved(calls, device, 0, warmup=1, before=before)
+    count = int(limit / (time.perf_counter() - start))
+    count = max(LEAST_TURNS, min(TURNS, count))
+    warmup = int(count == TURNS)  # what is slow is warm after one call
     while True:
-        turns = interleaved(calls, device, 8, warmup, before=before)
+        turns = interleaved(calls, device, count, warmup, before=before)
         for name, taken in turns.items():
             times[name] += taken
         warmup = 0

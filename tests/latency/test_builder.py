@@ -339,6 +339,9 @@ def test_turns_are_taken_until_times_settle(
     )
     assert len(calls) > 2 * (2 + 8)
     assert found['a'] == pytest.approx(1.05, rel=0.2)
+    calls.clear()
+    stopwatch.settled({'a': lambda: calls.append(1)}, device, limit=1.0)
+    assert len(calls) == 2 * (1 + 3)  # slow calls take few turns
 
 
 def test_on_all_cores_keeps_the_order() -> None:
