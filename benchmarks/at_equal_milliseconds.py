@@ -1,16 +1,17 @@
-r"""Train networks on CamVid, time them in turns, and compare their mIoU.
+r"""Train networks, time them in turns, and compare their figures.
 
     pip install '.[seg,deploy]' && pip install --no-deps timm==1.0.31 \
         torch-pruning==1.6.1
     python benchmarks/lite0_weights.py data/lite0.pth
-    python benchmarks/at_equal_milliseconds.py docs/results/camvid_ms.csv
+    python tools/make_demo_data.py coco data/people --train 2000 --val 400
+    python benchmarks/at_equal_milliseconds.py camvid camvid_ms.csv
 
 Measures a table for each kind of search, trains what is missing in --work-dir
 (ten minutes to half an hour a run on one core), and times all networks in
-turns, one image in onnxruntime. Targets are shares of what DDRNet-23-slim
-takes. A row has the seeds that have ended. Leave the machine alone while
-tables are measured and networks are timed; --rows and --seeds choose what is
-trained, --seeds alone nothing.
+turns, one image in onnxruntime. Targets are shares of what the first network
+takes that studies.py names for the table. A row has the seeds that have ended.
+Leave the machine alone while tables are measured and networks are timed;
+--rows and --seeds choose what is trained, --seeds alone nothing.
 """
 
 import argparse
@@ -22,12 +23,14 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from mmengine.config import Config
+from studies import STUDIES, Row, Study
 from torch import nn
 
 from hrnas_mm.building import build_model, load_network
@@ -38,83 +41,6 @@ from hrnas_mm.runtimes import RUNTIMES, LocalTimer
 from hrnas_mm.search.shrink import refresh_sizes_
 from hrnas_mm.search.trace import trace
 
-CAMVID, PEERS = Path('configs/mmseg/camvid'), Path('benchmarks/camvid')
-RECIPE = '_1xb8-1200_camvid-192x256.py'
-SHAPE = (3, 192, 256)
-LITE0 = CAMVID / f'lite0-searched{RECIPE}'
-LITE0_PRUNED = PEERS / f'lite0-torch-pruning{RECIPE}'
-DDRNET = CAMVID / f'ddrnet-23-slim{RECIPE}'
-SEARCHED_DDRNET = PEERS / f'ddrnet-searched{RECIPE}'
-SUPERNET = CAMVID / f'hrnas{RECIPE}'
-
-
-class Row(NamedTuple):
-    """A row of the table.
-
-    Attributes:
-        key: Name of its folder.
-        text: What it is.
-        config: Config of its runs.
-        share: Share of DDRNet's milliseconds that a search has to meet.
-        kept: Share of the multiply-adds that Torch-Pruning leaves.
-        bold: Columns that stand out.
-    """
-
-    key: str
-    text: str
-    config: Path
-    share: float | None = None
-    kept: float | None = None
-    bold: str = ''
-
-
-ROWS = (
-    Row(
-        'lite0',
-        'EfficientNet-Lite0, pretrained',
-        CAMVID / f'lite0{RECIPE}',
-    ),
-    *(
-        Row(
-            f'lite0-{share:.0%}',
-            f'EfficientNet-Lite0, pretrained, searched to {100 * share:.0f} %',
-            LITE0,
-            share,
-            bold='network ms mIoU',
-        )
-        for share in (0.5, 0.25, 0.12)
-    ),
-    Row(
-        'lite0-torch-pruning-25%',
-        'EfficientNet-Lite0, pretrained, Torch-Pruning to 25 % of the '
-        'multiply-adds',
-        LITE0_PRUNED,
-        kept=0.25,
-    ),
-    Row(
-        'lite0-torch-pruning-15%',
-        'EfficientNet-Lite0, pretrained, Torch-Pruning to 15 %',
-        LITE0_PRUNED,
-        kept=0.15,
-    ),
-    Row('supernet-25%', 'supernet, searched to 25 %', SUPERNET, 0.25),
-    Row('ddrnet', 'DDRNet-23-slim', DDRNET),
-    Row(
-        'ddrnet-25%', 'DDRNet-23-slim, searched to 25 %', SEARCHED_DDRNET, 0.25
-    ),
-    Row(
-        'ddrnet-w16',
-        'DDRNet-23-slim, half as wide',
-        CAMVID / f'ddrnet-23-slim-w16{RECIPE}',
-    ),
-    Row(
-        'ddrnet-torch-pruning-25%',
-        'DDRNet-23-slim, Torch-Pruning to 25 % of the multiply-adds',
-        PEERS / f'ddrnet-torch-pruning{RECIPE}',
-        kept=0.25,
-    ),
-)
-
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
@@ -122,6 +48,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument('study', choices=list(STUDIES), help='which table')
     parser.add_argument('out', type=Path, help='CSV file to write')
     parser.add_argument(
         '--work-dir', type=Path, default=Path('work_dirs/equal_milliseconds')
@@ -129,16 +56,19 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--rows',
         nargs='+',
-        choices=[row.key for row in ROWS],
-        default=[row.key for row in ROWS],
         metavar='ROW',
-        help='rows to train: %(choices)s; default: all',
+        help='rows to train, by their keys in studies.py; default: all',
     )
     parser.add_argument(
         '--seeds', nargs='*', type=int, default=[0, 1, 2], metavar='SEED'
     )
     parser.add_argument('--threads', type=int, default=1)
-    return parser.parse_args()
+    args = parser.parse_args()
+    keys = [row.key for row in STUDIES[args.study].rows]
+    args.rows = keys if args.rows is None else args.rows
+    if unknown := set(args.rows) - set(keys):
+        parser.error(f'no such rows: {unknown}; there are {keys}')
+    return args
 
 
 def run(*command: object) -> None:
@@ -151,77 +81,102 @@ def run(*command: object) -> None:
     )
 
 
-def timed(models: Mapping[str, nn.Module]) -> dict[str, float]:
+def timed(
+    models: Mapping[str, nn.Module], shape: tuple[int, int, int]
+) -> dict[str, float]:
     """Return the milliseconds of networks that take turns."""
-    timer, image = LocalTimer(RUNTIMES['onnxruntime']), torch.randn(1, *SHAPE)
+    timer, image = LocalTimer(RUNTIMES['onnxruntime']), torch.randn(1, *shape)
     calls = {}
     for name, model in models.items():
-        form = DeployableModel(model, 'onnxruntime', input_shape=SHAPE)
+        form = DeployableModel(model, 'onnxruntime', input_shape=shape)
         file = onnx_bytes(form, image)
         calls[name] = timer.ready(name, partial(bytes, file), image)
     return timer.times(calls, 60.0)
 
 
-def whole_ddrnet(folder: Path) -> float:
-    """Return what DDRNet takes here; targets stay as they were at first."""
-    path = folder / 'ddrnet_ms.json'
-    if not path.exists():
-        model = build_model(Config.fromfile(DDRNET)).eval()
-        path.write_text(json.dumps(timed({'ddrnet': model})['ddrnet']))
-    return json.loads(path.read_text())
+@dataclass
+class Runs:
+    """The runs of a table.
 
+    Args:
+        study: What the table compares.
+        folder: Folder of its runs and of the tables of milliseconds.
+    """
 
-def options_of(row: Row, folder: Path) -> dict[str, Any]:
-    """Return what the run of a row has in place of its config's values."""
-    if row.kept is not None:
-        return {'custom_hooks.1.target': row.kept}
-    if row.share is None:
-        return {}
-    table = folder / f'{row.config.stem}.json'
-    if not table.exists():
-        threads = torch.get_num_threads()
+    study: Study
+    folder: Path
+
+    def reference(self) -> nn.Module:
+        """Return the network whose milliseconds are 1."""
+        return build_model(Config.fromfile(self.study.reference)).eval()
+
+    def whole_ms(self) -> float:
+        """Return what it takes here; targets stay as they were at first."""
+        path = self.folder / f'{self.study.reference.stem}_ms.json'
+        if not path.exists():
+            ms = timed({'': self.reference()}, self.study.shape)
+            path.write_text(json.dumps(ms['']))
+        return json.loads(path.read_text())
+
+    def options_of(self, row: Row) -> dict[str, Any]:
+        """Return what a row has in place of its config's values."""
+        if row.kept is not None:
+            return {'custom_hooks.1.target': row.kept}
+        if row.share is None:
+            return dict(row.options)
+        table = self.folder / f'{row.config.stem}.json'
+        if not table.exists():
+            threads = torch.get_num_threads()
+            run(
+                'tools/measure_latency.py', row.config, table,
+                '--threads', threads,
+            )  # fmt: skip
+        hooks = Config.fromfile(row.config).custom_hooks
+        search = f'custom_hooks.{len(hooks) - 1}'
+        ms = row.share * self.whole_ms()
+        return {f'{search}.target': f'{ms:.4g}ms', f'{search}.latency': table}
+
+    def train(self, row: Row, seed: int) -> None:
+        """Train a row, or go on with a run that was broken off."""
+        work_dir = self.folder / row.key / str(seed)
+        if self.figure(work_dir) is not None:
+            return
+        options = self.options_of(row) | {'randomness.seed': seed}
         run(
-            'tools/measure_latency.py', row.config, table, '--threads', threads
-        )
-    hooks = Config.fromfile(row.config).custom_hooks
-    search = f'custom_hooks.{len(hooks) - 1}'
-    ms = row.share * whole_ddrnet(folder)
-    return {f'{search}.target': f'{ms:.4g}ms', f'{search}.latency': table}
+            'tools/train.py', row.config, '--work-dir', work_dir, '--resume',
+            '--cfg-options', *(f'{k}={v}' for k, v in options.items()),
+        )  # fmt: skip
 
+    def figure(self, work_dir: Path) -> float | None:
+        """Return the figure at the end of a run, None if it has not ended."""
+        found = None
+        for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
+            for line in path.read_text().splitlines():
+                values = json.loads(line)
+                if values.get('step') == self.study.end:
+                    found = values.get(self.study.metric, found)
+        return None if found is None else self.study.scale * found
 
-def train(row: Row, seed: int, folder: Path) -> None:
-    """Train a row with one seed, or go on with a run that was broken off."""
-    work_dir = folder / row.key / str(seed)
-    if figure(work_dir) is not None:
-        return
-    options = options_of(row, folder) | {'randomness.seed': seed}
-    run(
-        'tools/train.py', row.config, '--work-dir', work_dir, '--resume',
-        '--cfg-options', *(f'{k}={v}' for k, v in options.items()),
-    )  # fmt: skip
-
-
-def figure(work_dir: Path) -> float | None:
-    """Return the mIoU at the end of a run, None if it has not ended."""
-    found = None
-    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        for line in path.read_text().splitlines():
-            values = json.loads(line)
-            if 'mIoU' in values and values['step'] == 1200:
-                found = values['mIoU']
-    return found
+    def networks(self, row: Row) -> dict[Path, nn.Module]:
+        """Return what the runs of a row that have ended are, by folder."""
+        return {
+            path: network(row, path)
+            for path in sorted((self.folder / row.key).glob('[0-9]*'))
+            if self.figure(path) is not None
+        }
 
 
 def network(row: Row, work_dir: Path) -> nn.Module:
     """Return the network that a run has ended with."""
     cfg = Config.fromfile(next(work_dir.glob('*.py')))
+    last = Path((work_dir / 'last_checkpoint').read_text()).name
     if row.kept is not None:
-        return pruned_network(cfg, str(work_dir / 'iter_1200.pth'))
+        return pruned_network(cfg, str(work_dir / last))
     searched = work_dir / 'searched'
     if searched.exists():
         cfg = Config.fromfile(searched / 'config.py')
         return load_network(cfg, str(searched / 'model.pth'))
-    return load_network(cfg, str(work_dir / 'iter_1200.pth'))
+    return load_network(cfg, str(work_dir / last))
 
 
 def pruned_network(cfg: Config, checkpoint: str) -> nn.Module:
@@ -261,23 +216,33 @@ def spread(name: str, values: Iterable[float], digits: int) -> dict[str, str]:
 
 
 def row_of(
+    runs: Runs,
     row: Row,
-    ended: Mapping[int, Path],
-    models: Mapping[str, nn.Module],
+    models: Mapping[Path, nn.Module],
     ms: Mapping[str, float],
 ) -> dict[str, str]:
-    """Return a row of the file; models and times are by their folders."""
-    own = [models[str(path)] for path in ended.values()]
-    macs = [trace(m, SHAPE, dense_part(m)).macs[''] / 1e6 for m in own]
-    taken = [ms[str(path)] for path in ended.values()]
+    """Return a row of the file.
+
+    Args:
+        runs: The runs.
+        row: The row.
+        models: The networks of its runs, by their folders.
+        ms: What all networks take, by their folders; '' is the reference.
+    """
+    macs = [
+        trace(model, runs.study.shape, dense_part(model)).macs[''] / 1e6
+        for model in models.values()
+    ]
+    taken = [ms[str(path)] for path in models]
+    figures = [runs.figure(path) or 0.0 for path in models]
     return {
         'network': row.text,
-        'seeds': ', '.join(map(str, ended)),
+        'seeds': ', '.join(path.name for path in models),
         **spread('ms', taken, 2),
-        **spread('ratio', [each / ms['ddrnet'] for each in taken], 2),
+        **spread('ratio', [each / ms[''] for each in taken], 2),
         'multiply_adds_M': f'{statistics.mean(macs):.0f}',
-        **spread('mIoU', [figure(path) or 0.0 for path in ended.values()], 1),
-        'runs': str(len(ended)),
+        **spread(runs.study.column, figures, 1),
+        'runs': str(len(models)),
         'date': datetime.date.today().isoformat(),
         'machine': LocalTimer(RUNTIMES['onnxruntime']).device,
         'bold': row.bold,
@@ -289,28 +254,15 @@ def main() -> None:
     args = parse_args()
     torch.set_num_threads(args.threads)
     args.work_dir.mkdir(parents=True, exist_ok=True)
+    runs = Runs(STUDIES[args.study], args.work_dir)
     for seed in args.seeds:
-        for row in ROWS:
+        for row in runs.study.rows:
             if row.key in args.rows:
-                train(row, seed, args.work_dir)
-    ended = {
-        row: {
-            int(path.name): path
-            for path in sorted((args.work_dir / row.key).glob('[0-9]*'))
-            if figure(path) is not None
-        }
-        for row in ROWS
-    }
-    models = {
-        str(path): network(row, path)
-        for row, paths in ended.items()
-        for path in paths.values()
-    }
-    models['ddrnet'] = build_model(Config.fromfile(DDRNET)).eval()
-    ms = timed(models)
-    rows = [
-        row_of(row, paths, models, ms) for row, paths in ended.items() if paths
-    ]
+                runs.train(row, seed)
+    found = [(row, runs.networks(row)) for row in runs.study.rows]
+    every = {str(p): model for _, each in found for p, model in each.items()}
+    ms = timed({'': runs.reference()} | every, runs.study.shape)
+    rows = [row_of(runs, row, each, ms) for row, each in found if each]
     columns = dict.fromkeys(name for row in rows for name in row)
     with args.out.open('w', newline='') as file:
         writer = csv.DictWriter(file, list(columns), lineterminator='\n')

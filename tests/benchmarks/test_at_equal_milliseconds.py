@@ -12,17 +12,27 @@ from mmengine.config import Config
 from torch import nn
 
 from hrnas_mm.building import build_model
+from hrnas_mm.deploy.dense import dense_part
+from hrnas_mm.search.trace import trace
 
 pytest.importorskip('mmseg')
 NARROW = 'configs/mmseg/camvid/ddrnet-23-slim-w10_1xb8-1200_camvid-192x256.py'
+
+
+def study() -> Any:
+    """Return a small network's table."""
+    from studies import STUDIES
+
+    return STUDIES['camvid']._replace(
+        reference=Path(NARROW), shape=(3, 64, 64)
+    )
 
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
     import at_equal_milliseconds as module
 
-    monkeypatch.setattr(module, 'DDRNET', Path(NARROW))
-    monkeypatch.setattr(module, 'SHAPE', (3, 64, 64))
+    monkeypatch.setitem(module.STUDIES, 'camvid', study())
     return module
 
 
@@ -35,6 +45,7 @@ def ended(folder: Path, state: dict[str, Any], figure: float) -> None:
     log.write_text('\n'.join(map(json.dumps, lines)))
     Config.fromfile(NARROW).dump(folder / 'config.py')
     torch.save(dict(state_dict=state), folder / 'iter_1200.pth')
+    (folder / 'last_checkpoint').write_text('/moved/iter_1200.pth')
 
 
 def test_rows_have_the_seeds_that_have_ended(
@@ -46,12 +57,12 @@ def test_rows_have_the_seeds_that_have_ended(
         ended(runs / f'ddrnet/{seed}', state, figure)
     ended(runs / 'ddrnet-w16/1', state, 47.0)
     (runs / 'ddrnet-w16/2').mkdir()  # it has just begun
-    arguments = [str(out), '--work-dir', str(runs), '--seeds']
+    arguments = ['camvid', str(out), '--work-dir', str(runs), '--seeds']
     monkeypatch.setattr(sys, 'argv', ['table', *arguments])
     monkeypatch.setattr(
         bench,
         'timed',
-        lambda models: {n: 2.0 if 'w16' in n else 8.0 for n in models},
+        lambda models, shape: {n: 2.0 if 'w16' in n else 8.0 for n in models},
     )
     bench.main()
     with out.open(newline='') as file:
@@ -70,10 +81,11 @@ def test_targets_are_shares_of_what_ddrnet_takes(
     monkeypatch.setattr(
         bench, 'run', lambda *words: commands.append(tuple(map(str, words)))
     )
-    (tmp_path / 'ddrnet_ms.json').write_text('8.0')
-    rows = {row.key: row for row in bench.ROWS}
-    bench.train(rows['lite0-25%'], 2, tmp_path)
-    bench.train(rows['lite0-torch-pruning-15%'], 0, tmp_path)
+    runs = bench.Runs(bench.STUDIES['camvid'], tmp_path)
+    monkeypatch.setattr(bench, 'timed', lambda models, shape: {'': 8.0})
+    rows = {row.key: row for row in runs.study.rows}
+    runs.train(rows['lite0-25%'], 2)
+    runs.train(rows['lite0-torch-pruning-15%'], 0)
     measure, searched, pruned = commands
     assert measure[0] == 'tools/measure_latency.py'
     assert searched[-3:] == (
@@ -83,8 +95,10 @@ def test_targets_are_shares_of_what_ddrnet_takes(
     )
     assert 'custom_hooks.1.target=0.15' in pruned and '--resume' in pruned
     ended(tmp_path / 'ddrnet/0', {}, 50.0)
-    bench.train(rows['ddrnet'], 0, tmp_path)
+    runs.train(rows['ddrnet'], 0)
     assert len(commands) == 3
+    monkeypatch.setattr(bench, 'timed', lambda models, shape: {'': 9.0})
+    assert runs.whole_ms() == 8.0  # it stays
 
 
 def test_a_pruned_network_has_the_sizes_of_its_weights(
@@ -109,3 +123,20 @@ def test_a_pruned_network_has_the_sizes_of_its_weights(
         torch.testing.assert_close(a, b, rtol=0, atol=0)
     conv = found.backbone.stem[0].conv
     assert (conv.in_channels, conv.out_channels) == (3, 3)
+
+
+@pytest.mark.parametrize('framework', ['mmpose', 'mmdet'])
+def test_narrow_networks_of_people_fit_together(framework: str) -> None:
+    pytest.importorskip(framework)
+    from studies import STUDIES
+
+    name = dict(mmpose='keypoints', mmdet='boxes')[framework]
+    macs = []
+    for row in STUDIES[name].rows:
+        if row.share is None:
+            cfg = Config.fromfile(row.config)
+            cfg.merge_from_dict(dict(row.options))
+            model = build_model(cfg).eval()
+            shape = STUDIES[name].shape
+            macs.append(trace(model, shape, dense_part(model)).macs[''])
+    assert len(macs) == 3 and macs == sorted(macs, reverse=True)
