@@ -1,7 +1,8 @@
 """Milliseconds as a cost, from a table that was measured on a device."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import NamedTuple
 
 from ..modules.deployed import Deployable, form_of
 from ..modules.stock import SearchableChannels
@@ -11,8 +12,8 @@ from ..search.cost_model import CostModel
 from ..search.cut_removals import BestRemovals
 from ..search.trace import Trace
 from ..search.units import Part, join
-from .layers import PartLayer, apart, layers_in
-from .table import LatencyTable
+from .layers import apart, is_stock, layers_in
+from .table import Curve, LatencyTable
 
 MAX_PRICE_RATIO = 10  # of an element's price to that in the full part
 
@@ -54,6 +55,21 @@ class Milliseconds(Cost):
         return f'{amount:.3g}'
 
 
+class _Portion(NamedTuple):
+    """What is timed apart of a part.
+
+    Attributes:
+        part: The portion.
+        curves: Its curves, by call and by unit or layer.
+        layers: (Name of a factor, milliseconds by counts) of the layers of
+            stock modules.
+    """
+
+    part: Part
+    curves: list[Mapping[str, Curve]]
+    layers: list[tuple[str, Callable[[Mapping[str, int]], float]]]
+
+
 class Latency(Milliseconds):
     """Milliseconds of the deployed network, as a table predicts them.
 
@@ -66,7 +82,8 @@ class Latency(Milliseconds):
         conditions = table.conditions
         self.cut = BestRemovals(conditions.round)
         self.form = form_of(conditions.runtime, 'auto', conditions.round, {})
-        self._apart: dict[str, list[tuple[Part, list[PartLayer]]]] = {}
+        self._apart: dict[str, list[_Portion]] = {}
+        self._beside: dict[str, dict[str, set[str]]] = {}
 
     def part(self, part: Part, counts: Mapping[str, int]) -> float:
         """Return the milliseconds of a part in a network."""
@@ -77,19 +94,47 @@ class Latency(Milliseconds):
         self, part: Part, counts: Mapping[str, int]
     ) -> Iterator[tuple[str, float]]:
         """Yield (name of a factor, milliseconds alone) of what a part has."""
+        for each in self._portions(part):
+            for kind, ms_of in each.layers:
+                yield kind, ms_of(counts)
+            for kind, call, unit, count in self._deployed(each.part, counts):
+                yield kind, each.curves[call][unit](count)
+
+    def _portions(self, part: Part) -> list[_Portion]:
         if part.name not in self._apart:
             self._apart[part.name] = [
-                (each, layers_in(each)) for each in apart(part)
+                self._portion(each) for each in apart(part)
             ]
-        for each, layers in self._apart[part.name]:
-            curves = [
-                self.table.curves[key] for key in self.table.kinds[each.name]
-            ]
-            for layer in layers:
-                if share := layer.share(counts, self.form.step):
-                    yield layer.kind, curves[0][layer.name](share)
-            for kind, call, unit, count in self._deployed(each, counts):
-                yield kind, curves[call][unit](count)
+        return self._apart[part.name]
+
+    def _portion(self, part: Part) -> _Portion:
+        curves = [
+            self.table.curves[key] for key in self.table.kinds[part.name]
+        ]
+        layers = [
+            (layer.kind, layer.timed(curves[0][layer.name], self.form.step))
+            for layer in layers_in(part)
+        ]
+        return _Portion(part, curves, layers)
+
+    def saves_together(self, part: Part, searchable: str) -> bool:
+        """Return whether elements are deployed with those of other units.
+
+        In a stock module, each layer has channels of its own.
+        """
+        return not isinstance(part.searchables[searchable], SearchableChannels)
+
+    def beside(self, part: Part, unit: str) -> Collection[str]:
+        """Return the units that share a layer with one of a stock module."""
+        if not is_stock(part, unit):
+            return part.units
+        if part.name not in self._beside:
+            found: dict[str, set[str]] = {name: {name} for name in part.units}
+            for layer in layers_in(part):
+                for name in layer.units.values():
+                    found[name].update(layer.units.values())
+            self._beside[part.name] = found
+        return self._beside[part.name][unit]
 
     def _deployed(
         self, part: Part, counts: Mapping[str, int]

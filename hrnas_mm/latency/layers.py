@@ -1,12 +1,13 @@
 """The layers of stock networks, each of which has a curve of its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from ..modules.deployed import rounded
 from ..modules.stock import SearchableChannels, StockLayer, layers_of
 from ..search.units import Part, join
+from .table import Curve
 
 WHOLE = 10_000  # what all of a layer's multiply-adds are
 
@@ -30,8 +31,6 @@ class PartLayer:
     ) -> None:
         self.name, self.facts = name, facts
         self.units, self.full = units, full
-        # A cut asks for the same counts again and again.
-        self._share_of = lru_cache(maxsize=2**12)(self._ask)
 
     @property
     def kind(self) -> str:
@@ -52,10 +51,29 @@ class PartLayer:
         Returns:
             The share, in parts of ``WHOLE``; 0 if nothing is deployed.
         """
-        own = (counts.get(name, 0) for name in self.units.values())
-        return self._share_of(step, *own)
+        names = self.units.values()
+        return self._share(step, *(counts.get(name, 0) for name in names))
 
-    def _ask(self, step: int, *own: int) -> int:
+    def timed(
+        self, curve: Curve, step: int
+    ) -> Callable[[Mapping[str, int]], float]:
+        """Return a function from counts to milliseconds.
+
+        It remembers them, as a cut asks for the same counts again and again.
+
+        Args:
+            curve: Milliseconds by the share that is deployed.
+            step: See :meth:`share`.
+        """
+        names = tuple(self.units.values())
+
+        @lru_cache(maxsize=2**14)
+        def ms(*own: int) -> float:
+            return curve(self._share(step, *own))
+
+        return lambda counts: ms(*[counts.get(name, 0) for name in names])
+
+    def _share(self, step: int, *own: int) -> int:
         macs, most = (
             self.facts.slots(
                 {u: rounded(n, step) for u, n in zip(self.units, counts)}

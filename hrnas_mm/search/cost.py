@@ -5,7 +5,7 @@ Source: MorphNet's resource functions and calculator (Gordon et al., CVPR
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from .cut import Cut
@@ -71,6 +71,24 @@ class Cost(Protocol):
         """
         fewer = {**counts, unit: counts[unit] - 1}
         return self.part(part, counts) - self.part(part, fewer)
+
+    def saves_together(self, part: Part, searchable: str) -> bool:
+        """Return whether a module's units may save something only together.
+
+        Args:
+            part: Part of the supernet.
+            searchable: Name of the module, one of the part's searchables.
+        """
+        return True
+
+    def beside(self, part: Part, unit: str) -> Collection[str]:
+        """Return the units on whose counts it depends what a unit saves.
+
+        Args:
+            part: Part of the supernet.
+            unit: Name of one of its units.
+        """
+        return part.units
 
     def parse(self, text: float | str, supernet: float) -> float:
         """Parse an amount as users write it.

@@ -1,7 +1,13 @@
 """The cost of any network of a supernet, for any kind of cost."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from copy import copy
 from functools import lru_cache
 
@@ -117,6 +123,19 @@ class CostModel:
         """Return one element of a unit, and of those it is chained with."""
         chains = (chain for chain in self.chains if unit in chain)
         return dict.fromkeys(next(chains, [unit]), 1)
+
+    def saves_together(self, name: str, searchable: str) -> bool:
+        """Return whether a module's units may save something only together.
+
+        Args:
+            name: Name of the part that the module is in.
+            searchable: Name of the module.
+        """
+        return self.cost.saves_together(self.parts[name], searchable)
+
+    def beside(self, unit: str) -> Collection[str]:
+        """Return the units on whose counts it depends what a unit saves."""
+        return self.cost.beside(self.parts[self.part_of[unit]], unit)
 
     def add_up(self, searched: float) -> float:
         """Return the cost of the model whose parts cost so much together."""

@@ -1,6 +1,6 @@
 """Cuts: rules by which a network comes within limits of a cost."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from .ranking import Counts, Ranking
@@ -35,6 +35,12 @@ class Priced(Protocol):
 
     def one_of(self, unit: str) -> dict[str, int]:
         """Return one element of a unit, and of those it is chained with."""
+
+    def saves_together(self, name: str, searchable: str) -> bool:
+        """Return whether a module's units may save something only together."""
+
+    def beside(self, unit: str) -> Collection[str]:
+        """Return the units on whose counts it depends what a unit saves."""
 
     def add_up(self, searched: float) -> float:
         """Return the cost of the model whose parts cost so much together."""

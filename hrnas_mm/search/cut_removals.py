@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import merge
+from itertools import chain
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -79,7 +80,10 @@ class _Network:
         self.counts = ranking.counts
         self.left = sum(self.counts.values())
         self.searched = self._searched()
-        self.removals = {name: self._of(name) for name in priced.parts}
+        self.removals = {
+            name: {pool: self._of(name, pool) for pool in self._pools(name)}
+            for name in priced.parts
+        }
 
     def _searched(self) -> float:
         return sum(
@@ -115,8 +119,8 @@ class _Network:
         """
         best: tuple[Removal, str] | None = None
         first = math.inf, math.inf
-        for name, removals in self.removals.items():
-            for removal in removals:
+        for name, pools in self.removals.items():
+            for removal in chain.from_iterable(pools.values()):
                 place = order(removal)
                 if (
                     place < first
@@ -131,7 +135,14 @@ class _Network:
         self.left = sum(self.counts.values())
         # Added up anew, as a cost model does: sums of differences drift.
         self.searched = self._searched()
-        self.removals[name] = self._of(name)
+        changed = {u for unit in removal.counts for u in self._beside(unit)}
+        before = self.removals[name]
+        self.removals[name] = {
+            pool: before[pool]
+            if pool in before and changed.isdisjoint(pool)
+            else self._of(name, pool)
+            for pool in self._pools(name)
+        }
 
     def cost(self, saved: float = 0.0) -> float:
         """Return the cost of the network without so much of its parts."""
@@ -142,21 +153,26 @@ class _Network:
         gone = sum(self.counts[u] - n for u, n in removal.counts.items())
         return gone < self.left
 
-    def _of(self, name: str) -> list[Removal]:
-        """Return the possible removals of a part as it is now."""
+    def _of(self, name: str, pool: Sequence[str]) -> list[Removal]:
+        """Return the possible removals of a part's units as they are now."""
         now = self.priced.part(name, self.counts)
         found = []
-        for pool in self._pools(name):
-            for lost, counts in self._left(pool):
-                chained = self._chained(name, counts)
-                counts |= dict.fromkeys(chained, 0)
-                lost = max([lost, *map(self._total, chained)])
-                left = self.priced.part(name, {**self.counts, **counts})
-                if now - left > 1e-9 * max(self.searched, 0.0):
-                    found.append(
-                        Removal(lost / (now - left), left - now, counts)
-                    )
+        for lost, counts in self._left(pool):
+            chained = self._chained(name, counts)
+            counts |= dict.fromkeys(chained, 0)
+            lost = max([lost, *map(self._total, chained)])
+            left = self.priced.part(name, {**self.counts, **counts})
+            if now - left > 1e-9 * max(self.searched, 0.0):
+                found.append(Removal(lost / (now - left), left - now, counts))
         return found
+
+    def _beside(self, unit: str) -> Iterator[str]:
+        """Yield the units whose removals change with a unit's count.
+
+        Those of the units that it is chained with change, too.
+        """
+        for other in self.priced.one_of(unit):
+            yield from self.priced.beside(other)
 
     def _chained(self, name: str, counts: Mapping[str, int]) -> list[str]:
         """Return the units of a part that go whole with those that are gone.
@@ -172,18 +188,25 @@ class _Network:
         losses = self.losses[unit]
         return sum(losses[len(losses) - self.counts[unit] :])
 
-    def _pools(self, name: str) -> Iterator[Sequence[str]]:
-        """Yield groups of units: each alone, by module, and the whole part."""
+    def _pools(self, name: str) -> Iterator[tuple[str, ...]]:
+        """Yield groups of units: each alone, by module, and the whole part.
+
+        What saves nothing more together with others is only alone.
+        """
         units = self.priced.parts[name].units
         there = [unit for unit in units if self.counts.get(unit)]
-        yield from ([unit] for unit in there)
-        modules = sorted({units[unit].searchable for unit in there})
+        yield from ((unit,) for unit in there)
+        modules = [
+            module
+            for module in sorted({units[unit].searchable for unit in there})
+            if self.priced.saves_together(name, module)
+        ]
         for module in modules:
-            pool = [u for u in there if units[u].searchable == module]
+            pool = tuple(u for u in there if units[u].searchable == module)
             if len(pool) > 1:
                 yield pool
         if len(modules) > 1:
-            yield there
+            yield tuple(u for u in there if units[u].searchable in modules)
 
     def _left(
         self, pool: Sequence[str]

@@ -1,6 +1,6 @@
 """Tables of milliseconds for the blocks of stock networks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -27,6 +27,8 @@ from hrnas_mm.search import (
     architecture_of,
     trace,
 )
+from hrnas_mm.search.ranking import Ranking
+from hrnas_mm.search.units import Part
 
 pytest.importorskip('mmseg')
 SHAPE = (3, 64, 96)
@@ -268,6 +270,40 @@ def test_a_network_that_is_searched_as_one_has_its_layers() -> None:
     assert before == pytest.approx(2.0**1.05 + 0.5)
     after = cost_model.counting(latency).total(counts)
     assert after == pytest.approx(expected) and after < before
+
+
+class Slow(Latency):
+    """Look at every group of units anew after each removal."""
+
+    def saves_together(self, part: Part, searchable: str) -> bool:
+        return True
+
+    def beside(self, part: Part, unit: str) -> Collection[str]:
+        return part.units
+
+
+@pytest.mark.parametrize('widths', ['blocks', 'all'])
+@pytest.mark.parametrize('share', [0.9, 0.5, 0.0])
+def test_a_cut_looks_only_at_what_has_changed(
+    widths: str, share: float
+) -> None:
+    net = MODELS.build(
+        dict(type='Searchable', module=BOTTLENECKS, widths=widths)
+    )
+    net.eval()
+    cost_model = CostModel(net, SHAPE)
+    table = table_of_formula(cost_model)
+    torch.manual_seed(0)
+    scores = {u: torch.rand(n) for u, n in cost_model.supernet.items()}
+    ranking = Ranking.by_threshold(scores, 0.05)
+    whole = cost_model.counting(Latency(table)).total(cost_model.supernet)
+    quick, slow = (
+        latency.cut(
+            ranking, cost_model.counting(latency), (0.0, share * whole)
+        )
+        for latency in (Latency(table), Slow(table))
+    )
+    assert quick == slow != cost_model.supernet
 
 
 class Odd(nn.Module):
