@@ -1,25 +1,44 @@
-"""Evaluate a checkpoint with a config of any supported framework.
+"""Evaluate a checkpoint, or an exported file, with a config of any framework.
 
-The supported frameworks are mmseg, mmpose, mmdet, mmdet3d and mmpretrain.
+    python tools/test.py CONFIG CHECKPOINT
+    python tools/test.py CONFIG CHECKPOINT FILE.onnx
+
+The supported frameworks are mmseg, mmpose, mmdet, mmdet3d and mmpretrain. An
+ONNX file takes the place of the model's backbone, neck and head; loading,
+post-processing and evaluation stay those of the config. The figures of several
+files are printed side by side.
 """
 
 import argparse
 import os
+from collections.abc import Mapping
 
+from mmengine.dist import is_main_process
 from mmengine.fileio import dump
+from mmengine.runner import Runner
+from rich.console import Console
+from rich.table import Table
+from testing.by_file import SUFFIX, PredictByFile, without_weights_
 from testing.options import augment_, draw_into_, write_to_
 
 from hrnas_mm.building import build_runner
 from hrnas_mm.cli.config import add_runner_arguments, prepare_config
 from hrnas_mm.cli.errors import clear_errors
+from hrnas_mm.runtimes import RUNTIMES, check_packages
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line; the arguments are those of the frameworks."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add_runner_arguments(parser)
     parser.add_argument(
-        'checkpoint', help='checkpoint to evaluate, of a shrunk network or not'
+        'checkpoint',
+        nargs='+',
+        help='checkpoint to evaluate, of a shrunk network or not, or ONNX '
+        'file that export_onnx has written',
     )
     parser.add_argument(
         '--work-dir', help='folder to which logs and metrics are written'
@@ -39,29 +58,69 @@ def parse_args() -> argparse.Namespace:
         help="test-time augmentation, by the config's tta_model and "
         'tta_pipeline',
     )
+    parser.add_argument(
+        '--backend',
+        choices=[name for name, each in RUNTIMES.items() if each.onnx],
+        default='onnxruntime',
+        help='what runs an ONNX file; default: %(default)s',
+    )
     args = parser.parse_args()
+    if len(args.checkpoint) > 1 and (args.out or args.show_dir):
+        parser.error('--out and --show-dir are for one checkpoint')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
 
-def main() -> None:
-    """Build the runner and test the model."""
-    args = parse_args()
+def runner_of(args: argparse.Namespace, path: str) -> Runner:
+    """Build the runner that tests a checkpoint, or an ONNX file."""
+    cfg = prepare_config(args.config, args.cfg_options, args.work_dir)
+    cfg.launcher = args.launcher
+    cfg.load_from, cfg.resume = path, False
+    if args.show_dir:
+        draw_into_(cfg, args.show_dir)
+    if args.out:
+        write_to_(cfg, args.out)
+    if args.tta:
+        augment_(cfg)
+    if not path.endswith(SUFFIX):
+        return build_runner(cfg, 'test_dataloader')
+    runtime = RUNTIMES[args.backend]
+    check_packages(runtime)
+    without_weights_(cfg)
+    runner = build_runner(cfg, 'test_dataloader')
+    runner.register_hook(PredictByFile(path, runtime))
+    return runner
+
+
+def evaluated(args: argparse.Namespace, path: str) -> dict[str, float]:
+    """Return the metrics of a checkpoint, or of an ONNX file."""
     with clear_errors():
-        cfg = prepare_config(args.config, args.cfg_options, args.work_dir)
-        cfg.launcher = args.launcher
-        cfg.load_from, cfg.resume = args.checkpoint, False
-        if args.show_dir:
-            draw_into_(cfg, args.show_dir)
-        if args.out:
-            write_to_(cfg, args.out)
-        if args.tta:
-            augment_(cfg)
-        runner = build_runner(cfg, 'test_dataloader')
+        runner = runner_of(args, path)
     with clear_errors(user_errors=()):
         metrics = runner.test()
-        if args.out and cfg.get('default_scope') == 'mmpose':
+        if args.out and runner.cfg.get('default_scope') == 'mmpose':
             dump(metrics, args.out)
+    return metrics
+
+
+def print_beside(metrics: Mapping[str, Mapping[str, float]]) -> None:
+    """Print the metrics of several files side by side."""
+    table = Table('')
+    for path in metrics:
+        table.add_column(os.path.basename(path), justify='right')
+    first, *_ = metrics.values()
+    for name in first:
+        figures = (found[name] for found in metrics.values())
+        table.add_row(name, *(f'{figure:.6g}' for figure in figures))
+    Console(markup=False).print(table)
+
+
+def main() -> None:
+    """Test all checkpoints and files."""
+    args = parse_args()
+    metrics = {path: evaluated(args, path) for path in args.checkpoint}
+    if len(metrics) > 1 and is_main_process():
+        print_beside(metrics)
 
 
 if __name__ == '__main__':

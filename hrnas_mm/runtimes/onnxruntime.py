@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..deploy import INPUT, DeployableModel, onnx_bytes
-from .runtime import PROFILED_CALLS, Call, Runtime, Times
+from .runtime import PROFILED_CALLS, Call, Runtime, Session, Times
 
 
 class OnnxRuntime(Runtime):
@@ -29,6 +29,16 @@ class OnnxRuntime(Runtime):
         """Return a session's call."""
         session = self._session(network)
         return partial(session.run, None, {INPUT: image.cpu().numpy()})
+
+    def session(self, onnx: bytes) -> Session:
+        """Return the outputs of a session, as tensors."""
+        session = self._session(onnx)
+
+        def run(image: Tensor) -> list[Tensor]:
+            found = session.run(None, {INPUT: image.cpu().numpy()})
+            return [torch.from_numpy(each) for each in found]
+
+        return run
 
     def profile(self, network: DeployableModel, image: Tensor) -> Times:
         """Return the time of each node of the optimised graph."""

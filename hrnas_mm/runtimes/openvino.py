@@ -7,7 +7,14 @@ import torch
 from torch import Tensor
 
 from ..deploy import DeployableModel, onnx_bytes
-from .runtime import DTYPES, PROFILED_CALLS, Call, Runtime, Times
+from .runtime import (
+    DTYPES,
+    PROFILED_CALLS,
+    Call,
+    Runtime,
+    Session,
+    Times,
+)
 
 # What OpenVINO calls the types that it computes in.
 PRECISIONS = dict(zip(DTYPES, ('f32', 'f16', 'bf16')))
@@ -25,6 +32,16 @@ class OpenVino(Runtime):
     def load(self, network: bytes, image: Tensor, dtype: str) -> Call:
         """Return a call of the compiled model."""
         return partial(self._compiled(network, dtype), [image.cpu().numpy()])
+
+    def session(self, onnx: bytes) -> Session:
+        """Return the outputs of the compiled model, as tensors."""
+        compiled = self._compiled(onnx, 'float32')
+
+        def run(image: Tensor) -> list[Tensor]:
+            found = compiled([image.cpu().numpy()])
+            return [torch.from_numpy(found[out]) for out in compiled.outputs]
+
+        return run
 
     def profile(self, network: DeployableModel, image: Tensor) -> Times:
         """Return the time of each layer of the compiled model."""

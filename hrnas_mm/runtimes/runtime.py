@@ -12,6 +12,7 @@ from torch import Tensor
 from ..deploy import DeployableModel, check_installed
 
 Call = Callable[[], object]
+Session = Callable[[Tensor], list[Tensor]]
 Times = Counter[tuple[str, str]]  # by operator and by name of the module
 
 DTYPES = ('float32', 'float16', 'bfloat16')
@@ -60,6 +61,18 @@ class Runtime(Protocol):
             dtype: One of ``dtypes``.
         """
         raise NotImplementedError
+
+    def session(self, onnx: bytes) -> Session:
+        """Return what runs an ONNX file on images, with torch's threads.
+
+        Args:
+            onnx: Content of the file.
+
+        Raises:
+            NotImplementedError: If the runtime does not run such files.
+        """
+        message = f'{self.name} runs no ONNX files'
+        raise NotImplementedError(message)
 
     def profile(self, network: DeployableModel, image: Tensor) -> Times:
         """Return the time of each operator, by the module that it is in.

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import shlex
 import shutil
 from collections.abc import Callable
@@ -79,6 +80,19 @@ def test_new_search(tmp_path: Path, kind: str) -> None:
         path.suffix in PICTURES for path in tmp_path.rglob('drawn/**/*')
     )
     assert bool(count) == bool(drawn)
+    checked(ROOT / 'tools/export_onnx.py', *export[1:], cwd=tmp_path)
+    of_its_size = (
+        ['test_dataloader.dataset.pipeline.1.keep_ratio=False']
+        if kind in ('label_maps', 'boxes')
+        else []
+    )
+    printed = checked(
+        ROOT / 'tools/test.py', *tested, 'mine.onnx', *options, *of_its_size,
+        cwd=tmp_path,
+    )  # fmt: skip
+    *_, beside = printed.partition('mine.onnx ')
+    figures = re.findall(r'│ +([-\d.e]+) │ +([-\d.e]+) │$', beside, re.M)
+    assert figures and all(ours == its for ours, its in figures)
     model = torch.load(work_dir / 'searched/model.pth', weights_only=True)
     costs = model['architecture']['costs']
     record = json.loads((work_dir / 'search.json').read_text())

@@ -1,0 +1,103 @@
+"""A model predicts by an exported file as it does by its own weights."""
+
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from mmengine.config import Config
+from tiny import with_statistics
+from torch import Tensor, nn
+
+from hrnas_mm.building import build_model
+from hrnas_mm.deploy import export_onnx
+from hrnas_mm.runtimes import RUNTIMES
+from hrnas_mm.runtimes.exported import predict_by_file_
+
+pytest.importorskip('mmseg')
+pytest.importorskip('onnxruntime')
+ON_FILES = [name for name, each in RUNTIMES.items() if each.onnx]
+HEIGHT, WIDTH = 32, 48
+CONFIG = Config(
+    dict(
+        default_scope='mmseg',
+        model=dict(
+            type='EncoderDecoder',
+            data_preprocessor=dict(type='SegDataPreProcessor'),
+            backbone=dict(type='HRNASSupernet', **tiny.SUPERNET),
+            decode_head=dict(
+                type='FCNHead', in_channels=6, in_index=0, channels=6,
+                num_convs=0, concat_input=False, num_classes=4,
+            ),
+            test_cfg=dict(mode='whole'),
+        ),
+    )
+)  # fmt: skip
+
+
+@pytest.fixture(scope='module')
+def model() -> Any:
+    return with_statistics(build_model(CONFIG)).eval()
+
+
+@pytest.fixture(scope='module', params=[False, True], ids=['one', 'any'])
+def path(
+    request: Any, model: nn.Module, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """A file that reads one image at a time, or any number."""
+    path = str(tmp_path_factory.mktemp('file') / 'model.onnx')
+    export_onnx(model, (3, HEIGHT, WIDTH), path, dynamic_batch=request.param)
+    return path
+
+
+def logits(model: Any, images: Tensor) -> Tensor:
+    """What a segmentor resizes to the size of the image."""
+    meta = dict(img_shape=tuple(images.shape[2:]))
+    with torch.no_grad():
+        return model.encode_decode(images, [meta] * len(images))
+
+
+@pytest.mark.parametrize('name', ON_FILES)
+def test_logits_are_those_of_the_model(
+    name: str, model: nn.Module, path: str
+) -> None:
+    pytest.importorskip(name)
+    images = torch.randn(2, 3, HEIGHT, WIDTH)
+    other = build_model(CONFIG).eval()  # of other weights
+    predict_by_file_(other, path, RUNTIMES[name])
+    expected = logits(model, images)
+    bound = 1e-5 * expected.abs().max().item()
+    torch.testing.assert_close(
+        logits(other, images), expected, rtol=0, atol=bound
+    )
+
+
+def test_smaller_images_are_filled_up(model: nn.Module, path: str) -> None:
+    image = torch.randn(1, 3, HEIGHT - 5, WIDTH - 8)
+    filled = torch.zeros(1, 3, HEIGHT, WIDTH)
+    filled[..., :-5, :-8] = image
+    other = build_model(CONFIG).eval()
+    predict_by_file_(other, path, RUNTIMES['onnxruntime'])
+    expected = logits(model, filled)[..., :-5, :-8]
+    torch.testing.assert_close(
+        logits(other, image), expected, rtol=0, atol=1e-4
+    )
+    message = (
+        r'model.onnx reads images of 3x32x48, .* 3x33x48: .*--shape 33 48'
+    )
+    with pytest.raises(ValueError, match=message):
+        logits(other, torch.randn(1, 3, HEIGHT + 1, WIDTH))
+
+
+def test_files_that_do_not_fit_are_refused(
+    model: nn.Module, path: str
+) -> None:
+    runtime = RUNTIMES['onnxruntime']
+    other: Any = build_model(CONFIG)
+    other.decode_head.forward = lambda maps: [maps[0], maps[0]]
+    with pytest.raises(ValueError, match='1 outputs, .* returns 2 tensors'):
+        predict_by_file_(other, path, runtime)
+    other = build_model(CONFIG)
+    other.roi_head = nn.Identity()
+    with pytest.raises(ValueError, match='one head that .* EncoderDecoder'):
+        predict_by_file_(other, path, runtime)
