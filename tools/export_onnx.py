@@ -7,9 +7,10 @@ a runtime. docs/deploy.md explains it.
 
 Of a detector, only the dense part (backbone, neck and head) is exported; for
 PointPillars, this is the part from the pseudo-image to the outputs of the
-heads. The input is an image as normalised by the data_preprocessor. The
-outputs are the maps or scores of the heads, before any post-processing. How
-an image is normalised, and the names of the classes, are in the metadata.
+heads. The input is an image as normalised by the data_preprocessor, or with
+--with-normalization its pixels. The outputs are the maps or scores of the
+heads, or with --argmax what is best by them. How an image is normalised, and
+the names of the classes, are in the metadata.
 
 Which form is fastest, constants say that were measured elsewhere. Run on the
 device that the file is for, with the machine left alone, --tune finds out.
@@ -21,6 +22,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from exporting.plain import plain_script
 from mmengine.config import Config
 from rich.progress import (
     Progress,
@@ -41,7 +43,9 @@ from hrnas_mm.cli.config import (
 from hrnas_mm.cli.errors import add_force, check_new, clear_errors
 from hrnas_mm.deploy import (
     OPSETS,
+    Ends,
     check_onnx,
+    ends_of,
     export_onnx,
     input_shape_of,
 )
@@ -70,6 +74,18 @@ def parse_args() -> argparse.Namespace:
         '--dynamic-batch',
         action='store_true',
         help='export a file that accepts any batch size',
+    )
+    parser.add_argument(
+        '--with-normalization',
+        action='store_true',
+        help='let the file subtract the mean, divide by the std and change '
+        'the order of channels: it takes pixels of 0 to 255 in BGR',
+    )
+    parser.add_argument(
+        '--argmax',
+        action='store_true',
+        help='let the file take the maximum: the label map of a segmentor, '
+        'the best class of a classifier, the keypoints of heat maps',
     )
     parser.add_argument(
         '--opset',
@@ -137,7 +153,11 @@ def tuned(
 
 
 def inputs_to_check(
-    cfg: Config, model: nn.Module, shape: Sequence[int], batch_size: int
+    cfg: Config,
+    model: nn.Module,
+    shape: Sequence[int],
+    batch_size: int,
+    ends: Ends,
 ) -> dict[str, Tensor]:
     """Return a random input and, if the test data are there, a real one."""
     inputs = dict(random=torch.randn(batch_size, *shape))
@@ -148,7 +168,9 @@ def inputs_to_check(
     else:
         image = F.interpolate(image[:1], tuple(shape[1:]), mode='bilinear')
         inputs['real'] = image.repeat(batch_size, 1, 1, 1)
-    return inputs
+    if ends.first is None:
+        return inputs
+    return {name: ends.first.inverse(x) for name, x in inputs.items()}
 
 
 def main() -> None:
@@ -161,6 +183,7 @@ def main() -> None:
         meta = read_checkpoint(args.checkpoint).get('meta', {})
         shape = input_shape_of(model, args.shape or search_shape(cfg))
         batch_size = 2 if args.dynamic_batch else 1
+        ends = ends_of(model, shape, args.with_normalization, args.argmax)
         form = tuned(args, model, shape) if args.tune else None
         with replacing(args.out) as new:
             print(
@@ -182,11 +205,12 @@ def main() -> None:
                     form.round if form else args.round,
                     meta.get('dataset_meta'),
                     form.choices if form else None,
+                    ends,
                 )
             for name, images in inputs_to_check(
-                cfg, model, shape, batch_size
+                cfg, model, shape, batch_size, ends
             ).items():
-                worst = check_onnx(new, model, images)
+                worst = check_onnx(new, model, images, ends)
                 print(
                     f'{name} input: largest difference to torch {worst:.2g} '
                     'of the largest output'
@@ -195,6 +219,9 @@ def main() -> None:
         f'{args.out}: {os.path.getsize(args.out) / 1e6:.2f} MB, input '
         f'{"B" if args.dynamic_batch else 1} x {tuple(shape)}'
     )
+    script = plain_script(args.out, model, ends)
+    if script is not None:
+        print(f'\nWith onnxruntime, numpy and pillow alone:\n\n{script}')
 
 
 if __name__ == '__main__':

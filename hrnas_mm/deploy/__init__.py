@@ -1,13 +1,14 @@
 """The dense part of a model: counted, deployed, exported."""
 
+from .checking import check_onnx
 from .counting import cost_model_of, input_shape_of, stage_names
 from .dense import dense_part
 from .deployable import DeployableModel
+from .ends import Ends, ends_of
 from .onnx import (
     INPUT,
     OPSETS,
     check_installed,
-    check_onnx,
     export_onnx,
     onnx_bytes,
 )
@@ -16,10 +17,12 @@ __all__ = [
     'INPUT',
     'OPSETS',
     'DeployableModel',
+    'Ends',
     'check_installed',
     'check_onnx',
     'cost_model_of',
     'dense_part',
+    'ends_of',
     'export_onnx',
     'input_shape_of',
     'onnx_bytes',

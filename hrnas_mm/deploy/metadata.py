@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from ..version import __version__
 
+# Key that a file has if it normalises images itself.
+NORMALISES = 'normalises'
 # What data_preprocessors call it that they change the order of channels.
 CONVERTS = ('_channel_conversion', 'channel_conversion', 'to_rgb')
 
@@ -49,7 +51,10 @@ def _short(numbers: Tensor) -> list[float]:
 
 
 def metadata_of(
-    model: nn.Module, channels: int, dataset_meta: Mapping[str, Any]
+    model: nn.Module,
+    channels: int,
+    dataset_meta: Mapping[str, Any],
+    takes_pixels: bool = False,
 ) -> dict[str, str]:
     """Return what an ONNX file says of its model; lists are JSON.
 
@@ -57,10 +62,15 @@ def metadata_of(
         model: Model of any framework.
         channels: Number of channels of the input; only images have a mean.
         dataset_meta: That of the checkpoint.
+        takes_pixels: Whether images are normalised in the graph; they come
+            as OpenMMLab loads them then.
     """
     content: dict[str, Any] = {}
     if channels in (1, 3):
         mean, std, rgb = normalisation_of(model, channels)
+        if takes_pixels:
+            mean, std, rgb = [0.0] * channels, [1.0] * channels, False
+            content[NORMALISES] = 'true'
         order = ('rgb' if rgb else 'bgr') if channels == 3 else 'grey'
         content.update(mean=mean, std=std, channel_order=order)
     keypoints = dataset_meta.get('keypoint_id2name') or {}

@@ -1,4 +1,4 @@
-"""Exporting a model to ONNX, and checking that the file computes the same."""
+"""Exporting a model to ONNX."""
 
 import ast
 import inspect
@@ -6,7 +6,6 @@ import os.path as osp
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from importlib.util import find_spec
 from typing import Any
 
@@ -17,15 +16,13 @@ from ..compat_torch import quick_matching
 from ..files import replacing
 from ..frameworks import DETECTION_HEADS
 from ..modules.deployed import Choice
-from ..search.modes import evaluating
-from .dense import dense_part
-from .deployable import DeployableModel, tensors_in
+from .deployable import DeployableModel
+from .ends import NO_ENDS, Ends, WithEnds
 from .metadata import metadata_of
 
 # Opsets that torch's exporter writes; older ones lack LayerNormalization and
 # Resize as the network uses them.
 OPSETS = range(18, 24)
-TOLERANCE = 1e-4  # relative to the largest output
 INPUT = 'image'
 
 
@@ -50,6 +47,7 @@ def export_onnx(
     round: int | str = 'auto',
     dataset_meta: Mapping[str, Any] | None = None,
     choices: Mapping[str, Choice] | None = None,
+    ends: Ends = NO_ENDS,
 ) -> None:
     """Write a :class:`DeployableModel` as one ONNX file.
 
@@ -63,6 +61,7 @@ def export_onnx(
         runtime, fuse, round, choices: See :class:`DeployableModel`.
         dataset_meta: What a checkpoint says of its data: the file has its
             classes, beside the mean and std of the images.
+        ends: What stands before and after the dense part in the file.
 
     Raises:
         ModuleNotFoundError: If a package that this needs is not installed.
@@ -78,12 +77,15 @@ def export_onnx(
     )
     # The exporter would treat a batch size of 1 as a constant.
     image = torch.zeros(2 if dynamic_batch else 1, *input_shape)
+    network = WithEnds(deployable, ends).eval().cpu()
     with torch.no_grad():
-        count = len(deployable.cpu()(image))
-    names = output_names(model, count)
-    metadata = metadata_of(model, input_shape[0], dataset_meta or {})
+        count = len(network(image))
+    names = ends.last.names if ends.last else output_names(model, count)
+    metadata = metadata_of(
+        model, input_shape[0], dataset_meta or {}, ends.first is not None
+    )
     write_onnx(
-        deployable, image, path, names, dynamic_batch, opset,
+        network, image, path, names, dynamic_batch, opset,
         metadata=metadata,
     )  # fmt: skip
 
@@ -193,53 +195,3 @@ def _forget_sources_(graph_model: Any) -> None:
         for value in getattr(graph, 'initializers', {}).values():
             value.metadata_props.clear()
     graph_model.metadata_props.clear()
-
-
-def check_onnx(path: str, model: nn.Module, images: Tensor) -> float:
-    """Compare an ONNX file with the model that it was exported from.
-
-    Args:
-        path: Path of the file, which onnxruntime runs on the CPU.
-        model: The model as it was trained.
-        images: Input images, shape (B, C, H, W).
-
-    Returns:
-        The largest difference in any output, relative to the largest absolute
-        value that the model puts out.
-
-    Raises:
-        ValueError: If the difference is above :data:`TOLERANCE`, an output has
-            another shape, or there is a NaN.
-    """
-    import onnxruntime  # optional: only deployment needs it
-
-    session = onnxruntime.InferenceSession(
-        path, providers=['CPUExecutionProvider']
-    )
-    found = [
-        torch.from_numpy(each)
-        for each in session.run(None, {INPUT: images.numpy()})
-    ]
-    dense = deepcopy(dense_part(model)).cpu()
-    with torch.no_grad(), evaluating(dense):
-        expected = tensors_in(dense(images))
-    theirs, ours = (
-        [tuple(each.shape) for each in outputs]
-        for outputs in (found, expected)
-    )
-    if theirs != ours:
-        raise ValueError(
-            f'the ONNX file has outputs of shapes {theirs}, torch has {ours}'
-        )
-    # Unlike Python's, torch's maximum of a NaN is NaN.
-    worst, largest = (
-        torch.stack([each.abs().max() for each in tensors]).max().item()
-        for tensors in ([a - b for a, b in zip(found, expected)], expected)
-    )
-    worst /= largest or 1.0
-    if not worst <= TOLERANCE:
-        raise ValueError(
-            f'the ONNX file differs from torch by {worst:.2g} of the largest '
-            f'output, more than {TOLERANCE}'
-        )
-    return worst

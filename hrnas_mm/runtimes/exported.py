@@ -10,12 +10,14 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from ..deploy import dense_part
 from ..deploy.deployable import tensors_in
+from ..deploy.ends import Normalise
+from ..deploy.metadata import NORMALISES, normalisation_of
 from ..frameworks import DETECTION_HEADS, OTHER_HEADS
 from ..patching import Method, Patch
 from ..search.modes import evaluating
 from .runtime import Runtime
 
-SEGMENTS = 'decode_head'
+SEGMENTS, CERTAIN = 'decode_head', 10.0  # a logit
 # Heads whose forward pass is the last of the dense part.
 LAST_HEADS = (SEGMENTS, *OTHER_HEADS, *DETECTION_HEADS)
 
@@ -44,7 +46,12 @@ def predict_by_file_(model: Any, path: str, runtime: Runtime) -> None:
         else _File(path, runtime, fills=name in DETECTION_HEADS)
     )
     file.fit_(_outputs_of(head, model, file.shape))
-    model.backbone = _PassOn()
+    first = None
+    if file.takes_pixels:
+        first = Normalise(normalisation_of(model, file.shape[0])).to(
+            next(model.parameters()).device
+        )
+    model.backbone = _PassOn(first)
     if getattr(model, 'neck', None) is not None:
         model.neck = nn.Identity()
     head.forward = file
@@ -62,9 +69,20 @@ def _last_head(model: nn.Module) -> str:
 
 
 class _PassOn(nn.Module):
-    """A backbone that passes the image on to the head."""
+    """A backbone that passes the image on to the head.
+
+    Args:
+        normalise: What the file does to pixels itself, if anything: the
+            data_preprocessor's normalisation is undone then.
+    """
+
+    def __init__(self, normalise: Normalise | None) -> None:
+        super().__init__()
+        self.normalise = normalise
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        if self.normalise is not None:
+            image = self.normalise.inverse(image)
         return (image,)
 
 
@@ -113,7 +131,10 @@ class _File:
 
         with open(path, 'rb') as file:
             content = file.read()
-        graph = onnx.load_from_string(content).graph
+        file_model = onnx.load_from_string(content)
+        graph = file_model.graph
+        keys = {each.key for each in file_model.metadata_props}
+        self.takes_pixels = NORMALISES in keys
         self.path, self.fills = path, fills
         dims = graph.input[0].type.tensor_type.shape.dim
         self.batch, *self.shape = (dim.dim_value for dim in dims)
@@ -183,6 +204,8 @@ class _FileOfMaps(_File):
         (image,) = maps
         height, width = image.shape[2:]
         found = super().__call__(maps)
+        if found.dtype is torch.uint8:  # labels
+            return self._logits(found)[..., :height, :width]
         if [height, width] == self.shape[1:]:
             return found
         found = F.interpolate(
@@ -192,6 +215,14 @@ class _FileOfMaps(_File):
             align_corners=self.align_corners,
         )
         return found[..., :height, :width]
+
+    def _logits(self, labels: Tensor) -> Tensor:
+        """Return logits whose maxima are some labels."""
+        (logits,) = self.leaves
+        classes = logits.shape[1]
+        if classes == 1:
+            return CERTAIN * (2.0 * labels[:, None] - 1)
+        return F.one_hot(labels.long(), classes).permute(0, 3, 1, 2).float()
 
 
 def _text(shape: Sequence[int]) -> str:

@@ -1,0 +1,1 @@
+"""What only export_onnx.py needs."""
