@@ -1,7 +1,7 @@
 r"""Train networks, time them in turns, and compare their figures.
 
     pip install '.[seg,deploy]' && pip install --no-deps timm==1.0.31 \
-        torch-pruning==1.6.1
+        torch-pruning==1.6.1  # and see fastnas_hook.py
     python benchmarks/lite0_weights.py data/lite0.pth
     python tools/make_demo_data.py coco data/people --train 2000 --val 400
     python benchmarks/at_equal_milliseconds.py camvid camvid_ms.csv
@@ -122,6 +122,9 @@ class Runs:
         """Return what a row has in place of its config's values."""
         if row.kept is not None:
             return {'custom_hooks.1.target': row.kept}
+        if row.within is not None:
+            ms = row.within * self.whole_ms()
+            return {'custom_hooks.1.latency': f'{ms:.4g}'}
         if row.share is None:
             return dict(row.options)
         table = self.folder / f'{row.config.stem}.json'
@@ -170,7 +173,7 @@ def network(row: Row, work_dir: Path) -> nn.Module:
     """Return the network that a run has ended with."""
     cfg = Config.fromfile(next(work_dir.glob('*.py')))
     last = Path((work_dir / 'last_checkpoint').read_text()).name
-    if row.kept is not None:
+    if row.kept is not None or row.within is not None:
         return pruned_network(cfg, str(work_dir / last))
     searched = work_dir / 'searched'
     if searched.exists():

@@ -24,6 +24,7 @@ class Row(NamedTuple):
         share: Share of the reference's milliseconds that a search has to
             meet.
         kept: Share of the multiply-adds that Torch-Pruning leaves.
+        within: Share of the reference's milliseconds that FastNAS is given.
         bold: Columns that stand out.
         options: Values in place of the config's.
     """
@@ -33,6 +34,7 @@ class Row(NamedTuple):
     config: Path
     share: float | None = None
     kept: float | None = None
+    within: float | None = None
     bold: str = ''
     options: Mapping[str, Any] = {}
 
@@ -128,6 +130,13 @@ STUDIES = {
                 0.12,
                 bold='network ms mIoU',
             ),
+            *searched(
+                'lite0-all',
+                "EfficientNet-Lite0, pretrained, `widths='all'`",
+                PEERS / f'lite0-searched-all{SHORT}',
+                0.25,
+                bold='network ms mIoU',
+            ),
             Row(
                 'lite0-torch-pruning-25%',
                 'EfficientNet-Lite0, pretrained, Torch-Pruning to 25 % of '
@@ -140,6 +149,12 @@ STUDIES = {
                 'EfficientNet-Lite0, pretrained, Torch-Pruning to 15 %',
                 LITE0_PRUNED,
                 kept=0.15,
+            ),
+            Row(
+                'lite0-fastnas-25%',
+                'EfficientNet-Lite0, pretrained, FastNAS to 25 %',
+                PEERS / f'lite0-fastnas{SHORT}',
+                within=0.25,
             ),
             *searched('supernet', 'supernet', CAMVID / f'hrnas{SHORT}', 0.25),
             Row('ddrnet', 'DDRNet-23-slim', DDRNET),
