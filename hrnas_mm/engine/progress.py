@@ -13,12 +13,14 @@ from rich.progress import (
     Progress,
     TaskProgressColumn,
     TextColumn,
-    TimeRemainingColumn,
 )
 
+from ..report.time_left import duration, seconds_left
+from .run_info import training_curves
 from .search import Search
 
 MIN_SECONDS = 0.2  # between two refreshes
+PREDICTS = 5.0  # seconds between two predictions of the end
 
 
 class LiveLine:
@@ -36,17 +38,15 @@ class LiveLine:
         stream = sys.stdout if stream is None else stream
         self._handlers: list[logging.StreamHandler] = []
         self._progress: Progress | None = None
+        self._end: float | None = None
         if not is_main_process() or not stream.isatty():
             return
         self._progress = Progress(
             TextColumn('{task.description}'),
             BarColumn(bar_width=20),
             TaskProgressColumn(),
-            TimeRemainingColumn(),
-            TextColumn('left'),
             console=Console(file=stream),
             redirect_stderr=sys.stderr.isatty(),
-            speed_estimate_period=600,
             auto_refresh=False,
             transient=True,
         )
@@ -63,7 +63,7 @@ class LiveLine:
                 handler.setStream(sys.stdout)
                 self._handlers.append(handler)
         self._stream = stream
-        self._shown = 0.0
+        self._shown = self._predicted = 0.0
         atexit.register(self.close)  # shows the cursor again
 
     def update(self) -> None:
@@ -75,6 +75,9 @@ class LiveLine:
         ):
             return
         self._shown = now
+        if now > self._predicted + PREDICTS:
+            self._predicted, left = now, self._seconds_left()
+            self._end = None if left is None else now + left
         self._progress.update(
             self._task,
             completed=runner.iter + 1,
@@ -98,7 +101,22 @@ class LiveLine:
         # As of the last shrink: counting the cost anew would take time.
         now = search.history.shrinks[-1].costs[cost.name]
         goal = f' → {cost.format(budget.amount)}' if budget else ''
+        left = ''
+        if self._end is not None:
+            seconds = max(self._end - time.monotonic(), 0.0)
+            left = f', {duration(seconds)} left'
         return (
             f'{cost.format(now)}{goal} {cost.noun}, '
-            f'rho {search.controller.rho_at(search.runner.iter):.2g}'
+            f'rho {search.controller.rho_at(search.runner.iter):.2g}{left}'
+        )
+
+    def _seconds_left(self) -> float | None:
+        search, runner = self._search, self._search.runner
+        return seconds_left(
+            training_curves(runner),
+            search.history.shrinks,
+            search.costs[0].name,
+            getattr(search.controller, 'descent', None),
+            runner.iter + 1,
+            runner.max_iters,
         )

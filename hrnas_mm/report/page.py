@@ -29,6 +29,7 @@ from .pies import (
 )
 from .record import Milestone, Record, RunInfo, last_network, read_record
 from .tables import detail_tables, result_tables
+from .time_left import time_left
 
 RELOAD = 20  # seconds, while the run goes on
 _METADATA = ('Creator', 'Date', 'Format', 'Type')  # left out of an SVG
@@ -77,6 +78,7 @@ def write_report(page: str, work_dir: str) -> None:
         name=name,
         record=record,
         reload=RELOAD,
+        left=None if record.finished else time_left(record),
         goal=_goal(record),
         shape=' × '.join(map(str, record.input_shape)),
         numbers=_numbers(record),

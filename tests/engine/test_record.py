@@ -307,6 +307,7 @@ def test_live_line(
 
     monkeypatch.setattr(hook_module, 'LiveLine', line)
     monkeypatch.setattr(progress, 'MIN_SECONDS', 0)
+    monkeypatch.setattr(progress, 'PREDICTS', 0)
     cfg = tiny.config(
         tmp_path, rho=None, interval=None, target=0.5, begin=2, end=8
     )
@@ -318,6 +319,7 @@ def test_live_line(
     for entry in (record['history'][0], record['history'][-1]):
         assert f'{entry["costs"]["macs"] / 1e9:.4g} G → ' in terminal.text
     assert 'rho 0.0003' in terminal.text and '100%' in terminal.text
+    assert ' s left' in terminal.text
     assert terminal.text.endswith('\x1b[2K')  # the line is gone
 
 
