@@ -19,9 +19,20 @@ TABLES = {
         'CamVid at 192x256': '{network}',
         'ms': '{ms}',
         "of DDRNet's": '{ratio}',
-        'multiply-adds': '{multiply_adds_M} M',
+        'multiply-adds': MACS,
         'seeds': '{seeds}',
         'mIoU': '{mIoU}',
+    },
+    **{
+        f'{name}_ms': {
+            f'generated people, {name}, from scratch': '{network}',
+            'ms': '{ms}',
+            'of the whole': '{ratio}',
+            'multiply-adds': MACS,
+            'seeds': '{seeds}',
+            'AP': '{AP}',
+        }
+        for name in ('keypoints', 'boxes')
     },
     'pretrained': {
         'EfficientNet-Lite0 from ImageNet, CamVid at 192x256': '{network}',

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmengine.dist import master_only
+from mmengine.runner import Runner
 
 from ..report.record import (
     SCHEMA,
@@ -19,11 +20,15 @@ from ..report.record import (
 )
 from ..report.style import label_of
 from ..resume.files import failing_clearly
+from ..search.budget import Budget
 from ..search.description import described_supernet, selections_in
 from .pictures import palette_of
 from .run_info import run_info, training_curves
 from .search import Search
 from .state import numbers
+
+# Share of a budget from which on what stays is warned of.
+TIGHT = 0.8
 
 
 def announce(search: Search) -> None:
@@ -42,6 +47,8 @@ def announce(search: Search) -> None:
     )
     for text in selections_in(search.model):
         runner.logger.info(f'Search: {text}')
+    if search.budget:
+        _warn_if_tight(search.budget, runner)
     on_gpu = next(search.model.parameters()).device.type == 'cuda'
     if on_gpu and any(
         getattr(module, 'memory_efficient', True) is None
@@ -51,6 +58,19 @@ def announce(search: Search) -> None:
             'Search: on a GPU all maps are kept for the backward pass, which '
             'is faster. If memory runs out, set memory_efficient=True in '
             'the config of the backbone, and of the neck if it has one'
+        )
+
+
+def _warn_if_tight(budget: Budget, runner: Runner) -> None:
+    """Warn if what no search can remove takes nearly all of the budget."""
+    cost = budget.cost
+    least = cost.cut.least(budget.cost_model)
+    if least > TIGHT * budget.amount:
+        runner.logger.warning(
+            f'Search: what cannot be removed takes {cost.format(least)} of '
+            f'{cost.format(budget.amount)} {cost.noun}, so that little will '
+            'be left of each layer. A narrower head or last map, or a smaller '
+            'network, leaves the search more to choose from'
         )
 
 

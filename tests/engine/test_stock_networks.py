@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import tiny
@@ -14,11 +15,13 @@ from mmengine.runner import Runner, load_checkpoint
 
 from hrnas_mm.building import build_model
 from hrnas_mm.deploy import cost_model_of
+from hrnas_mm.engine.history import _warn_if_tight
 from hrnas_mm.engine.options import SearchOptions
 from hrnas_mm.engine.plan import with_defaults
 from hrnas_mm.latency import write_latency_table
 from hrnas_mm.runners import bare_model, evaluated_model
 from hrnas_mm.search import (
+    Budget,
     CostModel,
     Params,
     architecture_of,
@@ -138,6 +141,17 @@ def test_search_ends_in_its_budget_and_resumes_exactly(
     assert torch.equal(rebuilt.eval()(x), averaged(x))
     log = ''.join(p.read_text() for p in tmp_path.rglob('*.log'))
     assert 'Search: backbone: a search can remove ' in log
+
+
+def test_targets_that_leave_nearly_nothing_are_warned_of() -> None:
+    cost_model = CostModel(MODELS.build(tiny.STOCK), (3, 32, 32))
+    least = cost_model.cost.cut.least(cost_model)
+    for share, warned in ((0.5, False), (0.9, True)):
+        runner = Mock()
+        _warn_if_tight(Budget(least / share, cost_model), runner)
+        assert runner.logger.warning.called == warned
+    (text,) = runner.logger.warning.call_args.args
+    assert f'takes {cost_model.cost.format(least)} of ' in text
 
 
 def test_options_that_are_given_stay() -> None:
