@@ -12,19 +12,22 @@ files are printed side by side.
 import argparse
 import os
 from collections.abc import Mapping
+from itertools import chain
+from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.fileio import dump
 from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
-from testing.by_file import SUFFIX, PredictByFile, without_weights_
+from testing.by_file import PredictByFile, without_weights_
 from testing.options import augment_, draw_into_, write_to_
 
 from hrnas_mm.building import build_runner
 from hrnas_mm.cli.config import add_runner_arguments, prepare_config
 from hrnas_mm.cli.errors import clear_errors
-from hrnas_mm.runtimes import RUNTIMES, check_packages
+from hrnas_mm.runtimes import RUNTIMES, Runtime, check_packages
+from hrnas_mm.runtimes.file_facts import read_facts
 
 
 def parse_args() -> argparse.Namespace:
@@ -61,14 +64,23 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--backend',
         choices=[name for name, each in RUNTIMES.items() if each.onnx],
-        default='onnxruntime',
-        help='what runs an ONNX file; default: %(default)s',
+        help='what runs an ONNX file; default: onnxruntime',
     )
     args = parser.parse_args()
+    args.checkpoint = list(dict.fromkeys(args.checkpoint))
     if len(args.checkpoint) > 1 and (args.out or args.show_dir):
         parser.error('--out and --show-dir are for one checkpoint')
+    if args.backend and not any(map(is_exported, args.checkpoint)):
+        parser.error(
+            f'--backend runs ONNX files, got {", ".join(args.checkpoint)}'
+        )
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
+
+
+def is_exported(path: str) -> bool:
+    """Return whether a file is not a checkpoint, by its name."""
+    return path.endswith('.onnx')
 
 
 def runner_of(args: argparse.Namespace, path: str) -> Runner:
@@ -82,14 +94,25 @@ def runner_of(args: argparse.Namespace, path: str) -> Runner:
         write_to_(cfg, args.out)
     if args.tta:
         augment_(cfg)
-    if not path.endswith(SUFFIX):
+    if not is_exported(path):
         return build_runner(cfg, 'test_dataloader')
-    runtime = RUNTIMES[args.backend]
-    check_packages(runtime)
     without_weights_(cfg)
     runner = build_runner(cfg, 'test_dataloader')
-    runner.register_hook(PredictByFile(path, runtime))
+    runner.register_hook(PredictByFile(path, runtime_of(args)))
     return runner
+
+
+def runtime_of(args: argparse.Namespace) -> Runtime:
+    """Return what runs ONNX files."""
+    return RUNTIMES[args.backend or 'onnxruntime']
+
+
+def check_files(args: argparse.Namespace) -> None:
+    """Raise an error if a file cannot be read, before any is evaluated."""
+    for path in args.checkpoint:
+        if is_exported(path):
+            check_packages(runtime_of(args))
+            read_facts(path)
 
 
 def evaluated(args: argparse.Namespace, path: str) -> dict[str, float]:
@@ -103,21 +126,29 @@ def evaluated(args: argparse.Namespace, path: str) -> dict[str, float]:
     return metrics
 
 
-def print_beside(metrics: Mapping[str, Mapping[str, float]]) -> None:
+def print_beside(metrics: Mapping[str, Mapping[str, Any]]) -> None:
     """Print the metrics of several files side by side."""
     table = Table('')
-    for path in metrics:
-        table.add_column(os.path.basename(path), justify='right')
-    first, *_ = metrics.values()
-    for name in first:
-        figures = (found[name] for found in metrics.values())
-        table.add_row(name, *(f'{figure:.6g}' for figure in figures))
+    names = [os.path.basename(path) for path in metrics]
+    for name in names if len(set(names)) == len(names) else metrics:
+        table.add_column(name, justify='right', overflow='fold')
+    for name in dict.fromkeys(chain.from_iterable(metrics.values())):
+        figures = [found.get(name) for found in metrics.values()]
+        if any(isinstance(figure, (int, float)) for figure in figures):
+            table.add_row(name, *map(shown, figures))
     Console(markup=False).print(table)
+
+
+def shown(figure: Any) -> str:
+    """Return a figure as text; not all files have all of them."""
+    return f'{figure:.6g}' if isinstance(figure, (int, float)) else '-'
 
 
 def main() -> None:
     """Test all checkpoints and files."""
     args = parse_args()
+    with clear_errors():
+        check_files(args)
     metrics = {path: evaluated(args, path) for path in args.checkpoint}
     if len(metrics) > 1 and is_main_process():
         print_beside(metrics)

@@ -7,8 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..search.modes import evaluating
+from .dense import dense_part
 from .deployable import tensors_in
 from .metadata import Normalisation, normalisation_of
+
+MOST_CLASSES = 256  # of a label map
 
 
 class Normalise(nn.Module):
@@ -16,6 +20,7 @@ class Normalise(nn.Module):
 
     Args:
         normalisation: Mean, std and channel order.
+        channels: Number of channels of an image.
 
     Shape:
         (B, C, H, W), pixels of 0 to 255 as OpenMMLab loads them, in BGR ->
@@ -25,10 +30,10 @@ class Normalise(nn.Module):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, normalisation: Normalisation) -> None:
+    def __init__(self, normalisation: Normalisation, channels: int) -> None:
         super().__init__()
         mean, std, rgb = normalisation
-        self.rgb = rgb and len(mean) == 3
+        self.rgb = rgb and channels == 3
         for name, values in (('mean', mean), ('scale', std)):
             tensor = torch.tensor(values).view(-1, 1, 1)
             self.register_buffer(name, tensor)
@@ -135,8 +140,8 @@ class Ends(NamedTuple):
     Attributes:
         first: Module that the image goes through; None for a file that takes
             normalised images.
-        last: Module that takes the outputs of the heads; None for a file that
-            puts these out.
+        last: Module that takes the outputs of the heads, and puts out the
+            places of maxima first; None for a file that puts out all.
     """
 
     first: Normalise | None = None
@@ -168,6 +173,7 @@ class WithEnds(nn.Module):
         return tuple(tensors) if self.last is None else self.last(*tensors)
 
 
+@torch.no_grad()
 def ends_of(
     model: nn.Module,
     input_shape: Sequence[int],
@@ -186,43 +192,54 @@ def ends_of(
         ValueError: If the model has no such ends.
     """
     channels, height, width = input_shape
-    first = None
+    first = last = None
     if with_normalization:
         if channels not in (1, 3):
             raise ValueError(
                 '--with-normalization is for images of 1 or 3 channels, got '
                 f'{channels}'
             )
-        first = Normalise(normalisation_of(model, channels))
-    last = _last_of(model, (height, width)) if argmax else None
+        first = Normalise(normalisation_of(model, channels), channels)
+    if argmax:
+        image = torch.zeros(1, *input_shape)
+        with evaluating(model):
+            outputs = tensors_in(dense_part(model)(image))
+        last = _last_of(model, outputs, (height, width))
     return Ends(first, last)
 
 
-def _last_of(model: Any, size: tuple[int, int]) -> LabelMap | Top1 | Maxima:
-    """Return the module that takes the maximum of what a model puts out.
-
-    Args:
-        model: Segmentor, classifier or pose estimator.
-        size: Height and width of an image.
-
-    Raises:
-        ValueError: If the maximum says nothing, as of a detector.
-    """
-    head = getattr(model, 'decode_head', None)
-    if head is not None:
-        threshold = head.threshold or 0.0  # None with several classes
-        return LabelMap(size, head.align_corners, threshold)
-    head = getattr(model, 'head', None)
-    decoder: Any = getattr(head, 'decoder', None)
-    codec = type(decoder).__name__
-    if codec == 'SimCCLabel':
-        return Maxima([1 / decoder.simcc_split_ratio] * 2)
-    if codec == 'MSRAHeatmap':
-        return Maxima(decoder.scale_factor.tolist())
-    if hasattr(head, 'num_classes') and not hasattr(head, 'thr'):
+def _last_of(
+    model: Any, outputs: Sequence[Tensor], size: tuple[int, int]
+) -> LabelMap | Top1 | Maxima:
+    """Return the module that takes the maximum of what a model puts out."""
+    shapes = [tuple(each.shape) for each in outputs]
+    dims = [len(shape) for shape in shapes]
+    segments: Any = getattr(model, 'decode_head', None)
+    head: Any = getattr(model, 'head', None)
+    codec = type(getattr(head, 'decoder', None)).__name__
+    if hasattr(segments, 'align_corners') and dims == [4]:
+        classes = shapes[0][1]
+        if classes > MOST_CLASSES:
+            raise ValueError(
+                f'--argmax puts out labels of 8 bits, for at most '
+                f'{MOST_CLASSES} classes, got {classes}'
+            )
+        threshold = segments.threshold or 0.0  # None with several classes
+        return LabelMap(size, segments.align_corners, threshold)
+    if codec == 'SimCCLabel' and dims == [3, 3]:
+        return Maxima([1 / head.decoder.simcc_split_ratio] * 2)
+    if codec == 'MSRAHeatmap' and dims == [4]:
+        return Maxima(head.decoder.scale_factor.tolist())
+    if is_classifier(model) and dims == [2]:
         return Top1()
     raise ValueError(
         '--argmax is for segmentors, classifiers of one label and pose '
-        'estimators with MSRAHeatmap or SimCCLabel, got '
-        f'{type(model).__name__}'
+        f'estimators with MSRAHeatmap or SimCCLabel, got '
+        f'{type(model).__name__} with outputs of shapes {shapes}'
     )
+
+
+def is_classifier(model: Any) -> bool:
+    """Return whether a model tells the one class of an image."""
+    head = getattr(model, 'head', None)
+    return hasattr(head, 'num_classes') and not hasattr(head, 'thr')

@@ -120,7 +120,9 @@ class Latency(Milliseconds):
     def saves_together(self, part: Part, searchable: str) -> bool:
         """Return whether elements are deployed with those of other units.
 
-        In a stock module, each layer has channels of its own.
+        In a stock module, each layer has channels of its own: fewer of one
+        unit save something without fewer of another. Curves may be level for
+        some counts, but no cut has been seen to need several units then.
         """
         return not isinstance(part.searchables[searchable], SearchableChannels)
 

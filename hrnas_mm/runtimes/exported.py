@@ -10,11 +10,12 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from ..deploy import dense_part
 from ..deploy.deployable import tensors_in
-from ..deploy.ends import Normalise
-from ..deploy.metadata import NORMALISES, normalisation_of
+from ..deploy.ends import LabelMap, Maxima, Normalise, Top1
+from ..deploy.metadata import normalisation_of
 from ..frameworks import DETECTION_HEADS, OTHER_HEADS
 from ..patching import Method, Patch
 from ..search.modes import evaluating
+from .file_facts import Facts, read_facts
 from .runtime import Runtime
 
 SEGMENTS, CERTAIN = 'decode_head', 10.0  # a logit
@@ -38,58 +39,52 @@ def predict_by_file_(model: Any, path: str, runtime: Runtime) -> None:
     Raises:
         ValueError: If the file cannot take the place of the dense part.
     """
-    name = _last_head(model)
-    head: Any = model.get_submodule(name)
+    head, name = _last_head(model)
+    facts = read_facts(path)
+    outputs = _outputs_of(head, model, facts)
     file = (
-        _FileOfMaps(path, runtime, head.align_corners)
+        _FileOfMaps(facts, runtime, outputs, head.align_corners)
         if name == SEGMENTS
-        else _File(path, runtime, fills=name in DETECTION_HEADS)
+        else _File(facts, runtime, outputs, fills=name in DETECTION_HEADS)
     )
-    file.fit_(_outputs_of(head, model, file.shape))
-    first = None
-    if file.takes_pixels:
-        first = Normalise(normalisation_of(model, file.shape[0])).to(
+    if facts.takes_pixels:
+        channels = facts.shape[0]
+        file.undo = Normalise(normalisation_of(model, channels), channels).to(
             next(model.parameters()).device
         )
-    model.backbone = _PassOn(first)
+    model.backbone = _PassOn()
     if getattr(model, 'neck', None) is not None:
         model.neck = nn.Identity()
     head.forward = file
 
 
-def _last_head(model: nn.Module) -> str:
-    """Return the name of the head that ends the dense part."""
-    heads = [n for n in LAST_HEADS if hasattr(model, n)]
-    if len(heads) != 1 or hasattr(model, 'roi_head'):
+def _last_head(model: nn.Module) -> tuple[Any, str]:
+    """Return the head that ends the dense part, and its name."""
+    names = [n for n in LAST_HEADS if hasattr(model, n)]
+    head = model.get_submodule(names[0]) if len(names) == 1 else None
+    if (
+        head is None
+        or isinstance(head, nn.ModuleList)
+        # What else reads feature maps would be given the image.
+        or any(hasattr(model, each) for each in ('roi_head', 'mask_head'))
+        or any(hasattr(m, 'predict') for m in head.modules() if m is not head)
+    ):
         raise ValueError(
             'a file can be evaluated of a model with one head that takes '
-            f'feature maps, got {type(model).__name__}'
+            f'feature maps, and has no heads in it, got {type(model).__name__}'
         )
-    return heads[0]
+    return head, names[0]
 
 
 class _PassOn(nn.Module):
-    """A backbone that passes the image on to the head.
-
-    Args:
-        normalise: What the file does to pixels itself, if anything: the
-            data_preprocessor's normalisation is undone then.
-    """
-
-    def __init__(self, normalise: Normalise | None) -> None:
-        super().__init__()
-        self.normalise = normalise
+    """A backbone that passes the image on to the head."""
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        if self.normalise is not None:
-            image = self.normalise.inverse(image)
         return (image,)
 
 
 @torch.no_grad()
-def _outputs_of(
-    head: nn.Module, model: nn.Module, input_shape: Sequence[int]
-) -> Any:
+def _outputs_of(head: nn.Module, model: nn.Module, facts: Facts) -> Any:
     """Return what a head returns in the dense part of its model."""
     returned: list[Any] = []
 
@@ -100,11 +95,20 @@ def _outputs_of(
 
         return remember
 
-    patch = Patch(head, 'forward', remembering)  # mmseg's skip torch's hooks
     device = next(model.parameters()).device
-    with evaluating(model):
-        dense = dense_part(model)(torch.zeros(1, *input_shape, device=device))
-    patch.remove()
+    patch = Patch(head, 'forward', remembering)  # mmseg's skip torch's hooks
+    try:
+        with evaluating(model):
+            dense = dense_part(model)(
+                torch.zeros(1, *facts.shape, device=device)
+            )
+    except RuntimeError as error:
+        raise ValueError(
+            f'{facts.path} reads images of {_text(facts.shape)}, which the '
+            f'model of the config does not take: {error}'
+        ) from error
+    finally:
+        patch.remove()
     ids = [[id(x) for x in tensors_in(out)] for out in (returned, dense)]
     if ids[0] != ids[1]:
         raise ValueError(
@@ -118,48 +122,56 @@ class _File:
     """An exported file, called as the head that ends a dense part.
 
     Args:
-        path: Path of the ONNX file.
+        facts: The file.
         runtime: What runs it.
+        outputs: What the head returns; the file's outputs are its tensors.
         fills: Whether smaller images are filled up with zeros.
 
     Attributes:
-        shape: (C, H, W) of the images that it reads.
+        undo: Normalisation to undo, if the file does that itself.
+
+    Raises:
+        ValueError: If the file has other outputs.
     """
 
-    def __init__(self, path: str, runtime: Runtime, fills: bool) -> None:
-        import onnx  # optional: only deployment needs it
+    undo: Normalise | None = None
 
-        with open(path, 'rb') as file:
-            content = file.read()
-        file_model = onnx.load_from_string(content)
-        graph = file_model.graph
-        keys = {each.key for each in file_model.metadata_props}
-        self.takes_pixels = NORMALISES in keys
-        self.path, self.fills = path, fills
-        dims = graph.input[0].type.tensor_type.shape.dim
-        self.batch, *self.shape = (dim.dim_value for dim in dims)
-        self.count = len(graph.output)
-        self.session = runtime.session(content)
-
-    def fit_(self, outputs: Any) -> None:
-        """Return tensors nested as in some outputs from now on.
-
-        Raises:
-            ValueError: If they have another number of tensors.
-        """
+    def __init__(
+        self, facts: Facts, runtime: Runtime, outputs: Any, fills: bool
+    ) -> None:
+        self.facts, self.fills = facts, fills
         self.leaves, self.spec = tree_flatten(outputs)
-        expected = len(tensors_in(self.leaves))
-        if self.count != expected:
+        theirs = [*facts.outputs.values()]
+        ours = [tuple(x.shape[1:]) for x in tensors_in(self.leaves)]
+        if not self.fits(theirs, ours):
+            advice = ''
+            if tuple(facts.outputs) in (Top1.names, Maxima.names):
+                advice = ': of files made with --argmax, only label maps can'
             raise ValueError(
-                f'{self.path} has {self.count} outputs, the head of the '
-                f'config returns {expected} tensors'
+                f'{facts.path} has outputs of shapes {theirs}, the head of '
+                f'the config returns {ours}{advice}'
             )
+        self.session = runtime.session(facts.content)
+
+    def fits(
+        self, theirs: Sequence[Sequence[int]], ours: Sequence[Sequence[int]]
+    ) -> bool:
+        """Return whether outputs of the file's shapes are the head's."""
+        return len(theirs) == len(ours) and all(
+            len(a) == len(b) and all(m in (0, n) for m, n in zip(a, b))
+            for a, b in zip(theirs, ours)
+        )
 
     def __call__(self, maps: Any, *args: Any, **kwargs: Any) -> Any:
         """Return what the head would, for the image in a tuple."""
         (image,) = maps
-        images = self._filled(image).split(self.batch or len(image))
-        results = [self.session(each.contiguous()) for each in images]
+        images = self._filled(image)
+        if self.undo is not None:
+            images = self.undo.inverse(images)
+        results = [
+            self.session(each.contiguous())
+            for each in images.split(self.facts.batch or len(images))
+        ]
         tensors = (torch.cat(x).to(image.device) for x in zip(*results))
         return tree_unflatten(
             [None if x is None else next(tensors) for x in self.leaves],
@@ -168,18 +180,18 @@ class _File:
 
     def _filled(self, image: Tensor) -> Tensor:
         """Return an image of the size that the file reads."""
-        shape = image.shape[1:]
-        channels, height, width = (
-            most - size for most, size in zip(self.shape, shape)
-        )
-        if self.fills and channels == 0 and min(height, width) >= 0:
-            return F.pad(image, (0, width, 0, height))
-        if any((channels, height, width)):
+        path, own = self.facts.path, self.facts.shape
+        shape = tuple(image.shape[1:])
+        missing = [most - size for most, size in zip(own, shape)]
+        if missing[0] == 0 and self.fills and min(missing) >= 0:
+            return F.pad(image, (0, missing[2], 0, missing[1]))
+        if any(missing):
+            sizes = zip(own, shape) if self.fills else zip(shape, shape)
+            _, height, width = map(max, sizes)
             raise ValueError(
-                f'{self.path} reads images of {_text(self.shape)}, the '
-                f"config's test data has one of {_text(shape)}: export the "
-                f'file with --shape {shape[1]} {shape[2]}, or let the test '
-                'pipeline resize'
+                f"{path} reads images of {_text(own)}, the config's test "
+                f'data has one of {_text(shape)}: export the file with '
+                f'--shape {height} {width}, or let the test pipeline resize'
             )
         return image
 
@@ -188,29 +200,37 @@ class _FileOfMaps(_File):
     """A file that puts out a map of the image, which may be filled up.
 
     Args:
-        path: Path of the ONNX file.
-        runtime: What runs it.
+        facts, runtime, outputs: See :class:`_File`.
         align_corners: How the head's maps are resized.
     """
 
     def __init__(
-        self, path: str, runtime: Runtime, align_corners: bool
+        self, facts: Facts, runtime: Runtime, outputs: Any, align_corners: bool
     ) -> None:
-        super().__init__(path, runtime, fills=True)
+        self.has_labels = tuple(facts.outputs) == LabelMap.names
+        super().__init__(facts, runtime, outputs, fills=True)
         self.align_corners = align_corners
+
+    def fits(
+        self, theirs: Sequence[Sequence[int]], ours: Sequence[Sequence[int]]
+    ) -> bool:
+        """Return whether the file has one map of the head's classes."""
+        if list(map(len, ours)) != [3]:
+            return False
+        return self.has_labels or super().fits(theirs, ours)
 
     def __call__(self, maps: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the part of the map that belongs to the image."""
         (image,) = maps
         height, width = image.shape[2:]
         found = super().__call__(maps)
-        if found.dtype is torch.uint8:  # labels
+        if self.has_labels:
             return self._logits(found)[..., :height, :width]
-        if [height, width] == self.shape[1:]:
+        if (height, width) == self.facts.shape[1:]:
             return found
         found = F.interpolate(
             found,
-            tuple(self.shape[1:]),
+            self.facts.shape[1:],
             mode='bilinear',
             align_corners=self.align_corners,
         )

@@ -169,10 +169,12 @@ class _Network:
     def _beside(self, unit: str) -> Iterator[str]:
         """Yield the units whose removals change with a unit's count.
 
-        Those of the units that it is chained with change, too.
+        With a unit go those that it is chained with. What a removal saves was
+        the difference of other sums then, and is equal up to rounding.
         """
         for other in self.priced.one_of(unit):
-            yield from self.priced.beside(other)
+            for near in self.priced.beside(other):
+                yield from self.priced.one_of(near)
 
     def _chained(self, name: str, counts: Mapping[str, int]) -> list[str]:
         """Return the units of a part that go whole with those that are gone.

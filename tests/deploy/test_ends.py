@@ -2,11 +2,13 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.model import ImgDataPreprocessor
 from test_onnx import searched
 from torch import Tensor, nn
 
@@ -16,13 +18,31 @@ from hrnas_mm.deploy import (
     ends_of,
     export_onnx,
 )
-from hrnas_mm.deploy.ends import Maxima, Top1
+from hrnas_mm.deploy.ends import MOST_CLASSES, Maxima, Normalise, Top1
+from hrnas_mm.deploy.metadata import normalisation_of
 from hrnas_mm.runtimes import RUNTIMES
 from hrnas_mm.runtimes.exported import predict_by_file_
 
-pytest.importorskip('onnxruntime')
+onnxruntime = pytest.importorskip('onnxruntime')
 SHAPE = (3, 64, 48)
 RUNTIME = RUNTIMES['onnxruntime']
+
+
+class Conv(nn.Module):
+    """A segmentor of one layer.
+
+    Args:
+        classes: Number of classes.
+    """
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        head: Any = nn.Conv2d(3, classes, 1)
+        head.align_corners = False
+        self.decode_head = head
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.decode_head(image)
 
 
 def outputs(model: nn.Module, pixels: Tensor, path: str) -> list[Tensor]:
@@ -102,12 +122,56 @@ def test_keypoints_are_those_of_the_codec() -> None:
     np.testing.assert_allclose(scores[0], best)
 
 
+@pytest.mark.parametrize('mean', [[127.5], [123.675, 116.28, 103.53]])
+def test_pixels_are_normalised_as_the_framework_does(
+    mean: list[float], pixels: Tensor
+) -> None:
+    data = ImgDataPreprocessor(mean=mean, std=[57.375] * len(mean),
+                               bgr_to_rgb=True)  # fmt: skip
+    model = Mock(data_preprocessor=data)
+    normalise = Normalise(normalisation_of(model, 3), 3)
+    given = [pixels[0].to(torch.uint8)]
+    expected: Any = data(dict(inputs=given))
+    torch.testing.assert_close(normalise(pixels), expected['inputs'])
+    torch.testing.assert_close(normalise.inverse(normalise(pixels)), pixels)
+
+
+def test_other_maxima_and_nan_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = searched('classification').eval()
+    ends = ends_of(model, SHAPE, False, True)
+    path = str(tmp_path / 'model.onnx')
+    export_onnx(model, SHAPE, path, ends=ends)
+    image = torch.randn(1, *SHAPE)
+    assert check_onnx(path, model, image, ends) < 1e-4
+    put_out = onnxruntime.InferenceSession.run
+    wrong: dict[str, float] = {}
+
+    def run(*args: Any) -> list[Any]:
+        label, score = put_out(*args)
+        return [label + wrong['label'], score * wrong['score']]
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, 'run', run)
+    for message, label, score in (
+        ('maxima', 1, 1),
+        ('differs', 0, 0.3),
+        ('by nan', 0, np.nan),
+    ):
+        wrong |= dict(label=label, score=score)
+        with pytest.raises(ValueError, match=message):
+            check_onnx(path, model, image, ends)
+
+
 def test_ends_that_a_model_has() -> None:
     model = searched('pose')
     assert isinstance(ends_of(model, SHAPE, False, True).last, Maxima)
     model = searched('classification')
     assert isinstance(ends_of(model, SHAPE, False, True).last, Top1)
     with pytest.raises(ValueError, match='--argmax is for .*VoxelNet'):
-        ends_of(searched('pointpillars'), SHAPE, False, True)
+        ends_of(searched('pointpillars'), (64, 32, 32), False, True)
+    many = Conv(MOST_CLASSES + 1)
+    with pytest.raises(ValueError, match='at most 256 classes, got 257'):
+        ends_of(many, SHAPE, False, True)
     with pytest.raises(ValueError, match='of 1 or 3 channels, got 64'):
         ends_of(model, (64, 32, 32), True, False)

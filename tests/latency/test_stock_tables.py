@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import tiny
 import torch
@@ -273,26 +275,36 @@ def test_a_network_that_is_searched_as_one_has_its_layers() -> None:
 
 
 class Slow(Latency):
-    """Look at every group of units anew after each removal."""
-
-    def saves_together(self, part: Part, searchable: str) -> bool:
-        return True
+    """Look at every unit anew after each removal."""
 
     def beside(self, part: Part, unit: str) -> Collection[str]:
         return part.units
 
 
 @pytest.mark.parametrize('widths', ['blocks', 'all'])
-@pytest.mark.parametrize('share', [0.9, 0.5, 0.0])
+@pytest.mark.parametrize('share', [0.7, 0.3, 0.0])
 def test_a_cut_looks_only_at_what_has_changed(
     widths: str, share: float
 ) -> None:
+    """With curves that are no lines: what a unit saves depends on others."""
     net = MODELS.build(
         dict(type='Searchable', module=BOTTLENECKS, widths=widths)
     )
     net.eval()
     cost_model = CostModel(net, SHAPE)
+    rng = np.random.default_rng(0)
     table = table_of_formula(cost_model)
+    points = (1, *range(500, WHOLE, 500), WHOLE)
+    table = replace(
+        table,
+        curves={
+            kind: {
+                layer: Curve(points, tuple(rng.random(len(points)).cumsum()))
+                for layer in curves
+            }
+            for kind, curves in table.curves.items()
+        },
+    )
     torch.manual_seed(0)
     scores = {u: torch.rand(n) for u, n in cost_model.supernet.items()}
     ranking = Ranking.by_threshold(scores, 0.05)

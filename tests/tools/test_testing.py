@@ -1,11 +1,13 @@
 """The options of the frameworks' test.py, in a config."""
 
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny
 import torch
+from command_line import call
 from mmengine.config import Config
 from mmengine.model import BaseTTAModel
 from mmengine.registry import MODELS
@@ -14,6 +16,8 @@ from testing.options import augment_, draw_into_, write_to_
 
 from hrnas_mm.building import build_runner
 from hrnas_mm.search import architecture_of
+
+ROOT = Path(__file__).parents[2]
 
 
 def config(scope: str, **more: Any) -> Config:
@@ -124,3 +128,31 @@ def test_augmentation_takes_a_shrunk_network(tmp_path: Path) -> None:
 def test_augmentation_that_the_config_does_not_describe() -> None:
     with pytest.raises(ValueError, match='--tta needs tta_model .* got none'):
         augment_(config('mmseg'))
+
+
+def test_files_are_looked_at_before_any_is_evaluated(tmp_path: Path) -> None:
+    tool, missing = ROOT / 'tools/test.py', tmp_path / 'missing.onnx'
+    config = ROOT / 'configs/mmseg/hrnas_demo_1xb8-300_cityscapes-128x256.py'
+    result = call(tool, config, 'last.pth', missing)
+    assert result.code == 2 and 'missing.onnx' in result.err
+    result = call(tool, config, 'last.pth', '--backend', 'onnxruntime')
+    assert result.code == 2 and '--backend runs ONNX files' in result.err
+
+
+def test_figures_that_not_all_files_have(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # Not by its name, which the standard library has, too.
+    spec: Any = spec_from_file_location('tool', ROOT / 'tools/test.py')
+    tool = module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    tool.print_beside(
+        {
+            'a/last.pth': {'AP': 0.51234567, 'classwise': [1, 2]},
+            'b/last.pth': {},
+        }
+    )
+    printed = capsys.readouterr().out
+    assert 'a/last.pth' in printed and 'b/last.pth' in printed
+    (row,) = (line for line in printed.splitlines() if 'AP' in line)
+    assert '0.512346' in row and ' - ' in row and 'classwise' not in printed

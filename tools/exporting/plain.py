@@ -3,9 +3,8 @@
 import math
 from typing import Any
 
-import onnx
-
 from hrnas_mm.deploy import Ends
+from hrnas_mm.deploy.ends import is_classifier
 
 START = """\
 import json
@@ -43,7 +42,8 @@ def plain_script(path: str, model: Any, ends: Ends) -> str | None:
     """Return a script that predicts for an image by an exported file.
 
     It needs onnxruntime, numpy and pillow. An image is resized to the size of
-    the file; of keypoints and boxes the script prints the shapes.
+    the file. A label map is saved, the name of a class printed; of all else
+    the script prints the shapes.
 
     Args:
         path: Path of the file.
@@ -51,19 +51,20 @@ def plain_script(path: str, model: Any, ends: Ends) -> str | None:
         ends: What stands before and after its dense part in the file.
 
     Returns:
-        The script, or None for a file that takes no images.
+        The script, or None for a file that takes no images of 3 channels.
     """
+    import onnx  # optional: only deployment needs it
+
     file = onnx.load(path, load_external_data=False)
     facts = {each.key for each in file.metadata_props}
     channels = file.graph.input[0].type.tensor_type.shape.dim[1].dim_value
     if 'mean' not in facts or channels != 3:
         return None
-    is_classifier = hasattr(getattr(model, 'head', None), 'num_classes')
     best = '' if ends.last else '.argmax()'
-    end = OTHER
-    if hasattr(model, 'decode_head'):
+    end, one = OTHER, len(file.graph.output) == 1 or ends.last is not None
+    if one and hasattr(getattr(model, 'decode_head', None), 'out_channels'):
         end = SEGMENTOR.format(labels=_labels(model.decode_head, ends))
-    elif is_classifier and 'classes' in facts:
+    elif one and is_classifier(model) and 'classes' in facts:
         end = CLASSIFIER.format(label=f'outputs[0][0]{best}')
     return START.format(path=path) + end
 

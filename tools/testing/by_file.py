@@ -9,8 +9,6 @@ from hrnas_mm.runtimes import Runtime
 from hrnas_mm.runtimes.exported import predict_by_file_
 from hrnas_mm.search_in_config import is_of_type
 
-SUFFIX = '.onnx'
-
 
 class PredictByFile(Hook):
     """Let the model predict by an exported file.

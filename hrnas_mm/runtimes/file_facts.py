@@ -1,0 +1,63 @@
+"""What an exported file says of itself."""
+
+from typing import NamedTuple
+
+from ..deploy.metadata import NORMALISES
+
+
+class Facts(NamedTuple):
+    """What an exported file says of itself.
+
+    Attributes:
+        path: Path of the file.
+        content: The file.
+        batch: Number of images that it reads, 0 for any.
+        shape: (C, H, W) of an image.
+        outputs: Shapes of the outputs without the batch, by name; 0 where
+            they are not known.
+        takes_pixels: Whether it normalises images itself.
+    """
+
+    path: str
+    content: bytes
+    batch: int
+    shape: tuple[int, ...]
+    outputs: dict[str, tuple[int, ...]]
+    takes_pixels: bool
+
+
+def read_facts(path: str) -> Facts:
+    """Read an exported file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no ONNX file that takes images.
+    """
+    import onnx  # optional: only deployment needs it
+    from google.protobuf.message import DecodeError
+
+    with open(path, 'rb') as file:
+        content = file.read()
+    try:
+        model = onnx.load_from_string(content)
+    except DecodeError as error:
+        raise ValueError(f'{path} must be an ONNX file: {error}') from None
+    values = [*model.graph.input, *model.graph.output]
+    shapes = [
+        tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
+        for value in values
+    ]
+    inputs = shapes[: len(model.graph.input)]
+    if list(map(len, inputs)) != [4] or not all(inputs[0][1:]):
+        raise ValueError(
+            f'{path} must have one input, images of a known size (B, C, H, '
+            f'W), got {inputs}'
+        )
+    return Facts(
+        path,
+        content,
+        shapes[0][0],
+        shapes[0][1:],
+        {v.name: shape[1:] for v, shape in zip(values[1:], shapes[1:])},
+        any(each.key == NORMALISES for each in model.metadata_props),
+    )
