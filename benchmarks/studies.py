@@ -10,7 +10,7 @@ SHORT = '_1xb8-1200_camvid-192x256.py'
 LITE0 = CAMVID / f'lite0-searched{SHORT}'
 LITE0_PRUNED = PEERS / f'lite0-torch-pruning{SHORT}'
 DDRNET = CAMVID / f'ddrnet-23-slim{SHORT}'
-POSE = '_1xb16-8e_people-192x144.py'
+POSE = '_1xb16-24e_people-192x144.py'
 BOXES = '_1xb8-6e_people-192x256.py'
 
 
@@ -190,7 +190,7 @@ STUDIES = {
         'coco/AP',
         'AP',
         100,
-        8,
+        24,
         (
             Row('rtmpose', 'RTMPose-s', PEOPLE / f'rtmpose-s{POSE}'),
             *searched(

@@ -1,5 +1,5 @@
 # RTMPose-s on generated people, whose backbone loses channels while it trains.
-_base_ = 'rtmpose-s_1xb16-8e_people-192x144.py'
+_base_ = 'rtmpose-s_1xb16-24e_people-192x144.py'
 model = dict(
     backbone=dict(
         _delete_=True,
@@ -13,9 +13,9 @@ custom_hooks = [
     dict(
         type='ProgressiveShrinkHook',
         target=0.5,
-        begin=150,
-        interval=25,
-        end=700,
+        begin=450,
+        interval=75,
+        end=2100,
         input_shape=(192, 144),
     ),
 ]
