@@ -2,16 +2,16 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-
-import numpy as np
+from itertools import pairwise
+from statistics import median
 
 from ..search.descent import Descent
 from .record import Record, Shrink
 
-# Share of a step's time that stays, unless steps at several costs tell.
-FIXED_SHARE = 0.3
-# Ratio of costs from which on they do.
-TELLING = 1.25
+# Share of a step's time that stays. With it, half of 46 searches were foretold
+# within 14 %, after an eighth to three eighths of the run. The present speed
+# was 50 to 70 % off then, and a fit to the steps so far no better.
+FIXED_SHARE = 0.4
 # Equal pieces that the descent is looked at in.
 PIECES = 32
 
@@ -26,9 +26,8 @@ def seconds_left(
 ) -> float | None:
     """Predict the seconds that a run still takes, without evaluations.
 
-    A step takes a fixed time, and a time in proportion to the cost of the
-    network. Both are fitted to the steps so far; what the network will cost
-    is in the plan of the search.
+    A share of a step's present time is fixed, the rest falls in proportion to
+    the cost of the network. The plan of the search says what this will be.
 
     Args:
         curves: ``iter`` and ``seconds`` per iteration; each value is the mean
@@ -49,23 +48,16 @@ def seconds_left(
         history[max(bisect_right(begins, i - 1) - 1, 0)].costs[cost]
         for i in curves['iter']
     ]
-    fixed, each = _fit(np.array(costs), np.array(curves['seconds']))
-    present = history[-1].costs[cost]
-    ahead = _planned(present, descent, now, last)
-    return sum(count * (fixed + each * amount) for count, amount in ahead)
-
-
-def _fit(costs: np.ndarray, seconds: np.ndarray) -> tuple[float, float]:
-    """Return the fixed time of a step, and its time per cost."""
-    median = float(np.median(seconds[costs == costs[-1]]))
-    if costs[-1] <= 0:
-        return median, 0.0
-    if costs.max() < TELLING * costs.min():
-        return FIXED_SHARE * median, (1 - FIXED_SHARE) * median / costs[-1]
-    each, fixed = np.polyfit(costs, seconds, 1)
-    each = min(max(each, 0.0), median / costs[-1])
-    # Through the present: what is ahead is more like it than the start.
-    return median - each * costs[-1], float(each)
+    step = median(
+        seconds
+        for seconds, amount in zip(curves['seconds'], costs)
+        if amount == costs[-1]
+    )
+    ahead = _planned(history[-1].costs[cost], descent, now, last)
+    return step * sum(
+        count * (FIXED_SHARE + (1 - FIXED_SHARE) * amount / (costs[-1] or 1))
+        for count, amount in ahead
+    )
 
 
 def _planned(
@@ -73,11 +65,13 @@ def _planned(
 ) -> Iterator[tuple[int, float]]:
     """Yield (number of iterations, cost of the network) of what is ahead."""
     end = now if descent is None else min(max(descent.end, now), last)
-    pieces = np.unique(np.linspace(now, end, PIECES + 1).astype(int))
-    for i, j in zip(pieces.tolist(), pieces[1:].tolist()):
-        assert descent is not None
-        yield j - i, min(present, descent.at((i + j) // 2))
-    yield last - end, present if descent is None else descent.target
+    target = present
+    if descent is not None:
+        target = descent.target
+        places = [now + (end - now) * i // PIECES for i in range(PIECES + 1)]
+        for i, j in pairwise(places):
+            yield j - i, min(present, descent.at((i + j) // 2))
+    yield last - end, target
 
 
 def time_left(record: Record) -> str | None:
