@@ -4,7 +4,7 @@ from .checking import check_onnx
 from .counting import cost_model_of, input_shape_of, stage_names
 from .dense import dense_part
 from .deployable import DeployableModel
-from .ends import Ends, ends_of
+from .ends import NO_ENDS, Ends, ends_of
 from .onnx import (
     INPUT,
     OPSETS,
@@ -15,6 +15,7 @@ from .onnx import (
 
 __all__ = [
     'INPUT',
+    'NO_ENDS',
     'OPSETS',
     'DeployableModel',
     'Ends',

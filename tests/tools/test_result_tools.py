@@ -14,13 +14,14 @@ import cv2
 import pytest
 import torch
 from counting import counted, random_keep
+from exporting import plain
 from torch import Tensor, nn
 
 import hrnas_mm.deploy
 import hrnas_mm.latency
 from hrnas_mm.building import build_model
 from hrnas_mm.cli.config import prepare_config
-from hrnas_mm.deploy import cost_model_of
+from hrnas_mm.deploy import NO_ENDS, Ends, cost_model_of
 from hrnas_mm.latency import TunedForm
 from hrnas_mm.modules.deployed import Choice
 from hrnas_mm.report.record import RECORD, SCHEMA, Record, write_record
@@ -177,18 +178,22 @@ def test_export_onnx(
         Path(path).write_bytes(b'a network')
         forms.append(args)
 
-    def check(path: str, model: nn.Module, images: Tensor) -> float:
+    def check(
+        path: str, model: nn.Module, images: Tensor, ends: Ends
+    ) -> float:
         compared.append((Path(path).read_bytes(), tuple(images.shape)))
         return 1e-6
 
     monkeypatch.setattr(hrnas_mm.deploy, 'export_onnx', export)
     monkeypatch.setattr(hrnas_mm.deploy, 'check_onnx', check)
+    monkeypatch.setattr(plain, 'plain_script', lambda *args: 'session = 1')
     result = tool(*command, f'data_root={data}')
     assert result.code == 0, result.err
     for kind in ('random', 'real'):
         assert f'{kind} input: largest difference to torch 1e-06' in result.out
     assert compared == [(b'a network', (2, 3, 32, 64))] * 2
     assert 'input B x (3, 32, 64)' in result.out
+    assert result.out.endswith('pillow alone:\n\nsession = 1\n')
     result = tool(*command, f'data_root={data}')
     assert result.code == 2 and 'exists; --force' in result.err
     result = tool(*command, 'data_root=nowhere', '--force')
@@ -213,8 +218,8 @@ def test_export_onnx(
     result = tool(*command, f'data_root={data}', '--force', '--tune')
     assert '1.00 ms tuned, taken\n1.50 ms by constants\n' in result.out
     assert 'the joining block reads its maps joined' in result.out
-    assert forms[-1][-3:] == (8, None, choices)
-    assert forms[0][-3:] == ('auto', None, None)
+    assert forms[-1][-4:] == (8, None, choices, NO_ENDS)
+    assert forms[0][-4:] == ('auto', None, None, NO_ENDS)
 
     # A file that does not compute the same never takes the place of one.
     def differ(*args: Any) -> None:
