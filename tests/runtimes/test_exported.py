@@ -88,13 +88,12 @@ def test_ends_of_the_file_change_nothing(
     """Also where an image is filled up."""
     shape, path = (3, HEIGHT, WIDTH), str(tmp_path / 'model.onnx')
     export_onnx(model, shape, path, ends=ends_of(model, shape, True, argmax))
-    image = torch.randn(1, 3, HEIGHT - 5, WIDTH - 8)
-    other, plain = build_model(CONFIG).eval(), str(tmp_path / 'plain.onnx')
-    export_onnx(model, shape, plain)
-    reference = build_model(CONFIG).eval()
-    predict_by_file_(reference, plain, RUNTIMES['onnxruntime'])
+    image = torch.randn(1, *shape)
+    image[:, :, -5:], image[..., -8:] = 0.0, 0.0
+    expected = logits(model, image)[..., :-5, :-8]
+    other = build_model(CONFIG).eval()
     predict_by_file_(other, path, RUNTIMES['onnxruntime'])
-    expected, found = logits(reference, image), logits(other, image)
+    found = logits(other, image[..., :-5, :-8])
     if argmax:
         assert (found.argmax(1) == expected.argmax(1)).float().mean() > 0.99
     else:
