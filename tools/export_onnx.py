@@ -75,18 +75,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='export a file that accepts any batch size',
     )
-    parser.add_argument(
-        '--with-normalization',
-        action='store_true',
-        help='let the file subtract the mean, divide by the std and change '
-        'the order of channels: it takes pixels of 0 to 255 in BGR',
-    )
-    parser.add_argument(
-        '--argmax',
-        action='store_true',
-        help='let the file take the maximum: the label map of a segmentor, '
-        'the best class of a classifier, the keypoints of heat maps',
-    )
+    add_ends(parser)
     parser.add_argument(
         '--opset',
         type=int,
@@ -122,6 +111,22 @@ def parse_args() -> argparse.Namespace:
             '--runtime'
         )
     return args
+
+
+def add_ends(parser: argparse.ArgumentParser) -> None:
+    """Add the options for what stands before and after the dense part."""
+    parser.add_argument(
+        '--with-normalization',
+        action='store_true',
+        help='let the file subtract the mean, divide by the std and change '
+        'the order of channels: it takes pixels of 0 to 255 in BGR',
+    )
+    parser.add_argument(
+        '--argmax',
+        action='store_true',
+        help='let the file take the maximum: the label map of a segmentor, '
+        'the best class of a classifier, the keypoints of heat maps',
+    )
 
 
 def tuned(

@@ -135,7 +135,7 @@ class Maxima(nn.Module):
 
 
 class Ends(NamedTuple):
-    """What stands before and after the dense part in a file.
+    """Hold what stands before and after the dense part in a file.
 
     Attributes:
         first: Module that the image goes through; None for a file that takes

@@ -56,7 +56,7 @@ class Milliseconds(Cost):
 
 
 class _Portion(NamedTuple):
-    """What is timed apart of a part.
+    """Hold what is timed apart of a part.
 
     Attributes:
         part: The portion.

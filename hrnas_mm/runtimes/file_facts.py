@@ -6,7 +6,7 @@ from ..deploy.metadata import NORMALISES
 
 
 class Facts(NamedTuple):
-    """What an exported file says of itself.
+    """Hold what an exported file says of itself.
 
     Attributes:
         path: Path of the file.
@@ -15,7 +15,7 @@ class Facts(NamedTuple):
         shape: (C, H, W) of an image.
         outputs: Shapes of the outputs without the batch, by name; 0 where
             they are not known.
-        takes_pixels: Whether it normalises images itself.
+        metadata: Texts that it has beside the graph, by their names.
     """
 
     path: str
@@ -23,7 +23,12 @@ class Facts(NamedTuple):
     batch: int
     shape: tuple[int, ...]
     outputs: dict[str, tuple[int, ...]]
-    takes_pixels: bool
+    metadata: dict[str, str]
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Return whether it normalises images itself."""
+        return NORMALISES in self.metadata
 
 
 def read_facts(path: str) -> Facts:
@@ -59,5 +64,5 @@ def read_facts(path: str) -> Facts:
         shapes[0][0],
         shapes[0][1:],
         {v.name: shape[1:] for v, shape in zip(values[1:], shapes[1:])},
-        any(each.key == NORMALISES for each in model.metadata_props),
+        {each.key: each.value for each in model.metadata_props},
     )

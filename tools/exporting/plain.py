@@ -5,6 +5,7 @@ from typing import Any
 
 from hrnas_mm.deploy import Ends
 from hrnas_mm.deploy.ends import is_classifier
+from hrnas_mm.runtimes.file_facts import read_facts
 
 START = """\
 import json
@@ -53,18 +54,14 @@ def plain_script(path: str, model: Any, ends: Ends) -> str | None:
     Returns:
         The script, or None for a file that takes no images of 3 channels.
     """
-    import onnx  # optional: only deployment needs it
-
-    file = onnx.load(path, load_external_data=False)
-    facts = {each.key for each in file.metadata_props}
-    channels = file.graph.input[0].type.tensor_type.shape.dim[1].dim_value
-    if 'mean' not in facts or channels != 3:
+    facts = read_facts(path)
+    if 'mean' not in facts.metadata or facts.shape[0] != 3:
         return None
     best = '' if ends.last else '.argmax()'
-    end, one = OTHER, len(file.graph.output) == 1 or ends.last is not None
+    end, one = OTHER, len(facts.outputs) == 1 or ends.last is not None
     if one and hasattr(getattr(model, 'decode_head', None), 'out_channels'):
         end = SEGMENTOR.format(labels=_labels(model.decode_head, ends))
-    elif one and is_classifier(model) and 'classes' in facts:
+    elif one and is_classifier(model) and 'classes' in facts.metadata:
         end = CLASSIFIER.format(label=f'outputs[0][0]{best}')
     return START.format(path=path) + end
 
