@@ -12,7 +12,7 @@ from mmengine.registry import (
     RUNNERS,
     init_default_scope,
 )
-from mmengine.runner import Runner
+from mmengine.runner import Runner, set_random_seed
 from torch import Tensor, nn
 
 from .check_files import check_data, check_workers
@@ -101,7 +101,6 @@ def _collate_as_needed_(cfg: Config) -> None:
             loader.setdefault('pin_memory', True)
 
 
-@torch.no_grad()
 def first_input(cfg: Config, model: nn.Module) -> Tensor:
     """Return the backbone's input for the first test sample.
 
@@ -120,16 +119,50 @@ def first_input(cfg: Config, model: nn.Module) -> Tensor:
     check_data(cfg, 'test_dataloader')
     fit_to_framework_(cfg)
     loader: Any = Runner.build_dataloader(cfg.test_dataloader)
+    return _input_of(model, loader, 0)
+
+
+def training_inputs(cfg: Config, model: nn.Module, count: int) -> list[Tensor]:
+    """Return the backbone's inputs for some training samples.
+
+    Which samples, and how they are augmented, depends on the config's
+    ``randomness.seed``, 0 unless it says another.
+
+    Args:
+        cfg: Config with a ``train_dataloader``.
+        model: Model of the config.
+        count: Number of samples; fewer if there are not so many.
+
+    Returns:
+        Images or pseudo-images, each of shape (1, C, H, W).
+
+    Raises:
+        FileNotFoundError: If the data is missing.
+    """
+    if not cfg.get('train_dataloader'):
+        raise FileNotFoundError('the config has no train_dataloader')
+    check_data(cfg, 'train_dataloader')
+    fit_to_framework_(cfg)
+    loader: Any = Runner.build_dataloader(cfg.train_dataloader)
+    set_random_seed((cfg.get('randomness') or {}).get('seed') or 0)
+    order = torch.randperm(len(loader.dataset))[:count].tolist()
+    return [_input_of(model, loader, i) for i in order]
+
+
+@torch.no_grad()
+def _input_of(model: nn.Module, loader: Any, index: int) -> Tensor:
+    """Return the backbone's input for a sample."""
     backbone = model.get_submodule('backbone')
     handle = backbone.register_forward_pre_hook(_stop)
-    test_step: Any = model.eval().test_step
+    model.eval()  # not chained: some models' eval() returns None
+    test_step: Any = model.test_step
     try:
-        test_step(loader.collate_fn([loader.dataset[0]]))
+        test_step(loader.collate_fn([loader.dataset[index]]))
     except _Stopped as stopped:
         return stopped.image
     finally:
         handle.remove()
-    raise FileNotFoundError('the first test sample did not reach the backbone')
+    raise FileNotFoundError(f'sample {index} did not reach the backbone')
 
 
 class _Stopped(Exception):

@@ -29,7 +29,7 @@ from hrnas_mm.cli.errors import clear_errors
 from hrnas_mm.deploy import DeployableModel, dense_part, onnx_bytes
 from hrnas_mm.modules.deployed import form_of
 from hrnas_mm.runtimes import (
-    DTYPES,
+    ALL_DTYPES,
     RUNTIMES,
     Eager,
     LocalTimer,
@@ -99,7 +99,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--dtype',
-        choices=list(DTYPES),
+        choices=list(ALL_DTYPES),
         default='float32',
         help='type of weights and maps; default: %(default)s',
     )

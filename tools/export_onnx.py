@@ -22,6 +22,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from exporting.int8 import add_int8, as_read, quantize_
 from exporting.plain import plain_script
 from mmengine.config import Config
 from rich.progress import (
@@ -42,6 +43,7 @@ from hrnas_mm.cli.config import (
 )
 from hrnas_mm.cli.errors import add_force, check_new, clear_errors
 from hrnas_mm.deploy import (
+    INT8,
     OPSETS,
     Ends,
     check_onnx,
@@ -76,6 +78,7 @@ def parse_args() -> argparse.Namespace:
         help='export a file that accepts any batch size',
     )
     add_ends(parser)
+    add_int8(parser)
     parser.add_argument(
         '--opset',
         type=int,
@@ -105,6 +108,11 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.tune and args.fuse != 'auto':
         parser.error('--tune finds out what --fuse sets: give one of them')
+    if args.int8 and args.runtime != 'onnxruntime':
+        parser.error(
+            "--int8 writes a file for onnxruntime's own operators, got "
+            f'--runtime {args.runtime}'
+        )
     if args.tune and args.runtime == 'torch':
         parser.error(
             '--tune times the file, and torch runs none: give another '
@@ -133,7 +141,8 @@ def tuned(
     args: argparse.Namespace, model: nn.Module, shape: Sequence[int]
 ) -> TunedForm:
     """Return the fastest form on this device, and print the others."""
-    timer = LocalTimer(RUNTIMES[args.runtime])
+    dtype = INT8 if args.int8 else 'float32'
+    timer = LocalTimer(RUNTIMES[args.runtime], dtype=dtype)
     with (
         threads(args.threads),
         Progress(
@@ -173,9 +182,7 @@ def inputs_to_check(
     else:
         image = F.interpolate(image[:1], tuple(shape[1:]), mode='bilinear')
         inputs['real'] = image.repeat(batch_size, 1, 1, 1)
-    if ends.first is None:
-        return inputs
-    return {name: ends.first.inverse(x) for name, x in inputs.items()}
+    return {name: as_read(x, ends) for name, x in inputs.items()}
 
 
 def main() -> None:
@@ -220,6 +227,8 @@ def main() -> None:
                     f'{name} input: largest difference to torch {worst:.2g} '
                     'of the largest output'
                 )
+            if args.int8:
+                quantize_(new, cfg, model, shape, args.calibrate, ends)
     print(
         f'{args.out}: {os.path.getsize(args.out) / 1e6:.2f} MB, input '
         f'{"B" if args.dynamic_batch else 1} x {tuple(shape)}'

@@ -5,6 +5,7 @@ from .counting import cost_model_of, input_shape_of, stage_names
 from .dense import dense_part
 from .deployable import DeployableModel
 from .ends import NO_ENDS, Ends, ends_of
+from .int8 import INT8, in_float, quantized
 from .onnx import (
     INPUT,
     OPSETS,
@@ -15,6 +16,7 @@ from .onnx import (
 
 __all__ = [
     'INPUT',
+    'INT8',
     'NO_ENDS',
     'OPSETS',
     'DeployableModel',
@@ -25,7 +27,9 @@ __all__ = [
     'dense_part',
     'ends_of',
     'export_onnx',
+    'in_float',
     'input_shape_of',
     'onnx_bytes',
+    'quantized',
     'stage_names',
 ]

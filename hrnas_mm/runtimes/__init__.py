@@ -3,13 +3,13 @@
 from .command import CommandTimer
 from .profiling import profiled
 from .registry import RUNTIMES
-from .runtime import DTYPES, Runtime, check_device, check_packages
+from .runtime import ALL_DTYPES, Runtime, check_device, check_packages
 from .stopwatch import interleaved, peak_memory
 from .timers import LocalTimer, Timer
 from .torch import Eager
 
 __all__ = [
-    'DTYPES',
+    'ALL_DTYPES',
     'RUNTIMES',
     'CommandTimer',
     'Eager',

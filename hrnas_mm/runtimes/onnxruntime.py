@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..deploy import INPUT, DeployableModel, onnx_bytes
+from ..deploy import INPUT, INT8, DeployableModel, onnx_bytes, quantized
 from .runtime import PROFILED_CALLS, Call, Runtime, Session, Times
 
 
@@ -23,11 +23,13 @@ class OnnxRuntime(Runtime):
 
     name = form = 'onnxruntime'
     onnx = True
+    dtypes = ('float32', INT8)
     packages = ('onnxruntime',)
 
     def load(self, network: bytes, image: Tensor, dtype: str) -> Call:
-        """Return a session's call."""
-        session = self._session(network)
+        """Return a session's call; int8 takes what a calibrated file would."""
+        content = quantized(network) if dtype == INT8 else network
+        session = self._session(content)
         return partial(session.run, None, {INPUT: image.cpu().numpy()})
 
     def session(self, onnx: bytes) -> Session:

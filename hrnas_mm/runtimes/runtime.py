@@ -9,13 +9,14 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..deploy import DeployableModel, check_installed
+from ..deploy import INT8, DeployableModel, check_installed
 
 Call = Callable[[], object]
 Session = Callable[[Tensor], list[Tensor]]
 Times = Counter[tuple[str, str]]  # by operator and by name of the module
 
 DTYPES = ('float32', 'float16', 'bfloat16')
+ALL_DTYPES = (*DTYPES, INT8)
 PROFILED_CALLS = 20
 INNER = 'model'  # what a DeployableModel calls the network in it
 

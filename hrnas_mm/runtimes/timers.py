@@ -68,7 +68,7 @@ class LocalTimer:
     Args:
         runtime: What runs them; it has as many threads as torch has then.
         device: 'cpu' or 'cuda'.
-        dtype: 'float32', 'float16' or 'bfloat16'.
+        dtype: One of the runtime's ``dtypes``.
 
     Raises:
         ModuleNotFoundError: If the runtime is not installed.

@@ -15,7 +15,7 @@ from hrnas_mm.cli.errors import add_force
 from hrnas_mm.deploy import cost_model_of
 from hrnas_mm.latency.builder import TableBuilder
 from hrnas_mm.runtimes import (
-    DTYPES,
+    ALL_DTYPES,
     RUNTIMES,
     CommandTimer,
     LocalTimer,
@@ -54,11 +54,11 @@ def measuring_parser(description: str | None) -> ArgumentParser:
     )
     parser.add_argument(
         '--dtype',
-        choices=list(DTYPES),
+        choices=list(ALL_DTYPES),
         default='float32',
-        help='type of weights and maps, float32 only in onnxruntime; default: '
-        '%(default)s. With --backend command: what it computes in, for the '
-        'table; its files are in float32',
+        help='type of weights and maps, float32 or int8 in onnxruntime; '
+        'default: %(default)s. With --backend command: what it computes in, '
+        'for the table; its files are in float32',
     )
     parser.add_argument(
         '--batch', type=count_of, default=1, help='number of images per batch'
