@@ -12,9 +12,9 @@ NAME = 'python -m hrnas_mm'
 # As they are used one after the other, from the data to the comparison.
 ORDER = (
     'make_demo_data', 'new_search', 'get_flops', 'measure_latency', 'train',
-    'visualize', 'test', 'export_architecture', 'export_onnx', 'benchmark',
-    'uniform_baseline', 'random_architecture', 'compare', 'convert_official',
-    'env',
+    'visualize', 'test', 'export_architecture', 'export_onnx', 'predict',
+    'benchmark', 'uniform_baseline', 'random_architecture', 'compare',
+    'convert_official', 'env',
 )  # fmt: skip
 
 

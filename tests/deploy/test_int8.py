@@ -32,7 +32,7 @@ def rounded(x: Tensor, low: float, high: float) -> Tensor:
     return torch.fake_quantize_per_tensor_affine(x, scale, zero, 0, 255)
 
 
-def convolved(conv: nn.Conv2d, x: Tensor) -> Tensor:
+def convolved(conv: Any, x: Tensor) -> Tensor:
     """A convolution whose weights have 255 levels per output channel."""
     largest = conv.weight.detach().abs().amax((1, 2, 3))
     weight = torch.fake_quantize_per_channel_affine(
@@ -111,13 +111,14 @@ def test_what_is_timed_has_the_operators_of_a_calibrated_file(
 def test_timer_times_the_integers(monkeypatch: pytest.MonkeyPatch) -> None:
     runtime, image = RUNTIMES['onnxruntime'], torch.randn(IMAGE)
     loaded = []
-    session = type(runtime)._session
+    kind: Any = type(runtime)
+    session = kind._session
 
     def seen(self: Any, content: bytes, *args: Any) -> Any:
         loaded.append(content)
         return session(self, content, *args)
 
-    monkeypatch.setattr(type(runtime), '_session', seen)
+    monkeypatch.setattr(kind, '_session', seen)
     timer = LocalTimer(runtime, dtype='int8')
     content = onnx_bytes(two_convs(), image)
     ready = timer.ready('network', lambda: content, image)

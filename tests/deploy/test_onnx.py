@@ -50,26 +50,10 @@ MODELS = dict(
 )
 
 
-# Two branches are enough, and export in half the time of three.
-STAGES = (
-    dict(num_blocks=(1,), num_channels=(12,)),
-    dict(num_blocks=(1, 1), num_channels=(12, 24)),
-)
-SMALLER = {
-    'model.backbone.stages': STAGES,
-    'model.neck.0.in_channels': (12, 24),
-    'model.neck.0.mid_channels': (24, 48),
-}
-
-
 def searched(kind: str, **options: Any) -> nn.Module:
     """A network as a search leaves it: paths and whole blocks are gone."""
     config, *_ = MODELS[kind]
-    smaller = {
-        name: value
-        for name, value in SMALLER.items()
-        if kind == 'classification' or 'neck' not in name
-    }
+    smaller = tiny.two_branches(config)
     pytest.importorskip(config.split('/')[0])
     if kind == 'pointpillars':
         mend_mmdet3d_()

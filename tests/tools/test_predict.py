@@ -1,0 +1,208 @@
+"""Predictions of images and videos, against the frameworks' own functions."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import tiny
+import torch
+from command_line import call
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from PIL import Image
+from predicting.predictor import Predictor
+from predicting.sources import images_in
+from predicting.writing import write_results
+
+from hrnas_mm.building import build_model
+from hrnas_mm.cli.config import prepare_config
+from hrnas_mm.deploy import export_onnx
+from hrnas_mm.frameworks import framework_of
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = dict(
+    mmseg='mmseg/hrnas_demo_1xb8-300_cityscapes-128x256.py',
+    mmpose='mmpose/td-hm_hrnas-demo_1xb16-8e_coco-192x144.py',
+    mmdet='mmdet/fcos_hrnas-demo_1xb8-12e_coco-person-192x256.py',
+    mmpretrain='mmpretrain/hrnas-demo_1xb16-18e_in1k-64x64.py',
+)
+
+
+def config(scope: str) -> Config:
+    pytest.importorskip(scope)
+    path, options = CONFIGS[scope], {}
+    if scope == 'mmdet':  # else this network finds nothing
+        options['model.test_cfg.score_thr'] = 0.0
+    options |= tiny.two_branches(path)
+    return prepare_config(str(ROOT / 'configs' / path), options)
+
+
+def checkpoint(cfg: Config, path: Path) -> Any:
+    """A model whose weights are in a file."""
+    torch.manual_seed(0)
+    model = build_model(cfg)
+    model.eval()
+    meta = dict(dataset_meta=dict(classes=[f'c{i}' for i in range(1000)]))
+    meta = meta if framework_of(cfg).draws_together else {}
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
+    return model
+
+
+def picture(path: Path, width: int = 60, height: int = 44) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3))
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+    return path
+
+
+def by_the_framework(scope: str, model: Any, cfg: Config, path: str) -> Any:
+    init_default_scope(scope)
+    model.cfg = model._config = cfg
+    if scope == 'mmseg':
+        from mmseg.apis import inference_model
+
+        return inference_model(model, path)
+    if scope == 'mmdet':
+        from mmdet.apis import inference_detector
+
+        return inference_detector(model, path)
+    if scope == 'mmpose':
+        from mmpose.apis import inference_topdown
+        from mmpose.datasets.datasets.utils import parse_pose_metainfo
+
+        coco = dict(from_file='configs/_base_/datasets/coco.py')
+        model.dataset_meta = parse_pose_metainfo(coco)
+        return inference_topdown(model, path)[0]
+    from mmpretrain.apis import ImageClassificationInferencer
+
+    return ImageClassificationInferencer(model)(path)[0]
+
+
+@pytest.mark.parametrize('scope', CONFIGS)
+def test_predictions_are_the_frameworks_own(
+    scope: str, tmp_path: Path
+) -> None:
+    cfg = config(scope)
+    model = checkpoint(cfg, tmp_path / 'a.pth')
+    path = picture(tmp_path / 'größe 1.png')
+    (source,) = images_in(str(path))
+    predictor = Predictor(cfg, str(tmp_path / 'a.pth'), 'cpu', None)
+    sample = predictor.predict(predictor.load(source))
+    overlay = predictor.overlay(source, sample)
+    assert overlay.dtype == np.uint8 and overlay.shape[2] == 3
+    write_results(str(tmp_path), source.name, sample, predictor.classes)
+    theirs = by_the_framework(scope, model, cfg, str(path))
+    stem = tmp_path / 'preds' / 'größe 1'
+    if scope == 'mmseg':
+        written = np.array(Image.open(f'{stem}.png'))
+        assert (written == theirs.pred_sem_seg.data[0].numpy()).all()
+        return
+    written = json.loads(Path(f'{stem}.json').read_text())
+    if scope == 'mmpretrain':
+        assert written['pred_label'] == [theirs['pred_label']]
+        assert written['classes'] == [f'c{theirs["pred_label"]}']
+        np.testing.assert_allclose(
+            written['pred_score'], theirs['pred_scores'], 1e-5
+        )
+        return
+    for name, values in theirs.pred_instances.items():
+        expected = getattr(values, 'tensor', values)
+        np.testing.assert_allclose(written[name], expected, 1e-4, 1e-4)
+        assert len(written[name]) > 0
+
+
+@pytest.fixture(scope='module')
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a config, its checkpoint and its ONNX file."""
+    pytest.importorskip('onnxruntime')
+    folder = tmp_path_factory.mktemp('exported')
+    cfg = config('mmseg')
+    resize = dict(type='Resize', scale=(64, 48))
+    cfg.test_dataloader.dataset.pipeline.insert(1, resize)
+    cfg.dump(str(folder / 'config.py'))
+    model = checkpoint(cfg, folder / 'a.pth')
+    export_onnx(model, (3, 48, 64), str(folder / 'a.onnx'))
+    return folder
+
+
+def predicted(folder: Path, file: str, given: Path, out: Path) -> Any:
+    return call(
+        ROOT / 'tools/predict.py', folder / 'config.py', folder / file, given,
+        '--out', out,
+    )  # fmt: skip
+
+
+def test_folder_with_a_broken_file(exported: Path, tmp_path: Path) -> None:
+    images = tmp_path / 'images'
+    (images / '日本').mkdir(parents=True)
+    for name in ('日本/straße.png', 'a.jpg', 'a.png'):
+        picture(images / name)
+    (images / 'broken.jpg').write_text('no image')
+    (images / 'notes.txt').write_text('no image either')
+    results = {}
+    for file in ('a.pth', 'a.onnx'):
+        out = tmp_path / file
+        result = predicted(exported, file, images, out)
+        assert result.code == 0, result.err
+        assert 'broken.jpg: ' in result.out + result.err
+        assert re.search(r': 3 images predicted in .* images/s', result.out)
+        names = sorted(
+            str(path.relative_to(out))
+            for path in out.rglob('*')
+            if path.is_file()
+        )
+        ones = ['a.jpg', 'a.png', '日本/straße']
+        assert names == [
+            *(f'preds/{one}.png' for one in ones),
+            *(f'vis/{one}.jpg' for one in ones),
+        ]
+        results[file] = np.array(Image.open(out / 'preds/日本/straße.png'))
+    same = results['a.pth'] == results['a.onnx']
+    assert same.mean() > 0.99 and same.shape == (44, 60)
+
+
+def test_video(exported: Path, tmp_path: Path) -> None:
+    path = tmp_path / 'drive.mp4'
+    code = cv2.VideoWriter.fourcc(*'mp4v')
+    video = cv2.VideoWriter(str(path), code, 5, (64, 48))
+    for i in range(4):
+        video.write(np.full((48, 64, 3), 50 * i, np.uint8))
+    video.release()
+    result = predicted(exported, 'a.onnx', path, tmp_path / 'out')
+    assert result.code == 0, result.err
+    frames = sorted((tmp_path / 'out/preds/drive').iterdir())
+    assert [f.name for f in frames] == [f'{i:06d}.png' for i in range(4)]
+    drawn = cv2.VideoCapture(str(tmp_path / 'out/vis/drive.mp4'))
+    assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == 4
+    assert drawn.get(cv2.CAP_PROP_FPS) == 5
+
+
+def test_bad_input(exported: Path, tmp_path: Path) -> None:
+    images = tmp_path / 'images'
+    images.mkdir()
+    for given, out, message in (
+        (tmp_path / 'none', 'out', 'there is no file or folder'),
+        (images, 'out', 'must have images'),
+        (exported / 'config.py', 'out', 'must be a folder, an image'),
+        (images, 'images/out', 'must not be in the folder of the images'),
+    ):
+        result = predicted(exported, 'a.pth', given, tmp_path / out)
+        assert result.code == 2 and message in result.err
+    for name in ('broken.mp4', 'broken.png'):
+        (tmp_path / name).write_text('nothing')
+        result = predicted(exported, 'a.pth', tmp_path / name, tmp_path / 'o')
+        assert result.code == 2 and 'can be read' in result.err.replace(
+            'could', 'can'
+        )
+    assert not list(tmp_path.rglob('*.json'))
+
+
+def test_point_clouds_are_no_images() -> None:
+    pytest.importorskip('mmdet3d')
+    name = 'mmdet3d/pointpillars_hrnas-demo_1xb2-12e_kitti-3d-3class.py'
+    cfg = prepare_config(str(ROOT / 'configs' / name))
+    with pytest.raises(ValueError, match='a model that reads images'):
+        Predictor(cfg, 'a.pth', 'cpu', None)

@@ -1,0 +1,194 @@
+"""Predict images, or a video, with a checkpoint or an exported file.
+
+    python tools/predict.py CONFIG CHECKPOINT IMAGE --out DIR
+    python tools/predict.py CONFIG FILE.onnx FOLDER --out DIR
+    python tools/predict.py CONFIG CHECKPOINT VIDEO.mp4 --out DIR
+
+The images go through the test pipeline of the config. DIR/vis has the
+predictions drawn over the images, as the visualizer of the config draws them,
+and DIR/preds has them as they are: label maps as .png files, everything else
+as .json files. An image that cannot be read is named and left out. A top-down
+keypoint model takes each image for one person.
+"""
+
+import argparse
+import os.path as osp
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+import torch
+from predicting.predictor import Predictor, Unreadable
+from predicting.sources import VIDEOS, Source, Video, images_in
+from predicting.writing import write_overlay, write_results, writing_video
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from hrnas_mm.cli.config import add_config_arguments, read_config
+from hrnas_mm.cli.errors import clear_errors
+from hrnas_mm.runtimes import RUNTIMES, Runtime
+
+Write = Callable[[str, np.ndarray], None]
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_config_arguments(parser)
+    parser.add_argument(
+        'checkpoint',
+        help='checkpoint, of a shrunk network or not, or ONNX file that '
+        'export_onnx has written',
+    )
+    parser.add_argument('input', help='image, folder of images, or video')
+    parser.add_argument(
+        '--out', required=True, metavar='DIR', help='folder of the results'
+    )
+    parser.add_argument(
+        '--device',
+        default='cuda' if torch.cuda.is_available() else 'cpu',
+        help='cpu or cuda, on which a checkpoint runs; default: cuda if there '
+        'is one',
+    )
+    parser.add_argument(
+        '--backend',
+        choices=[name for name, each in RUNTIMES.items() if each.onnx],
+        help='what runs an ONNX file; default: onnxruntime',
+    )
+    args = parser.parse_args()
+    if args.backend and not args.checkpoint.endswith('.onnx'):
+        parser.error(f'--backend runs ONNX files, got {args.checkpoint}')
+    return args
+
+
+def check_out(args: argparse.Namespace) -> None:
+    """Check that the folder of the results can be one, and no others' home.
+
+    Raises:
+        ValueError: If it is a file, or in the folder of the images, where the
+            next run would take results for images.
+    """
+    out, given = map(osp.realpath, (args.out, args.input))
+    if osp.exists(out) and not osp.isdir(out):
+        raise ValueError(f'--out must be a folder, got the file {args.out}')
+    if osp.isdir(given) and osp.commonpath([out, given]) == given:
+        raise ValueError(
+            f'--out must not be in the folder of the images, got {args.out} '
+            f'in {args.input}'
+        )
+
+
+class Speed(ProgressColumn):
+    """Images per second."""
+
+    def render(self, task: Task) -> Text:
+        """Show them once there are some."""
+        speed = task.finished_speed or task.speed
+        return Text(f'{speed:.1f} images/s' if speed else '')
+
+
+class Totals:
+    """What was predicted, and what was left out."""
+
+    def __init__(self) -> None:
+        self.images, self.seconds = 0, 0.0
+        self.unread: list[str] = []
+
+    def __str__(self) -> str:
+        images = f'{self.images} image' + 's' * (self.images != 1)
+        if not self.images:
+            return images
+        return (
+            f'{images} predicted in {self.seconds:.1f} s, '
+            f'{self.images / self.seconds:.1f} images/s'
+        )
+
+
+def predict_each(
+    predictor: Predictor,
+    sources: Sequence[Source] | Video,
+    out: str,
+    write: Write,
+    progress: Progress,
+) -> Totals:
+    """Predict and write one image after the other."""
+    totals = Totals()
+    task = progress.add_task('', total=len(sources))
+    for source in sources:
+        try:
+            loaded = predictor.load(source)
+        except Unreadable as error:
+            totals.unread.append(source.path)
+            progress.console.print(f'left out: {source.path}: {error}')
+            progress.advance(task)
+            continue
+        begun = time.perf_counter()
+        sample = predictor.predict(loaded)
+        totals.seconds += time.perf_counter() - begun
+        totals.images += 1
+        write_results(out, source.name, sample, predictor.classes)
+        write(source.name, predictor.overlay(source, sample))
+        progress.advance(task)
+    return totals
+
+
+@contextmanager
+def overlays(out: str, sources: Sequence[Source] | Video) -> Iterator[Write]:
+    """Yield what writes a picture: a file each, or all in one video."""
+    if isinstance(sources, Video):
+        with writing_video(out, sources.name, sources.fps) as add:
+            yield lambda name, image: add(image)
+    else:
+        yield partial(write_overlay, out)
+
+
+def runtime_of(args: argparse.Namespace) -> Runtime | None:
+    """Return what runs the file, None for a checkpoint."""
+    if not args.checkpoint.endswith('.onnx'):
+        return None
+    return RUNTIMES[args.backend or 'onnxruntime']
+
+
+def main() -> None:
+    """Predict all images, and say how fast that was."""
+    args = parse_args()
+    with clear_errors():
+        check_out(args)
+        is_video = args.input.lower().endswith(VIDEOS)
+        sources = Video(args.input) if is_video else images_in(args.input)
+        cfg = read_config(args)
+        predictor = Predictor(
+            cfg, args.checkpoint, args.device, runtime_of(args)
+        )
+    columns = BarColumn(), MofNCompleteColumn(), Speed(), TimeRemainingColumn()
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    with (
+        clear_errors(),
+        Progress(*columns, console=console) as progress,
+        overlays(args.out, sources) as write,
+    ):
+        totals = predict_each(predictor, sources, args.out, write, progress)
+    print(f'{args.out}: {totals}')
+    if totals.unread:
+        print(f'{len(totals.unread)} could not be read, see above')
+    if not totals.images:
+        print('error: no image could be read', file=sys.stderr)
+        raise SystemExit(2)
+
+
+if __name__ == '__main__':
+    main()

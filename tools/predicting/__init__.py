@@ -1,0 +1,1 @@
+"""What only predict.py needs."""
