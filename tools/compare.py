@@ -36,7 +36,7 @@ from hrnas_mm.latency.networks import (
 )
 from hrnas_mm.modules.deployed import form_of
 from hrnas_mm.report import Table
-from hrnas_mm.runtimes import RUNTIMES, LocalTimer
+from hrnas_mm.runtimes import ALL_DTYPES, RUNTIMES, LocalTimer
 from hrnas_mm.search import count_params
 from hrnas_mm.spelling import counted
 
@@ -96,6 +96,13 @@ def add_timing(parser: argparse.ArgumentParser) -> None:
         '--device',
         default='cpu',
         help='cpu or cuda, on which networks are timed; default: %(default)s',
+    )
+    parser.add_argument(
+        '--dtype',
+        choices=list(ALL_DTYPES),
+        default='float32',
+        help='type of weights and maps when networks are timed; default: '
+        '%(default)s',
     )
     parser.add_argument(
         '--threads',
@@ -197,7 +204,7 @@ def main() -> None:
     args = parse_args()
     torch.set_num_threads(args.threads)
     with clear_errors():
-        timer = LocalTimer(RUNTIMES[args.backend], args.device)
+        timer = LocalTimer(RUNTIMES[args.backend], args.device, args.dtype)
         runs = runs_of(args.configs, args.seeds, args.work_dir)
         step = form_of(timer.form, 'auto', args.round, {}).step
         trainings = Trainings(TRAIN, args.metric, args.cfg_options)
@@ -215,7 +222,7 @@ def table_of(
     """Return the table of all networks, drawn from the numbers."""
     columns = (
         'network', 'seeds', args.metric, 'multiply-adds, G', 'parameters, M',
-        f'ms, {args.backend}, {counted(args.threads, "thread")}',
+        f'ms, {args.backend}, {args.dtype}, {counted(args.threads, "thread")}',
     )  # fmt: skip
     body = [(name, *cells(each)) for name, each in by_name(rows).items()]
     return Table('', columns, body)

@@ -97,16 +97,20 @@ class LiveLine:
 
     def _text(self) -> str:
         search = self._search
-        cost, budget = search.costs[0], search.budget
-        # As of the last shrink: counting the cost anew would take time.
-        now = search.history.shrinks[-1].costs[cost.name]
+        cost, timed = search.costs[0], search.latency
+        budget = search.budget
+        # As of the last shrink: counting the costs anew would take time.
+        costs = search.history.shrinks[-1].costs
+        ms = ''
+        if timed is not None and timed.name != cost.name:
+            ms = f', {timed.format(costs[timed.name])} {timed.noun}'
         goal = f' → {cost.format(budget.amount)}' if budget else ''
         left = ''
         if self._end is not None:
             seconds = max(self._end - time.monotonic(), 0.0)
             left = f', {duration(seconds)} left'
         return (
-            f'{cost.format(now)}{goal} {cost.noun}, '
+            f'{cost.format(costs[cost.name])}{goal} {cost.noun}{ms}, '
             f'rho {search.controller.rho_at(search.runner.iter):.2g}{left}'
         )
 

@@ -12,15 +12,19 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from milliseconds import table_of_formula
 from mmengine.registry import METRICS, MODELS
 from mmengine.runner import Runner
 
 import hrnas_mm.engine.progressive_shrink_hook as hook_module
-from hrnas_mm.building import build_runner
+from hrnas_mm.building import build_model, build_runner
+from hrnas_mm.deploy import cost_model_of
 from hrnas_mm.engine import progress, results
 from hrnas_mm.engine.progress import LiveLine
 from hrnas_mm.engine.run_info import _command, _typed
 from hrnas_mm.engine.search import Search
+from hrnas_mm.latency import Latency
+from hrnas_mm.latency.table import write_latency_table
 from hrnas_mm.report import write_report
 from hrnas_mm.report.record import (
     architecture_in,
@@ -308,9 +312,11 @@ def test_live_line(
     monkeypatch.setattr(hook_module, 'LiveLine', line)
     monkeypatch.setattr(progress, 'MIN_SECONDS', 0)
     monkeypatch.setattr(progress, 'PREDICTS', 0)
-    cfg = tiny.config(
-        tmp_path, rho=None, interval=None, target=0.5, begin=2, end=8
-    )
+    target = dict(rho=None, interval=None, target=dict(macs=0.5))
+    cfg = tiny.config(tmp_path, **target, begin=2, end=8)
+    table = table_of_formula(cost_model_of(build_model(cfg), (3, 32, 32)), 2)
+    write_latency_table(table, str(tmp_path / 'table.json'))
+    cfg.custom_hooks[-1].latency = str(tmp_path / 'table.json')
     Runner.from_cfg(cfg).train()
     if not is_terminal:
         assert terminal.text == ''
@@ -318,6 +324,8 @@ def test_live_line(
     record = json.loads((tmp_path / 'search.json').read_text())
     for entry in (record['history'][0], record['history'][-1]):
         assert f'{entry["costs"]["macs"] / 1e9:.4g} G → ' in terminal.text
+        ms = Latency(table).format(entry['costs']['latency'])
+        assert f' G multiply-adds, {ms} ms, rho' in terminal.text
     assert 'rho 0.0003' in terminal.text and '100%' in terminal.text
     assert ' s left' in terminal.text
     assert terminal.text.endswith('\x1b[2K')  # the line is gone
