@@ -14,9 +14,15 @@ import own_data
 import pytest
 import torch
 from command_line import call, checked
+from exporting.int8 import quantize_
 from kitti import compile_metric
 from mmengine.config import Config
 from starter import detect
+
+from hrnas_mm.building import build_model
+from hrnas_mm.cli.config import prepare_config
+from hrnas_mm.deploy import NO_ENDS
+from hrnas_mm.runtimes.file_facts import read_facts
 
 ROOT = Path(__file__).parents[2]
 KINDS = dict(
@@ -37,8 +43,18 @@ QUICK = [
 ]
 
 
+def in_integers(config: str, source: str, target: str) -> None:
+    """A file in 8-bit integers, as export_onnx --int8 makes it."""
+    shutil.copy(source, target)
+    cfg = prepare_config(config)
+    shape = read_facts(target).shape
+    quantize_(target, cfg, build_model(cfg), shape, 2, NO_ENDS)
+
+
 @pytest.mark.parametrize('kind', own_data.grouped(KINDS))
-def test_new_search(tmp_path: Path, kind: str) -> None:
+def test_new_search(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Once for all processes that are forked from this one.
     pytest.importorskip(f'{KINDS[kind]}.apis')
     if kind == 'lidar_boxes':
@@ -81,18 +97,24 @@ def test_new_search(tmp_path: Path, kind: str) -> None:
     )
     assert bool(count) == bool(drawn)
     checked(ROOT / 'tools/export_onnx.py', *export[1:], cwd=tmp_path)
+    files = ['mine.onnx']
+    if kind in ('label_maps', 'class_folders'):
+        files.append('int8.onnx')
+        monkeypatch.chdir(tmp_path)
+        in_integers(tested[0], *files)
     of_its_size = (
         ['test_dataloader.dataset.pipeline.1.keep_ratio=False']
         if kind in ('label_maps', 'boxes')
         else []
     )
     printed = checked(
-        ROOT / 'tools/test.py', *tested, 'mine.onnx', *options, *of_its_size,
+        ROOT / 'tools/test.py', *tested, *files, *options, *of_its_size,
         cwd=tmp_path,
     )  # fmt: skip
     *_, beside = printed.partition('mine.onnx ')
-    figures = re.findall(r'│ +([-\d.e]+) │ +([-\d.e]+) │$', beside, re.M)
-    assert figures and all(ours == its for ours, its in figures)
+    one = r' +([-\d.e]+) │'
+    figures = re.findall(f'│{one}{one}{one * (len(files) - 1)}$', beside, re.M)
+    assert figures and all(ours == its for ours, its, *_ in figures)
     model = torch.load(work_dir / 'searched/model.pth', weights_only=True)
     costs = model['architecture']['costs']
     record = json.loads((work_dir / 'search.json').read_text())

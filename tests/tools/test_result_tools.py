@@ -14,7 +14,7 @@ import cv2
 import pytest
 import torch
 from counting import counted, random_keep
-from exporting import plain
+from exporting import int8, plain
 from torch import Tensor, nn
 
 import hrnas_mm.deploy
@@ -200,6 +200,26 @@ def test_export_onnx(
     assert 'Not compared on real input: test_dataloader.dataset.data_root' in (
         result.out
     )
+
+    # Integers, with the ranges of as many training images as there are.
+    seen: list[tuple[bytes, Any]] = []
+
+    def quantized(*args: Any) -> bytes:
+        seen.append(args)
+        return b'in 8 bits'
+
+    monkeypatch.setattr(int8, 'quantized', quantized)
+    monkeypatch.setattr(int8, 'in_float', lambda content: dict(Conv=1))
+    result = tool(*command, f'data_root={data}', '--force', '--int8')
+    assert 'calibrated on 1 training images; in float: 1 Conv' in result.out
+    ((content, images),) = seen
+    assert (content, out.read_bytes()) == (b'a network', b'in 8 bits')
+    assert [tuple(each.shape) for each in images] == [(1, 3, 32, 64)]
+    refused = tool(*command[:6], '--int8', '--runtime', 'torch')
+    assert refused.code == 2 and '--runtime torch' in refused.err
+    result = tool(*command, 'data_root=nowhere', '--force', '--int8')
+    assert result.code == 2 and 'train_dataloader' in result.err
+    assert out.read_bytes() == b'in 8 bits'
 
     # What is fastest here takes the place of what the constants say.
     assert (
