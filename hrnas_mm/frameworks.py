@@ -49,6 +49,8 @@ class Framework:
         data: Where its data sets come from, by their types.
         heads: The names of its models' heads that take a feature map.
         detects: Whether its models with such a head take more than an image.
+        reads_images: Whether its models take images at all.
+        poses: Whether its models find keypoints, some in a box of the image.
         collate: What makes a batch of its samples, where the loader of a
             config does not say.
         mend_: Works around its defects; called before its data is used.
@@ -62,6 +64,8 @@ class Framework:
     data: Mapping[str, DataSite] = field(default_factory=dict)
     heads: tuple[str, ...] = ()
     detects: bool = False
+    reads_images: bool = True
+    poses: bool = False
     collate: Callable[..., Any] = pseudo_collate
     mend_: Callable[[], None] = lambda: None
     draws: str = 'add_datasample'
@@ -99,6 +103,7 @@ FRAMEWORKS = dict(
             )
         ),
         heads=('head',),
+        poses=True,
     ),
     mmdet3d=Framework(
         install="pip install 'hrnas_mm[det3d]' && "
@@ -112,6 +117,7 @@ FRAMEWORKS = dict(
         ),
         heads=('bbox_head',),
         detects=True,
+        reads_images=False,
         mend_=mend_mmdet3d_,
     ),
     mmpretrain=Framework(

@@ -23,7 +23,13 @@ import numpy as np
 import torch
 from predicting.predictor import Predictor, Unreadable
 from predicting.sources import VIDEOS, Source, Video, images_in
-from predicting.writing import write_overlay, write_results, writing_video
+from predicting.writing import (
+    OVERLAYS,
+    RESULTS,
+    write_overlay,
+    write_results,
+    writing_video,
+)
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -36,8 +42,9 @@ from rich.progress import (
 from rich.text import Text
 
 from hrnas_mm.cli.config import add_config_arguments, read_config
-from hrnas_mm.cli.errors import clear_errors
+from hrnas_mm.cli.errors import clear_errors, is_ours
 from hrnas_mm.runtimes import RUNTIMES, Runtime
+from hrnas_mm.spelling import counted
 
 Write = Callable[[str, np.ndarray], None]
 
@@ -76,20 +83,22 @@ def parse_args() -> argparse.Namespace:
 
 
 def check_out(args: argparse.Namespace) -> None:
-    """Check that the folder of the results can be one, and no others' home.
+    """Check that results can be written, and over no image that is read.
 
     Raises:
-        ValueError: If it is a file, or in the folder of the images, where the
-            next run would take results for images.
+        ValueError: If they would be in the folder of the images, or these are
+            where results go.
     """
-    out, given = map(osp.realpath, (args.out, args.input))
-    if osp.exists(out) and not osp.isdir(out):
+    if osp.exists(args.out) and not osp.isdir(args.out):
         raise ValueError(f'--out must be a folder, got the file {args.out}')
-    if osp.isdir(given) and osp.commonpath([out, given]) == given:
-        raise ValueError(
-            f'--out must not be in the folder of the images, got {args.out} '
-            f'in {args.input}'
-        )
+    given = osp.realpath(args.input)
+    for name in (OVERLAYS, RESULTS):
+        folder = osp.realpath(osp.join(args.out, name))
+        if osp.commonpath([folder, given]) in (folder, given):
+            raise ValueError(
+                f'--out must be another folder: results would go to {folder},'
+                f' and the images are in {given}'
+            )
 
 
 class Speed(ProgressColumn):
@@ -106,15 +115,15 @@ class Totals:
 
     def __init__(self) -> None:
         self.images, self.seconds = 0, 0.0
-        self.unread: list[str] = []
+        self.left_out: list[str] = []
 
     def __str__(self) -> str:
-        images = f'{self.images} image' + 's' * (self.images != 1)
+        images = counted(self.images, 'image')
         if not self.images:
             return images
         return (
-            f'{images} predicted in {self.seconds:.1f} s, '
-            f'{self.images / self.seconds:.1f} images/s'
+            f'{images} predicted, {self.images / self.seconds:.1f} images/s '
+            'without reading, drawing and writing'
         )
 
 
@@ -131,17 +140,18 @@ def predict_each(
     for source in sources:
         try:
             loaded = predictor.load(source)
-        except Unreadable as error:
-            totals.unread.append(source.path)
+            begun = time.perf_counter()
+            sample = predictor.predict(loaded)
+            totals.seconds += time.perf_counter() - begun
+        except (Unreadable, ValueError) as error:
+            if not isinstance(error, Unreadable) and not is_ours(error):
+                raise
+            totals.left_out.append(source.path)
             progress.console.print(f'left out: {source.path}: {error}')
-            progress.advance(task)
-            continue
-        begun = time.perf_counter()
-        sample = predictor.predict(loaded)
-        totals.seconds += time.perf_counter() - begun
-        totals.images += 1
-        write_results(out, source.name, sample, predictor.classes)
-        write(source.name, predictor.overlay(source, sample))
+        else:
+            totals.images += 1
+            write_results(out, source.name, sample, predictor.classes)
+            write(source.name, predictor.overlay(source, loaded, sample))
         progress.advance(task)
     return totals
 
@@ -183,10 +193,13 @@ def main() -> None:
     ):
         totals = predict_each(predictor, sources, args.out, write, progress)
     print(f'{args.out}: {totals}')
-    if totals.unread:
-        print(f'{len(totals.unread)} could not be read, see above')
+    if totals.left_out:
+        print(f'{counted(len(totals.left_out), "file")} left out, see above')
+    missing = len(sources) - totals.images - len(totals.left_out)
+    if missing > 0:
+        print(f'{missing} of {len(sources)} frames could not be read')
     if not totals.images:
-        print('error: no image could be read', file=sys.stderr)
+        print('error: no image could be predicted', file=sys.stderr)
         raise SystemExit(2)
 
 

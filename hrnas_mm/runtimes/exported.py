@@ -189,8 +189,8 @@ class _File:
             sizes = zip(own, shape) if self.fills else zip(shape, shape)
             _, height, width = map(max, sizes)
             raise ValueError(
-                f"{path} reads images of {_text(own)}, the config's test "
-                f'data has one of {_text(shape)}: export the file with '
+                f'{path} reads images of {_text(own)}, and the test pipeline '
+                f'has made one of {_text(shape)}: export the file with '
                 f'--shape {height} {width}, or let the test pipeline resize'
             )
         return image

@@ -13,6 +13,7 @@ import torch
 from command_line import call
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from PIL import Image
 from predicting.predictor import Predictor
 from predicting.sources import images_in
@@ -90,16 +91,20 @@ def test_predictions_are_the_frameworks_own(
     path = picture(tmp_path / 'größe 1.png')
     (source,) = images_in(str(path))
     predictor = Predictor(cfg, str(tmp_path / 'a.pth'), 'cpu', None)
-    sample = predictor.predict(predictor.load(source))
-    overlay = predictor.overlay(source, sample)
-    assert overlay.dtype == np.uint8 and overlay.shape[2] == 3
+    loaded = predictor.load(source)
+    sample = predictor.predict(loaded)
+    overlay = predictor.overlay(source, loaded, sample)
+    pixels = np.array(Image.open(path)).astype(float)
     write_results(str(tmp_path), source.name, sample, predictor.classes)
     theirs = by_the_framework(scope, model, cfg, str(path))
     stem = tmp_path / 'preds' / 'größe 1'
     if scope == 'mmseg':
         written = np.array(Image.open(f'{stem}.png'))
         assert (written == theirs.pred_sem_seg.data[0].numpy()).all()
+        colours = np.array(predictor._meta['palette'])[written]
+        assert abs(overlay - (pixels + colours) / 2).max() <= 1
         return
+    assert (overlay[:44, :60] != pixels).any()
     written = json.loads(Path(f'{stem}.json').read_text())
     if scope == 'mmpretrain':
         assert written['pred_label'] == [theirs['pred_label']]
@@ -120,6 +125,10 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip('onnxruntime')
     folder = tmp_path_factory.mktemp('exported')
     cfg = config('mmseg')
+    cfg.model.backbone = dict(
+        type='ResNetV1c', depth=18, base_channels=8, stem_channels=8
+    )
+    cfg.model.decode_head.update(in_channels=8, channels=8)
     resize = dict(type='Resize', scale=(64, 48))
     cfg.test_dataloader.dataset.pipeline.insert(1, resize)
     cfg.dump(str(folder / 'config.py'))
@@ -148,18 +157,19 @@ def test_folder_with_a_broken_file(exported: Path, tmp_path: Path) -> None:
         result = predicted(exported, file, images, out)
         assert result.code == 0, result.err
         assert 'broken.jpg: ' in result.out + result.err
-        assert re.search(r': 3 images predicted in .* images/s', result.out)
+        assert re.search(r': 3 images predicted, .* images/s', result.out)
+        assert '1 file left out' in result.out
         names = sorted(
             str(path.relative_to(out))
             for path in out.rglob('*')
             if path.is_file()
         )
-        ones = ['a.jpg', 'a.png', '日本/straße']
+        ones = ['a.jpg', 'a.png', '日本/straße.png']
         assert names == [
             *(f'preds/{one}.png' for one in ones),
             *(f'vis/{one}.jpg' for one in ones),
         ]
-        results[file] = np.array(Image.open(out / 'preds/日本/straße.png'))
+        results[file] = np.array(Image.open(out / 'preds/日本/straße.png.png'))
     same = results['a.pth'] == results['a.onnx']
     assert same.mean() > 0.99 and same.shape == (44, 60)
 
@@ -181,23 +191,68 @@ def test_video(exported: Path, tmp_path: Path) -> None:
 
 
 def test_bad_input(exported: Path, tmp_path: Path) -> None:
-    images = tmp_path / 'images'
+    images, results = tmp_path / 'images', tmp_path / 'old/vis'
     images.mkdir()
+    results.mkdir(parents=True)
+    picture(results / 'a.jpg')
+    before = (results / 'a.jpg').read_bytes()
     for given, out, message in (
         (tmp_path / 'none', 'out', 'there is no file or folder'),
         (images, 'out', 'must have images'),
         (exported / 'config.py', 'out', 'must be a folder, an image'),
-        (images, 'images/out', 'must not be in the folder of the images'),
+        (images, 'images/out', '--out must be another folder'),
+        (results, 'old', '--out must be another folder'),
+        (results / 'a.jpg', 'old', '--out must be another folder'),
     ):
         result = predicted(exported, 'a.pth', given, tmp_path / out)
         assert result.code == 2 and message in result.err
-    for name in ('broken.mp4', 'broken.png'):
+    for name, message in (
+        ('broken.mp4', 'can be read as a video'),
+        ('broken.png', 'no image could be predicted'),
+    ):
         (tmp_path / name).write_text('nothing')
         result = predicted(exported, 'a.pth', tmp_path / name, tmp_path / 'o')
-        assert result.code == 2 and 'can be read' in result.err.replace(
-            'could', 'can'
-        )
-    assert not list(tmp_path.rglob('*.json'))
+        assert result.code == 2 and message in result.err
+    assert (results / 'a.jpg').read_bytes() == before
+    assert not any(p.is_file() for p in (tmp_path / 'o').rglob('*'))
+
+
+def test_image_of_another_size_is_left_out(
+    exported: Path, tmp_path: Path
+) -> None:
+    """Of a file without a test pipeline that resizes."""
+    cfg = Config.fromfile(exported / 'config.py')
+    del cfg.test_dataloader.dataset.pipeline[1]
+    cfg.dump(str(tmp_path / 'config.py'))
+    (tmp_path / 'a.onnx').write_bytes((exported / 'a.onnx').read_bytes())
+    (tmp_path / 'images').mkdir()
+    picture(tmp_path / 'images/a.jpg')
+    picture(tmp_path / 'images/b.jpg', 80, 44)
+    out = tmp_path / 'out'
+    result = predicted(tmp_path, 'a.onnx', tmp_path / 'images', out)
+    assert result.code == 0 and ': 1 image predicted' in result.out
+    assert 'b.jpg: ' in result.out and 'reads images of 3x48x64' in result.out
+
+
+def test_what_is_written(tmp_path: Path) -> None:
+    pytest.importorskip('mmdet')
+    labels, masks = torch.tensor([1, 0]), torch.zeros(2, 6, 8).bool()
+    masks[0, 2:4, 1:] = True
+    found = InstanceData(
+        labels=labels, scores=torch.tensor([0.5, float('nan')]), masks=masks
+    )
+    maps = PixelData(data=torch.full((1, 6, 8), 299))
+    sample = BaseDataElement(
+        pred_instances=found, pred_sem_seg=maps, pred_depth_map=maps
+    )
+    write_results(str(tmp_path), 'a', sample, ['cat', 'dog'])
+    written = json.loads((tmp_path / 'preds/a.json').read_text())
+    assert written['classes'] == ['dog', 'cat']
+    assert written['scores'] == [0.5, None]
+    assert written['masks'][0]['size'] == [6, 8]
+    png = cv2.imread(str(tmp_path / 'preds/a.png'), cv2.IMREAD_UNCHANGED)
+    assert png.dtype == np.uint16 and (png == 299).all()
+    assert np.load(tmp_path / 'preds/a.pred_depth_map.npy').shape == (1, 6, 8)
 
 
 def test_point_clouds_are_no_images() -> None:

@@ -2,9 +2,9 @@
 
 import os
 import os.path as osp
-from collections import Counter
+import tempfile
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import mmcv
 
@@ -18,15 +18,13 @@ class Source(NamedTuple):
     """An image to predict.
 
     Attributes:
-        path: Path of the file, or of the video.
+        path: Path of the file.
         name: Where its results go, in the folders of results, without the
             ending.
-        frame: Frame of a video, shape (H, W, 3), BGR; None for a file.
     """
 
     path: str
     name: str
-    frame: Any = None
 
 
 class Video:
@@ -54,13 +52,18 @@ class Video:
         return int(self._reader.frame_cnt)
 
     def __iter__(self) -> Iterator[Source]:
-        """Yield the frames; containers may name more than they have."""
+        """Yield the frames, each as a file that is there until the next.
+
+        The test pipeline then loads them as it loads other images. There may
+        be fewer of them than the video says.
+        """
         number = 0
-        while (frame := self._reader.read()) is not None:
-            yield Source(
-                self.path, osp.join(self.name, f'{number:06d}'), frame
-            )
-            number += 1
+        with tempfile.TemporaryDirectory() as folder:
+            path = osp.join(folder, 'frame.bmp')  # written in no time
+            while (frame := self._reader.read()) is not None:
+                mmcv.imwrite(frame, path)
+                yield Source(path, osp.join(self.name, f'{number:06d}'))
+                number += 1
 
 
 def images_in(path: str) -> list[Source]:
@@ -81,8 +84,14 @@ def images_in(path: str) -> list[Source]:
             raise ValueError(
                 f'{path} must have images ({", ".join(IMAGES)}), found none'
             )
-        names = _names(sorted(found))
-        return [Source(osp.join(path, x), name) for x, name in names.items()]
+        found.sort()
+        names = [osp.splitext(name)[0] for name in found]
+        if len(set(names)) < len(names):  # two would have one name
+            names = found
+        return [
+            Source(osp.join(path, each), name)
+            for each, name in zip(found, names)
+        ]
     if not osp.isfile(path):
         raise FileNotFoundError(f'there is no file or folder {path}')
     if not path.lower().endswith(IMAGES):
@@ -91,13 +100,3 @@ def images_in(path: str) -> list[Source]:
             f'video ({", ".join(VIDEOS)})'
         )
     return [Source(path, osp.splitext(osp.basename(path))[0])]
-
-
-def _names(paths: list[str]) -> dict[str, str]:
-    """Return names of results by paths: all of it where two would be one."""
-    stems = {path: osp.splitext(path)[0] for path in paths}
-    count = Counter(stems.values())
-    return {
-        path: stem if count[stem] == 1 else path
-        for path, stem in stems.items()
-    }

@@ -1,6 +1,5 @@
 """Overlays and raw results of predictions, in files."""
 
-import json
 import os
 import os.path as osp
 from collections.abc import Callable, Iterator, Sequence
@@ -13,9 +12,10 @@ import numpy as np
 import torch
 from mmengine.structures import BaseDataElement, PixelData
 
-from hrnas_mm.files import replacing
+from hrnas_mm.files import replacing, write_json
 
 OVERLAYS, RESULTS = 'vis', 'preds'  # folders, as mmdet's inferencer has them
+LABEL_MAP = 'pred_sem_seg'
 
 
 def write_overlay(folder: str, name: str, image: np.ndarray) -> None:
@@ -30,6 +30,9 @@ def write_results(
 ) -> None:
     """Write a prediction as ``preds/NAME.json``, a label map as a .png file.
 
+    Label maps have 16 bits where there are more than 256 classes. Other maps
+    are written as ``preds/NAME.KEY.npy``.
+
     Args:
         folder: Folder of all results.
         name: Name of the image.
@@ -38,34 +41,46 @@ def write_results(
     """
     results: dict[str, Any] = {}
     for key, value in sample.items():
-        if key.startswith('gt_') or key == 'seg_logits':
+        if not key.startswith('pred_'):
             continue
         if isinstance(value, PixelData):
-            if key == 'pred_sem_seg':
-                labels = value.data[0].numpy().astype(np.uint8)
-                with replacing(_path(folder, RESULTS, f'{name}.png')) as new:
-                    mmcv.imwrite(labels, new)
-        elif key.startswith('pred_'):
+            _write_map(folder, name, key, value.data.numpy())
+        elif key == 'pred_instances':
+            results |= _plain(value)
+        else:
             results[key] = _plain(value)
-    instances = results.pop('pred_instances', None)
-    results |= instances or {}
     labels = results.get('labels', results.get('pred_label'))
-    if labels is not None and classes:
+    if labels and max(labels) < len(classes):
         results['classes'] = [classes[label] for label in labels]
     if results:
-        path = _path(folder, RESULTS, f'{name}.json')
-        with replacing(path) as new, open(new, 'w') as file:
-            json.dump(results, file)
+        write_json(_path(folder, RESULTS, f'{name}.json'), results)
+
+
+def _write_map(folder: str, name: str, key: str, pixels: np.ndarray) -> None:
+    if key == LABEL_MAP:
+        kind = np.uint8 if pixels.max(initial=0) < 256 else np.uint16
+        with replacing(_path(folder, RESULTS, f'{name}.png')) as new:
+            mmcv.imwrite(pixels[0].astype(kind), new)
+        return
+    with replacing(_path(folder, RESULTS, f'{name}.{key}.npy')) as new:
+        np.save(new, pixels)
 
 
 def _plain(value: Any) -> Any:
-    """Return a prediction in plain types."""
+    """Return a prediction in plain types, masks as COCO has them."""
     if isinstance(value, BaseDataElement):
         return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, (torch.Tensor, np.ndarray)):
-        return value.tolist()
-    tensor = getattr(value, 'tensor', None)  # of boxes
-    return _plain(tensor) if tensor is not None else value
+    tensor = getattr(value, 'tensor', value)  # of boxes
+    if isinstance(tensor, torch.Tensor):
+        tensor = tensor.numpy()
+    if isinstance(tensor, np.ndarray) and tensor.dtype == bool:
+        from mmdet.structures.mask import encode_mask_results  # only there
+
+        return [
+            {**mask, 'counts': mask['counts'].decode()}
+            for mask in encode_mask_results(tensor)
+        ]
+    return tensor.tolist() if isinstance(tensor, np.ndarray) else tensor
 
 
 @contextmanager
