@@ -126,7 +126,8 @@ def training_inputs(cfg: Config, model: nn.Module, count: int) -> list[Tensor]:
     """Return the backbone's inputs for some training samples.
 
     Which samples, and how they are augmented, depends on the config's
-    ``randomness.seed``, 0 unless it says another.
+    ``randomness.seed``, 0 unless it says another; the global generators of
+    random numbers begin with it.
 
     Args:
         cfg: Config with a ``train_dataloader``.

@@ -22,7 +22,13 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from exporting.int8 import add_int8, as_read, quantize_
+from exporting.int8 import (
+    IMAGES,
+    add_int8,
+    as_read,
+    check_int8,
+    quantize_,
+)
 from exporting.plain import plain_script
 from mmengine.config import Config
 from rich.progress import (
@@ -108,6 +114,9 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.tune and args.fuse != 'auto':
         parser.error('--tune finds out what --fuse sets: give one of them')
+    if args.calibrate is not None and not args.int8:
+        parser.error('--calibrate is for --int8, which is not given')
+    args.calibrate = args.calibrate or IMAGES
     if args.int8 and args.runtime != 'onnxruntime':
         parser.error(
             "--int8 writes a file for onnxruntime's own operators, got "
@@ -191,6 +200,8 @@ def main() -> None:
     cfg = read_config(args)
     with clear_errors():
         check_new(args.out, args.force)
+        if args.int8:
+            check_int8(cfg)
         model = load_network(cfg, args.checkpoint)
         meta = read_checkpoint(args.checkpoint).get('meta', {})
         shape = input_shape_of(model, args.shape or search_shape(cfg))
@@ -228,7 +239,9 @@ def main() -> None:
                     'of the largest output'
                 )
             if args.int8:
-                quantize_(new, cfg, model, shape, args.calibrate, ends)
+                quantize_(
+                    new, cfg, model, shape, args.calibrate or IMAGES, ends
+                )
     print(
         f'{args.out}: {os.path.getsize(args.out) / 1e6:.2f} MB, input '
         f'{"B" if args.dynamic_batch else 1} x {tuple(shape)}'

@@ -312,6 +312,7 @@ def test_live_line(
     monkeypatch.setattr(hook_module, 'LiveLine', line)
     monkeypatch.setattr(progress, 'MIN_SECONDS', 0)
     monkeypatch.setattr(progress, 'PREDICTS', 0)
+    monkeypatch.setattr(results, 'why_not_measured', lambda latency: 'no')
     target: dict[str, Any] = dict(rho=None, interval=None)
     target |= dict(target=dict(macs=0.5), begin=2, end=8)
     cfg = tiny.config(tmp_path, **target)

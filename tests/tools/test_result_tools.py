@@ -22,6 +22,7 @@ import hrnas_mm.latency
 from hrnas_mm.building import build_model
 from hrnas_mm.cli.config import prepare_config
 from hrnas_mm.deploy import NO_ENDS, Ends, cost_model_of
+from hrnas_mm.deploy.metadata import normalisation_of
 from hrnas_mm.latency import TunedForm
 from hrnas_mm.modules.deployed import Choice
 from hrnas_mm.report.record import RECORD, SCHEMA, Record, write_record
@@ -210,11 +211,20 @@ def test_export_onnx(
 
     monkeypatch.setattr(int8, 'quantized', quantized)
     monkeypatch.setattr(int8, 'in_float', lambda content: dict(Conv=1))
-    result = tool(*command, f'data_root={data}', '--force', '--int8')
-    assert 'calibrated on 1 training images; in float: 1 Conv' in result.out
-    ((content, images),) = seen
+    monkeypatch.setattr(int8, '_difference', lambda *args: 'equal')
+    wanted = f'data_root={data}', '--force', '--int8'
+    result = tool(*command, *wanted)
+    assert 'training images; in float: 1 Conv; equal\n' in result.out
+    tool(*command, *wanted, '--with-normalization')
+    (content, (normalised,)), (_, (pixels,)) = seen
     assert (content, out.read_bytes()) == (b'a network', b'in 8 bits')
-    assert [tuple(each.shape) for each in images] == [(1, 3, 32, 64)]
+    mean, std, _ = normalisation_of(network[0])
+    expected = normalised * torch.tensor(std)[:, None, None]
+    expected = (expected + torch.tensor(mean)[:, None, None]).flip(1)
+    torch.testing.assert_close(pixels, expected, atol=1e-3, rtol=1e-4)
+    assert pixels.shape == (1, 3, 32, 64) and pixels.max() > 100
+    refused = tool(*command[:6], '--calibrate', 2)
+    assert refused.code == 2 and 'is for --int8' in refused.err
     refused = tool(*command[:6], '--int8', '--runtime', 'torch')
     assert refused.code == 2 and '--runtime torch' in refused.err
     result = tool(*command, 'data_root=nowhere', '--force', '--int8')

@@ -8,8 +8,12 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from hrnas_mm.building import training_inputs
+from hrnas_mm.check_files import check_data
 from hrnas_mm.cli.config import count_of
 from hrnas_mm.deploy import Ends, in_float, quantized
+from hrnas_mm.runtimes import RUNTIMES
+
+IMAGES = 64
 
 
 def add_int8(parser: ArgumentParser) -> None:
@@ -23,11 +27,25 @@ def add_int8(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--calibrate',
         type=count_of,
-        default=64,
         metavar='N',
         help='with --int8: number of training images, which the seed of the '
-        'config draws; default: %(default)s',
+        f'config draws; default: {IMAGES}',
     )
+
+
+def check_int8(cfg: Config) -> None:
+    """Check that there is training data to calibrate with.
+
+    Raises:
+        FileNotFoundError: If it is missing.
+        ValueError: If the config has none.
+    """
+    if not cfg.get('train_dataloader'):
+        raise ValueError(
+            '--int8 calibrates on training images, and the config has no '
+            'train_dataloader'
+        )
+    check_data(cfg, 'train_dataloader')
 
 
 def as_read(image: Tensor, ends: Ends) -> Tensor:
@@ -43,7 +61,7 @@ def quantize_(
     count: int,
     ends: Ends,
 ) -> None:
-    """Let a file compute in 8-bit integers, and print what stays in float.
+    """Let a file compute in 8-bit integers, and print how it differs.
 
     Args:
         path: Path of the file, which is changed.
@@ -62,11 +80,27 @@ def quantize_(
         for image in training_inputs(cfg, model, count)
     ]
     with open(path, 'rb') as file:
-        content = quantized(file.read(), images)
+        content = file.read()
+    found = quantized(content, images)
     with open(path, 'wb') as file:
-        file.write(content)
-    left = ', '.join(f'{n} {name}' for name, n in in_float(content).items())
+        file.write(found)
+    left = ', '.join(f'{n} {name}' for name, n in in_float(found).items())
     print(
         f'8-bit integers, calibrated on {len(images)} training images; in '
-        f'float: {left or "nothing"}'
+        f'float: {left or "nothing"}; {_difference(content, found, images[0])}'
     )
+
+
+def _difference(before: bytes, after: bytes, image: Tensor) -> str:
+    """Return how far the outputs of two files are from each other."""
+    session = RUNTIMES['onnxruntime'].session
+    worst, same = [0.0], [1.0]
+    for a, b in zip(session(before)(image), session(after)(image)):
+        if a.is_floating_point():
+            largest = a.abs().max().item() or 1.0
+            worst.append((a - b).abs().max().item() / largest)
+        else:  # labels
+            same.append((a == b).float().mean().item())
+    if len(same) > 1:
+        return f'{min(same):.1%} of the labels are those of float'
+    return f'up to {max(worst):.2g} of the largest output from float'
