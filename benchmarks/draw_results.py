@@ -34,6 +34,19 @@ TABLES = {
         }
         for name in ('keypoints', 'boxes')
     },
+    'integers': {
+        'CamVid at 192x256': '{network}',
+        'mIoU of the checkpoint': '{checkpoint}',
+        'of the file': '{onnx}',
+        'in int8': '{int8}',
+        'ms in float': '{ms}',
+        'in int8 ': '{int8_ms}',
+        'ratio': '{ratio}',
+    },
+    'integer_convolutions': {
+        'channels': '{convolution}',
+        **{str(n): f'{{of_{n}}}' for n in (16, 32, 48, 64, 96, 128)},
+    },
     'pretrained': {
         'EfficientNet-Lite0 from ImageNet, CamVid at 192x256': '{network}',
         'multiply-adds': '{multiply_adds_G} G',
