@@ -8,7 +8,7 @@ The images go through the test pipeline of the config. DIR/vis has the
 predictions drawn over the images, as the visualizer of the config draws them,
 and DIR/preds has them as they are: label maps as .png files, everything else
 as .json files. An image that cannot be read is named and left out. A top-down
-keypoint model takes each image for one person.
+keypoint model takes an image for one person, or reads the persons' --boxes.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from functools import partial
 import numpy as np
 import torch
 from predicting.predictor import Predictor, Unreadable
-from predicting.sources import VIDEOS, Source, Video, images_in
+from predicting.sources import VIDEOS, Source, Video, boxes_of, images_in
 from predicting.writing import (
     OVERLAYS,
     RESULTS,
@@ -43,9 +43,11 @@ from rich.text import Text
 
 from hrnas_mm.cli.config import add_config_arguments, read_config
 from hrnas_mm.cli.errors import clear_errors, is_ours
+from hrnas_mm.frameworks import framework_of
 from hrnas_mm.runtimes import RUNTIMES, Runtime
 from hrnas_mm.spelling import counted
 
+Boxes = Callable[[Source], Sequence[Sequence[float]] | None]
 Write = Callable[[str, np.ndarray], None]
 
 
@@ -64,6 +66,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('input', help='image, folder of images, or video')
     parser.add_argument(
         '--out', required=True, metavar='DIR', help='folder of the results'
+    )
+    parser.add_argument(
+        '--boxes',
+        metavar='DIR',
+        help='with a top-down keypoint model: folder preds of the same images '
+        'by a detector of persons; default: each image is one person',
     )
     parser.add_argument(
         '--device',
@@ -131,6 +139,7 @@ def predict_each(
     predictor: Predictor,
     sources: Sequence[Source] | Video,
     out: str,
+    boxes: Boxes,
     write: Write,
     progress: Progress,
 ) -> Totals:
@@ -141,7 +150,7 @@ def predict_each(
         try:
             loaded = predictor.load(source)
             begun = time.perf_counter()
-            sample = predictor.predict(loaded)
+            sample = predictor.predict(loaded, boxes(source))
             totals.seconds += time.perf_counter() - begun
         except (Unreadable, ValueError) as error:
             if not isinstance(error, Unreadable) and not is_ours(error):
@@ -184,14 +193,21 @@ def main() -> None:
         predictor = Predictor(
             cfg, args.checkpoint, args.device, runtime_of(args)
         )
+        if args.boxes and not framework_of(cfg).poses:
+            raise ValueError(
+                f'--boxes is for a keypoint model, got {args.config}'
+            )
     columns = BarColumn(), MofNCompleteColumn(), Speed(), TimeRemainingColumn()
     console = Console(soft_wrap=True, markup=False, highlight=False)
+    boxes = partial(boxes_of, args.boxes) if args.boxes else lambda _: None
     with (
         clear_errors(),
         Progress(*columns, console=console) as progress,
         overlays(args.out, sources) as write,
     ):
-        totals = predict_each(predictor, sources, args.out, write, progress)
+        totals = predict_each(
+            predictor, sources, args.out, boxes, write, progress
+        )
     print(f'{args.out}: {totals}')
     if totals.left_out:
         print(f'{counted(len(totals.left_out), "file")} left out, see above')

@@ -16,7 +16,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from PIL import Image
 from predicting.predictor import Predictor
-from predicting.sources import images_in
+from predicting.sources import boxes_of, images_in
 from predicting.writing import write_results
 
 from hrnas_mm.building import build_model
@@ -59,7 +59,9 @@ def picture(path: Path, width: int = 60, height: int = 44) -> Path:
     return path
 
 
-def by_the_framework(scope: str, model: Any, cfg: Config, path: str) -> Any:
+def by_the_framework(
+    scope: str, model: Any, cfg: Config, path: str, boxes: Any = None
+) -> Any:
     init_default_scope(scope)
     model.cfg = model._config = cfg
     if scope == 'mmseg':
@@ -76,7 +78,8 @@ def by_the_framework(scope: str, model: Any, cfg: Config, path: str) -> Any:
 
         coco = dict(from_file='configs/_base_/datasets/coco.py')
         model.dataset_meta = parse_pose_metainfo(coco)
-        return inference_topdown(model, path)[0]
+        samples = inference_topdown(model, path, boxes)
+        return samples[0] if boxes is None else samples
     from mmpretrain.apis import ImageClassificationInferencer
 
     return ImageClassificationInferencer(model)(path)[0]
@@ -117,6 +120,36 @@ def test_predictions_are_the_frameworks_own(
         expected = getattr(values, 'tensor', values)
         np.testing.assert_allclose(written[name], expected, 1e-4, 1e-4)
         assert len(written[name]) > 0
+
+
+def test_persons_in_boxes_of_a_detector(tmp_path: Path) -> None:
+    cfg = config('mmpose')
+    model = checkpoint(cfg, tmp_path / 'a.pth')
+    path = picture(tmp_path / 'a.png')
+    predictor = Predictor(cfg, str(tmp_path / 'a.pth'), 'cpu', None)
+    (source,) = images_in(str(path))
+    found: dict[str, Any] = dict(
+        bboxes=[[5, 4, 30, 40], [0, 0, 9, 9], [20, 10, 50, 30]],
+        scores=[0.9, 0.2, 0.3],
+    )
+    (tmp_path / 'a.json').write_text(json.dumps(found))
+    boxes = boxes_of(str(tmp_path), source)
+    assert boxes == [found['bboxes'][0], found['bboxes'][2]]
+    loaded = predictor.load(source)
+    sample: Any = predictor.predict(loaded, boxes)
+    theirs = by_the_framework('mmpose', model, cfg, str(path), boxes)
+    for ours, its in zip(sample.pred_instances, theirs, strict=True):
+        np.testing.assert_allclose(
+            ours.keypoints, its.pred_instances.keypoints, 1e-4, 1e-4
+        )
+    nobody = predictor.predict(loaded, [])
+    assert (
+        predictor.overlay(source, loaded, nobody) == np.array(Image.open(path))
+    ).all()
+    with pytest.raises(
+        ValueError, match=r'--boxes must have boxes in .*b\.js'
+    ):
+        boxes_of(str(tmp_path), source._replace(name='b'))
 
 
 @pytest.fixture(scope='module')

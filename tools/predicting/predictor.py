@@ -123,22 +123,38 @@ class Predictor:
         return dict(data)
 
     @torch.no_grad()
-    def predict(self, loaded: Mapping[str, Any]) -> BaseDataElement:
+    def predict(
+        self, loaded: Mapping[str, Any], boxes: Any = None
+    ) -> BaseDataElement:
         """Return the prediction for what :meth:`load` returned, on the CPU.
 
-        A top-down keypoint model takes the whole image for one person.
+        Args:
+            loaded: The image.
+            boxes: Boxes of persons, shape (N, 4), x1 y1 x2 y2 in pixels, for
+                a top-down keypoint model; None for the whole image as one.
 
         Raises:
             ValueError: If an ONNX file reads images of another size.
         """
-        data = dict(loaded, img_id=0, sample_idx=0)
+        data = [dict(loaded, img_id=0, sample_idx=0)]
         if self._framework.poses:
             height, width = loaded['img'].shape[:2]
-            box = np.array([[0, 0, width, height]], np.float32)
-            data |= {**self._meta, 'bbox': box, 'bbox_score': np.ones(1, 'f')}
-        batch = self._framework.collate([self._prepare(data)])
-        sample: BaseDataElement = self._model.test_step(batch)[0].cpu()
-        return sample
+            whole = [[0, 0, width, height]]
+            boxes = np.array(whole if boxes is None else boxes, np.float32)
+            score = np.ones(1, np.float32)
+            data = [
+                {**data[0], **self._meta, 'bbox': b[None], 'bbox_score': score}
+                for b in boxes
+            ]
+        if not data:
+            return BaseDataElement()
+        batch = self._framework.collate([self._prepare(each) for each in data])
+        samples: Any = [each.cpu() for each in self._model.test_step(batch)]
+        if self._framework.poses:
+            from mmpose.structures import merge_data_samples  # only there
+
+            return merge_data_samples(samples)
+        return samples[0]
 
     def overlay(
         self, source: Source, loaded: Mapping[str, Any], sample: Any
@@ -149,13 +165,16 @@ class Predictor:
             image = mmcv.imread(source.path)
         if LABEL_MAP in sample:
             self._show_classes_()
+        image = np.ascontiguousarray(image[..., ::-1])
+        if not sample.keys():  # no person
+            return image
         options = dict(self._framework.draw_options, draw_gt=False)
         if self._framework.draws_together:  # mmpretrain's: it names classes
             options['classes'] = self.classes or None
         draw: Any = getattr(self._visualizer, self._framework.draws)
         drawn = draw(
             name='',
-            image=np.ascontiguousarray(image[..., ::-1]),
+            image=image,
             data_sample=sample,
             show=False,
             **options,

@@ -8,9 +8,12 @@ from typing import NamedTuple
 
 import mmcv
 
+from hrnas_mm.files import read_json
+
 IMAGES = (
     '.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp',
 )  # fmt: skip
+CERTAIN = 0.3  # least score of a box, as mmdet draws them
 VIDEOS = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm')
 
 
@@ -100,3 +103,24 @@ def images_in(path: str) -> list[Source]:
             f'video ({", ".join(VIDEOS)})'
         )
     return [Source(path, osp.splitext(osp.basename(path))[0])]
+
+
+def boxes_of(folder: str, source: Source) -> list[list[float]]:
+    """Return the boxes that a detector has found in an image.
+
+    Args:
+        folder: Folder of predictions that this tool has written.
+        source: The image.
+
+    Raises:
+        ValueError: If there is no prediction of boxes for it.
+    """
+    path = osp.join(folder, f'{source.name}.json')
+    found = read_json(path) if osp.isfile(path) else {}
+    if not {'bboxes', 'scores'} <= set(found):
+        raise ValueError(f'--boxes must have boxes in {path}')
+    return [
+        box
+        for box, score in zip(found['bboxes'], found['scores'])
+        if score is not None and score >= CERTAIN
+    ]

@@ -15,7 +15,7 @@ from mmengine.structures import BaseDataElement, PixelData
 from hrnas_mm.files import replacing, write_json
 
 OVERLAYS, RESULTS = 'vis', 'preds'  # folders, as mmdet's inferencer has them
-LABEL_MAP = 'pred_sem_seg'
+LABEL_MAP, HEAT_MAPS = 'pred_sem_seg', 'pred_fields'
 
 
 def write_overlay(folder: str, name: str, image: np.ndarray) -> None:
@@ -41,7 +41,7 @@ def write_results(
     """
     results: dict[str, Any] = {}
     for key, value in sample.items():
-        if not key.startswith('pred_'):
+        if not key.startswith('pred_') or key == HEAT_MAPS:
             continue
         if isinstance(value, PixelData):
             _write_map(folder, name, key, value.data.numpy())
