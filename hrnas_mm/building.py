@@ -114,12 +114,7 @@ def first_input(cfg: Config, model: nn.Module) -> Tensor:
     Raises:
         FileNotFoundError: If the data is missing.
     """
-    if not cfg.get('test_dataloader'):
-        raise FileNotFoundError('the config has no test_dataloader')
-    check_data(cfg, 'test_dataloader')
-    fit_to_framework_(cfg)
-    loader: Any = Runner.build_dataloader(cfg.test_dataloader)
-    return _input_of(model, loader, 0)
+    return _input_of(model, _loader_of(cfg, 'test_dataloader'), 0)
 
 
 def training_inputs(cfg: Config, model: nn.Module, count: int) -> list[Tensor]:
@@ -140,14 +135,18 @@ def training_inputs(cfg: Config, model: nn.Module, count: int) -> list[Tensor]:
     Raises:
         FileNotFoundError: If the data is missing.
     """
-    if not cfg.get('train_dataloader'):
-        raise FileNotFoundError('the config has no train_dataloader')
-    check_data(cfg, 'train_dataloader')
-    fit_to_framework_(cfg)
-    loader: Any = Runner.build_dataloader(cfg.train_dataloader)
+    loader = _loader_of(cfg, 'train_dataloader')
     set_random_seed((cfg.get('randomness') or {}).get('seed') or 0)
     order = torch.randperm(len(loader.dataset))[:count].tolist()
     return [_input_of(model, loader, i) for i in order]
+
+
+def _loader_of(cfg: Config, name: str) -> Any:
+    if not cfg.get(name):
+        raise FileNotFoundError(f'the config has no {name}')
+    check_data(cfg, name)
+    fit_to_framework_(cfg)
+    return Runner.build_dataloader(cfg[name])
 
 
 @torch.no_grad()
