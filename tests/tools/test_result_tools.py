@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 import hrnas_mm.deploy
 import hrnas_mm.latency
-from hrnas_mm.building import build_model
+from hrnas_mm.building import build_model, training_inputs
 from hrnas_mm.cli.config import prepare_config
 from hrnas_mm.deploy import NO_ENDS, Ends, cost_model_of
 from hrnas_mm.deploy.metadata import normalisation_of
@@ -212,12 +212,13 @@ def test_export_onnx(
     monkeypatch.setattr(int8, 'quantized', quantized)
     monkeypatch.setattr(int8, 'in_float', lambda content: dict(Conv=1))
     monkeypatch.setattr(int8, '_difference', lambda *args: 'equal')
-    wanted = f'data_root={data}', '--force', '--int8'
-    result = tool(*command, *wanted)
+    root = f'data_root={data}'
+    result = tool(*command, root, '--force', '--int8', '--with-normalization')
     assert 'training images; in float: 1 Conv; equal\n' in result.out
-    tool(*command, *wanted, '--with-normalization')
-    (content, (normalised,)), (_, (pixels,)) = seen
+    ((content, (pixels,)),) = seen
     assert (content, out.read_bytes()) == (b'a network', b'in 8 bits')
+    cfg = prepare_config(str(CONFIG), {'data_root': str(data)})
+    (normalised,) = training_inputs(cfg, network[0], 1)
     mean, std, _ = normalisation_of(network[0])
     expected = normalised * torch.tensor(std)[:, None, None]
     expected = (expected + torch.tensor(mean)[:, None, None]).flip(1)
