@@ -155,8 +155,10 @@ def predict_each(
         except (Unreadable, ValueError) as error:
             if not isinstance(error, Unreadable) and not is_ours(error):
                 raise
-            totals.left_out.append(source.path)
-            progress.console.print(f'left out: {source.path}: {error}')
+            # Where a frame was kept for a moment says nothing.
+            name = source.name if isinstance(sources, Video) else source.path
+            totals.left_out.append(name)
+            progress.console.print(f'left out: {name}: {error}')
         else:
             totals.images += 1
             write_results(out, source.name, sample, predictor.classes)
