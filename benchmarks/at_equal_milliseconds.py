@@ -37,6 +37,7 @@ from hrnas_mm.building import build_model, load_network
 from hrnas_mm.deploy import DeployableModel, onnx_bytes
 from hrnas_mm.deploy.dense import dense_part
 from hrnas_mm.files import read_checkpoint
+from hrnas_mm.latency import read_latency_table
 from hrnas_mm.runtimes import RUNTIMES, LocalTimer
 from hrnas_mm.search.shrink import refresh_sizes_
 from hrnas_mm.search.trace import trace
@@ -82,13 +83,27 @@ def run(*command: object) -> None:
 
 
 def timed(
-    models: Mapping[str, nn.Module], shape: tuple[int, int, int]
+    models: Mapping[str, nn.Module],
+    shape: tuple[int, int, int],
+    steps: Mapping[str, int],
 ) -> dict[str, float]:
-    """Return the milliseconds of networks that take turns."""
+    """Return the milliseconds of networks that take turns.
+
+    Args:
+        models: The networks, by name.
+        shape: Shape of an image.
+        steps: By name, to whose multiples channels are rounded up, where the
+            constants of the runtime do not decide.
+    """
     timer, image = LocalTimer(RUNTIMES['onnxruntime']), torch.randn(1, *shape)
     calls = {}
     for name, model in models.items():
-        form = DeployableModel(model, 'onnxruntime', input_shape=shape)
+        form = DeployableModel(
+            model,
+            'onnxruntime',
+            round=steps.get(name, 'auto'),
+            input_shape=shape,
+        )
         file = onnx_bytes(form, image)
         calls[name] = timer.ready(name, partial(bytes, file), image)
     return timer.times(calls, 60.0)
@@ -114,7 +129,7 @@ class Runs:
         """Return what it takes here; targets stay as they were at first."""
         path = self.folder / f'{self.study.reference.stem}_ms.json'
         if not path.exists():
-            ms = timed({'': self.reference()}, self.study.shape)
+            ms = timed({'': self.reference()}, self.study.shape, {})
             path.write_text(json.dumps(ms['']))
         return json.loads(path.read_text())
 
@@ -180,6 +195,16 @@ def network(row: Row, work_dir: Path) -> nn.Module:
         cfg = Config.fromfile(searched / 'config.py')
         return load_network(cfg, str(searched / 'model.pth'))
     return load_network(cfg, str(work_dir / last))
+
+
+def step_of(work_dir: Path) -> int | None:
+    """Return to which multiples the table of a run's search rounds up."""
+    cfg = Config.fromfile(next(work_dir.glob('*.py')))
+    tables = [hook.get('latency') for hook in cfg.get('custom_hooks') or []]
+    for path in filter(None, tables):
+        if Path(path).is_file():
+            return read_latency_table(str(path)).conditions.round
+    return None
 
 
 def pruned_network(cfg: Config, checkpoint: str) -> nn.Module:
@@ -264,7 +289,8 @@ def main() -> None:
                 runs.train(row, seed)
     found = [(row, runs.networks(row)) for row in runs.study.rows]
     every = {str(p): model for _, each in found for p, model in each.items()}
-    ms = timed({'': runs.reference()} | every, runs.study.shape)
+    steps = {path: step for path in every if (step := step_of(Path(path)))}
+    ms = timed({'': runs.reference()} | every, runs.study.shape, steps)
     rows = [row_of(runs, row, each, ms) for row, each in found if each]
     columns = dict.fromkeys(name for row in rows for name in row)
     with args.out.open('w', newline='') as file:

@@ -156,7 +156,10 @@ def time_network(search: Search) -> Timing | None:
         )
     else:
         text += f'not measured: {why_not}'
-    search.runner.logger.info(text)
+    step = latency.table.conditions.round
+    search.runner.logger.info(
+        f'{text}. It is deployed with export_onnx --round {step}'
+    )
     return timing
 
 

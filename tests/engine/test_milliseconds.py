@@ -110,6 +110,7 @@ def test_ends_at_the_target(
     text = capfd.readouterr().err + capfd.readouterr().out
     text += ''.join(p.read_text() for p in (tmp_path / 'run').rglob('*.log'))
     assert f'{predicted:.3g} ms predicted, 3 ms measured' in text
+    assert 'deployed with export_onnx --round 2' in text
     record = json.loads((tmp_path / 'run/search.json').read_text())
     assert record['latency']['measured'] == 3.0
     assert record['latency']['predicted'] == pytest.approx(predicted)

@@ -117,7 +117,10 @@ def test_networks_compute_in_the_dtype(dtype: str) -> None:
 @pytest.mark.parametrize(
     ('options', 'words'),
     [
-        (('onnxruntime', 'cpu', 'float16'), 'dtype must be float32 or int8 with'),
+        (
+            ('onnxruntime', 'cpu', 'float16'),
+            'dtype must be float32 or int8 with',
+        ),
         (('channels_last', 'cpu', 'int8'), 'dtype must be float32 or float16'),
         (('onnxruntime', 'cuda', 'float32'), 'device must be cpu with'),
         (('cuda_graph', 'cpu', 'float32'), 'device must be cuda with'),
