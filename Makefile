@@ -47,7 +47,7 @@ $(DEMOS): setup data/demo_$$(lastword $$($$@))/.done
 	@echo '== Done: the searched network is in work_dirs/$@/searched, its story in work_dirs/$@/report.html'
 
 test: setup
-	@echo '== Tests: about 8 minutes on 2 cores.'
+	@echo '== Tests: about 9 minutes on 2 cores.'
 	$(BIN)/python -m pytest
 	@echo '== Done: all tests passed.'
 

@@ -4,6 +4,7 @@ import csv
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -59,12 +60,23 @@ def test_rows_have_the_seeds_that_have_ended(
     (runs / 'ddrnet-w16/2').mkdir()  # it has just begun
     arguments = ['camvid', str(out), '--work-dir', str(runs), '--seeds']
     monkeypatch.setattr(sys, 'argv', ['table', *arguments])
-    monkeypatch.setattr(
-        bench,
-        'timed',
-        lambda models, shape: {n: 2.0 if 'w16' in n else 8.0 for n in models},
-    )
+    # A search's network is deployed with the step of the search's table.
+    searched, table = runs / 'ddrnet-w16/1', tmp_path / 'table.json'
+    table.touch()
+    cfg = Config.fromfile(searched / 'config.py')
+    cfg.custom_hooks = [dict(type='Hook', latency=str(table))]
+    cfg.dump(searched / 'config.py')
+    conditions = SimpleNamespace(conditions=SimpleNamespace(round=4))
+    monkeypatch.setattr(bench, 'read_latency_table', lambda path: conditions)
+    deployed: dict[str, int] = {}
+
+    def timed(models: Any, shape: Any, steps: Any) -> dict[str, float]:
+        deployed.update(steps)
+        return {n: 2.0 if 'w16' in n else 8.0 for n in models}
+
+    monkeypatch.setattr(bench, 'timed', timed)
     bench.main()
+    assert deployed == {str(searched): 4}
     with out.open(newline='') as file:
         first, second = csv.DictReader(file)
     assert (first['seeds'], second['seeds']) == ('0, 1, 2', '1')
@@ -82,7 +94,7 @@ def test_targets_are_shares_of_what_ddrnet_takes(
         bench, 'run', lambda *words: commands.append(tuple(map(str, words)))
     )
     runs = bench.Runs(bench.STUDIES['camvid'], tmp_path)
-    monkeypatch.setattr(bench, 'timed', lambda models, shape: {'': 8.0})
+    monkeypatch.setattr(bench, 'timed', lambda *args: {'': 8.0})
     rows = {row.key: row for row in runs.study.rows}
     runs.train(rows['lite0-25%'], 2)
     runs.train(rows['lite0-torch-pruning-15%'], 0)
@@ -97,7 +109,7 @@ def test_targets_are_shares_of_what_ddrnet_takes(
     ended(tmp_path / 'ddrnet/0', {}, 50.0)
     runs.train(rows['ddrnet'], 0)
     assert len(commands) == 3
-    monkeypatch.setattr(bench, 'timed', lambda models, shape: {'': 9.0})
+    monkeypatch.setattr(bench, 'timed', lambda *args: {'': 9.0})
     assert runs.whole_ms() == 8.0  # it stays
 
 
