@@ -112,11 +112,19 @@ def parse_args() -> argparse.Namespace:
     )
     add_force(parser)
     args = parser.parse_args()
+    check_together(parser, args)
+    args.calibrate = args.calibrate or IMAGES
+    return args
+
+
+def check_together(
+    parser: argparse.ArgumentParser, args: argparse.Namespace
+) -> None:
+    """Exit with a clear error where options do not go together."""
     if args.tune and args.fuse != 'auto':
         parser.error('--tune finds out what --fuse sets: give one of them')
     if args.calibrate is not None and not args.int8:
         parser.error('--calibrate is for --int8, which is not given')
-    args.calibrate = args.calibrate or IMAGES
     if args.int8 and args.runtime != 'onnxruntime':
         parser.error(
             "--int8 writes a file for onnxruntime's own operators, got "
@@ -127,7 +135,6 @@ def parse_args() -> argparse.Namespace:
             '--tune times the file, and torch runs none: give another '
             '--runtime'
         )
-    return args
 
 
 def add_ends(parser: argparse.ArgumentParser) -> None:

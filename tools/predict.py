@@ -119,7 +119,7 @@ class Speed(ProgressColumn):
 
 
 class Totals:
-    """What was predicted, and what was left out."""
+    """Count what was predicted, and name what was left out."""
 
     def __init__(self) -> None:
         self.images, self.seconds = 0, 0.0
