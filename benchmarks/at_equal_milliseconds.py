@@ -184,22 +184,27 @@ class Runs:
         }
 
 
-def network(row: Row, work_dir: Path) -> nn.Module:
-    """Return the network that a run has ended with."""
-    cfg = Config.fromfile(next(work_dir.glob('*.py')))
-    last = Path((work_dir / 'last_checkpoint').read_text()).name
-    if row.kept is not None or row.within is not None:
-        return pruned_network(cfg, str(work_dir / last))
+def config_and_checkpoint(work_dir: Path) -> tuple[Config, str]:
+    """Return those of the network that a run has ended with."""
     searched = work_dir / 'searched'
     if searched.exists():
-        cfg = Config.fromfile(searched / 'config.py')
-        return load_network(cfg, str(searched / 'model.pth'))
-    return load_network(cfg, str(work_dir / last))
+        path = searched / 'config.py'
+        return Config.fromfile(path), str(searched / 'model.pth')
+    last = Path((work_dir / 'last_checkpoint').read_text()).name
+    return Config.fromfile(min(work_dir.glob('*.py'))), str(work_dir / last)
+
+
+def network(row: Row, work_dir: Path) -> nn.Module:
+    """Return the network that a run has ended with."""
+    cfg, checkpoint = config_and_checkpoint(work_dir)
+    if row.kept is not None or row.within is not None:
+        return pruned_network(cfg, checkpoint)
+    return load_network(cfg, checkpoint)
 
 
 def step_of(work_dir: Path) -> int | None:
     """Return to which multiples the table of a run's search rounds up."""
-    cfg = Config.fromfile(next(work_dir.glob('*.py')))
+    cfg = Config.fromfile(min(work_dir.glob('*.py')))
     tables = [hook.get('latency') for hook in cfg.get('custom_hooks') or []]
     for path in filter(None, tables):
         if Path(path).is_file():

@@ -23,6 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from at_equal_milliseconds import config_and_checkpoint
 from mmengine.config import Config
 from torch import nn
 
@@ -62,16 +63,6 @@ def parse_args() -> argparse.Namespace:
     ):
         parser.error(f'runs must be NAME=WORK_DIR, got {args.runs}')
     return args
-
-
-def config_and_checkpoint(work_dir: Path) -> tuple[Config, str]:
-    """Return those of the network that a run has ended with."""
-    searched = work_dir / 'searched'
-    if searched.exists():
-        path = searched / 'config.py'
-        return Config.fromfile(path), str(searched / 'model.pth')
-    last = Path((work_dir / 'last_checkpoint').read_text()).name
-    return Config.fromfile(min(work_dir.glob('*.py'))), str(work_dir / last)
 
 
 def figure(cfg: Config, model: nn.Module, args: argparse.Namespace) -> float:
