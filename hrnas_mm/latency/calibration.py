@@ -16,8 +16,12 @@ from .table import Calibration, LatencyTable, Prediction
 MAX_MEDIAN_ERROR, MAX_WORST_ERROR, MIN_TAU = 0.05, 0.12, 0.9
 
 # A part takes what it takes alone unless the networks say otherwise: a class
-# that is in few of them, or in none, must not become free.
-PRIOR_WEIGHT, MAX_FACTOR, MAX_EXPONENT = 0.01, 10, 1.25
+# that is in few of them, or in none, must not become free, nor one that only
+# shrinks together with another. What they say counts less if their times
+# scatter: factors are thought to be within FACTOR_SPREAD of 1.
+FACTOR_SPREAD, LEAST_WEIGHT = 0.3, 0.01
+MAX_FACTOR, MAX_EXPONENT = 10, 1.25
+DEVIATIONS_OF_MEDIAN = 1.4826  # of a normal distribution
 
 
 def unknown(cost_model: CostModel) -> Calibration:
@@ -140,40 +144,60 @@ def calibrated(
         networks: Networks of the supernet, by name.
         measured: Milliseconds of each.
     """
-    import numpy as np  # only here
-    from scipy.optimize import least_squares
-
     latency = Latency(table)
     kinds = sorted(table.calibration.factors)
     alone = [sums_alone(latency, cost_model, n) for n in networks.values()]
-    sums = np.array([[each[kind] for kind in kinds] for each in alone])
-    times = np.array(measured)
-
-    def predicted(params: Any) -> Any:
-        offset, exponent, *factors = params
-        return offset + (sums @ factors) ** exponent
-
-    ones = np.ones(1 + len(kinds))
-    fitted = least_squares(
-        lambda params: np.append(
-            predicted(params) / times - 1, PRIOR_WEIGHT * (params[1:] - 1)
-        ),
-        [times.min() / 2, *ones],
-        bounds=(
-            [0, 1 / MAX_EXPONENT, *ones[1:] / MAX_FACTOR],
-            [np.inf, MAX_EXPONENT, *ones[1:] * MAX_FACTOR],
-        ),
-        loss='soft_l1',
-        f_scale=0.05,
-    ).x.round(6)
-    offset, exponent, *factors = fitted.tolist()
+    sums = [[each[kind] for kind in kinds] for each in alone]
+    (offset, exponent, *factors), predicted = _fitted(sums, measured)
     calibration = replace(
-        quality(networks, predicted(fitted), times),
+        quality(networks, predicted, measured),
         offset=offset,
         exponent=exponent,
         factors=dict(zip(kinds, factors)),
     )
     return replace(table, calibration=calibration)
+
+
+def _fitted(
+    sums: Sequence[Sequence[float]], measured: Sequence[float]
+) -> tuple[list[float], list[float]]:
+    """Fit the milliseconds of networks.
+
+    Args:
+        sums: For each network, what each class takes in it, alone.
+        measured: Milliseconds of each.
+
+    Returns:
+        Offset, exponent and factor of each class, and what they predict.
+    """
+    import numpy as np  # only here
+    from scipy.optimize import least_squares
+
+    inputs, times = np.array(sums), np.array(measured)
+    ones = np.ones(1 + inputs.shape[1])
+
+    def predicted(params: Any) -> Any:
+        offset, exponent, *factors = params
+        return offset + (inputs @ factors) ** exponent
+
+    def fitted(weight: float) -> Any:
+        return least_squares(
+            lambda params: np.append(
+                predicted(params) / times - 1, weight * (params[1:] - 1)
+            ),
+            [times.min() / 2, *ones],
+            bounds=(
+                [0, 1 / MAX_EXPONENT, *ones[1:] / MAX_FACTOR],
+                [np.inf, MAX_EXPONENT, *ones[1:] * MAX_FACTOR],
+            ),
+            loss='soft_l1',
+            f_scale=0.05,
+        ).x.round(6)
+
+    errors = np.abs(predicted(fitted(LEAST_WEIGHT)) / times - 1)
+    scatter = DEVIATIONS_OF_MEDIAN * np.median(errors)
+    params = fitted(max(LEAST_WEIGHT, scatter / FACTOR_SPREAD))
+    return params.tolist(), predicted(params).tolist()
 
 
 def classes_of(cost_model: CostModel) -> list[str]:

@@ -15,7 +15,12 @@ from torch import Tensor, nn
 
 from hrnas_mm.deploy.deployable import deployed_
 from hrnas_mm.latency import Latency, TableBuilder
-from hrnas_mm.latency.calibration import nearly_empty, random_networks
+from hrnas_mm.latency.calibration import (
+    calibrated,
+    nearly_empty,
+    random_networks,
+    unknown,
+)
 from hrnas_mm.latency.layer_benches import LAYER, layer_benches
 from hrnas_mm.latency.layers import WHOLE, layers_in
 from hrnas_mm.latency.points import kinds_of, points_of, widths_of
@@ -253,6 +258,22 @@ def test_networks_to_calibrate_with_can_be_built(
         'layer1.0',
         'layer2.0',
     }
+
+
+def test_scatter_makes_no_class_free(cost_model: CostModel) -> None:
+    """Times that scatter by 3 % cannot tell classes apart that go together."""
+    table = table_of_formula(cost_model)
+    networks = random_networks(cost_model, 12)
+    latency = cost_model.counting(Latency(table))
+    times = np.array([latency.total(each) for each in networks.values()])
+    blank = replace(table, calibration=unknown(cost_model))
+    for seed in range(6):
+        noise = np.random.default_rng(seed).standard_normal(len(times))
+        found = calibrated(
+            blank, cost_model, networks, (times * (1 + 0.03 * noise)).tolist()
+        ).calibration
+        assert {*found.factors} == {'dense', 'pointwise'}  # 1 in the table
+        assert all(0.6 < each < 1.4 for each in found.factors.values())
 
 
 def test_a_network_that_is_searched_as_one_has_its_layers() -> None:
