@@ -8,7 +8,7 @@ r"""Compare networks in floats and in 8-bit integers: metric and milliseconds.
 
 Of each run that has ended, the network is exported, in floats and, calibrated
 on the training images that each seed draws, in 8-bit integers. All files are
-evaluated as tools/test.py does, and take turns in onnxruntime with one thread.
+evaluated as tools/test.py does, and take turns in --backend with one thread.
 Leave the machine alone meanwhile. --convolutions times single layers instead.
 """
 
@@ -34,6 +34,7 @@ from hrnas_mm.deploy import (
     onnx_bytes,
     quantized,
 )
+from hrnas_mm.deploy.int8 import OPERATORS
 from hrnas_mm.runtimes import RUNTIMES, LocalTimer
 from hrnas_mm.runtimes.exported import predict_by_file_
 from hrnas_mm.search_in_config import search_shape
@@ -52,6 +53,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('out', type=Path, help='CSV file to write')
     parser.add_argument(
         'runs', nargs='*', metavar='NAME=WORK_DIR', help='runs that have ended'
+    )
+    parser.add_argument(
+        '--backend', choices=list(OPERATORS), default='onnxruntime'
     )
     parser.add_argument('--metric', default='mIoU', help='which is compared')
     parser.add_argument('--calibrate', type=int, default=64, metavar='N')
@@ -81,7 +85,7 @@ def figure_of_file(
     model = load_network(cfg, checkpoint)
     path = args.work_dir / 'model.onnx'
     path.write_bytes(content)
-    predict_by_file_(model, str(path), RUNTIMES['onnxruntime'])
+    predict_by_file_(model, str(path), RUNTIMES[args.backend])
     return figure(cfg, model, args)
 
 
@@ -94,7 +98,7 @@ def compared(
     model.eval()
     shape = input_shape_of(model, search_shape(cfg))
     path = args.work_dir / 'model.onnx'
-    export_onnx(model, shape, str(path))
+    export_onnx(model, shape, str(path), runtime=args.backend)
     files = {'onnx': path.read_bytes()}
     for seed in args.seeds:
         cfg.randomness = dict(seed=seed)
@@ -103,7 +107,7 @@ def compared(
             nn.functional.interpolate(each, tuple(shape[1:]), mode='bilinear')
             for each in images
         ]
-        files[f'int8_{seed}'] = quantized(files['onnx'], images)
+        files[f'int8_{seed}'] = quantized(files['onnx'], images, args.backend)
     figures = {'checkpoint': figure(cfg, model, args)} | {
         name: figure_of_file(cfg, checkpoint, content, args)
         for name, content in files.items()
@@ -111,9 +115,11 @@ def compared(
     return files, figures
 
 
-def times_of(files: Mapping[str, bytes], shape: Sequence[int]) -> Any:
+def times_of(
+    files: Mapping[str, bytes], shape: Sequence[int], backend: str
+) -> Any:
     """Return the milliseconds of files that take turns."""
-    timer, image = LocalTimer(RUNTIMES['onnxruntime']), torch.randn(1, *shape)
+    timer, image = LocalTimer(RUNTIMES[backend]), torch.randn(1, *shape)
     ready = {
         name: timer.ready(name, partial(bytes, content), image)
         for name, content in files.items()
@@ -131,7 +137,7 @@ def networks(args: argparse.Namespace) -> list[dict[str, str]]:
         seed = f'int8_{args.seeds[0]}'
         files |= {f'{name} onnx': own['onnx'], f'{name} int8': own[seed]}
     (shape,) = {input_shape_of_file(content) for content in files.values()}
-    ms = times_of(files, shape)
+    ms = times_of(files, shape, args.backend)
     rows = []
     for name, figures in found.items():
         reached = [figures[f'int8_{seed}'] for seed in args.seeds]
@@ -174,7 +180,7 @@ def chain(channels: int, kernel: int, depthwise: bool, length: int) -> bytes:
     return onnx_bytes(layers, torch.randn(1, channels, *SIZE))
 
 
-def convolutions() -> list[dict[str, str]]:
+def convolutions(args: argparse.Namespace) -> list[dict[str, str]]:
     """Return the rows of single layers, in microseconds."""
     rows = []
     for name, kernel, depthwise in (
@@ -190,8 +196,10 @@ def convolutions() -> list[dict[str, str]]:
             for length in (FEW, MANY):
                 content = chain(channels, kernel, depthwise, length)
                 files[f'float {length}'] = content
-                files[f'int8 {length}'] = quantized(content)
-            ms = times_of(files, (channels, *SIZE))
+                files[f'int8 {length}'] = quantized(
+                    content, None, args.backend
+                )
+            ms = times_of(files, (channels, *SIZE), args.backend)
             taken = [
                 1e3 * (ms[f'{x} {MANY}'] - ms[f'{x} {FEW}']) / (MANY - FEW)
                 for x in ('float', 'int8')
@@ -207,8 +215,8 @@ def main() -> None:
     torch.set_num_threads(1)
     with TemporaryDirectory() as folder:
         args.work_dir = Path(folder)
-        rows = convolutions() if args.convolutions else networks(args)
-    machine = LocalTimer(RUNTIMES['onnxruntime']).device
+        rows = convolutions(args) if args.convolutions else networks(args)
+    machine = LocalTimer(RUNTIMES[args.backend]).device
     today = datetime.date.today().isoformat()
     rows = [row | {'date': today, 'machine': machine} for row in rows]
     with args.out.open('w', newline='') as file:

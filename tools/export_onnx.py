@@ -125,10 +125,10 @@ def check_together(
         parser.error('--tune finds out what --fuse sets: give one of them')
     if args.calibrate is not None and not args.int8:
         parser.error('--calibrate is for --int8, which is not given')
-    if args.int8 and args.runtime != 'onnxruntime':
+    if args.int8 and args.runtime == 'torch':
         parser.error(
-            "--int8 writes a file for onnxruntime's own operators, got "
-            f'--runtime {args.runtime}'
+            '--int8 writes a file for onnxruntime or OpenVINO, got --runtime '
+            'torch'
         )
     if args.tune and args.runtime == 'torch':
         parser.error(
@@ -247,7 +247,7 @@ def main() -> None:
                 )
             if args.int8:
                 quantize_(
-                    new, cfg, model, shape, args.calibrate or IMAGES, ends
+                    new, cfg, model, shape, args.calibrate, ends, args.runtime
                 )
     print(
         f'{args.out}: {os.path.getsize(args.out) / 1e6:.2f} MB, input '

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..deploy import DeployableModel, onnx_bytes
+from ..deploy import INT8, DeployableModel, onnx_bytes, quantized
 from .runtime import (
-    DTYPES,
+    ALL_DTYPES,
     PROFILED_CALLS,
     Call,
     Runtime,
@@ -16,8 +16,8 @@ from .runtime import (
     Times,
 )
 
-# What OpenVINO calls the types that it computes in.
-PRECISIONS = dict(zip(DTYPES, ('f32', 'f16', 'bf16')))
+# What OpenVINO calls the types that it computes in; a file's integers stay.
+PRECISIONS = dict(zip(ALL_DTYPES, ('f32', 'f16', 'bf16', 'f32')))
 
 
 class OpenVino(Runtime):
@@ -25,12 +25,14 @@ class OpenVino(Runtime):
 
     name = form = 'openvino'
     onnx = True
-    dtypes = DTYPES
+    dtypes = ALL_DTYPES
     packages = ('openvino',)
     install = "pip install 'hrnas_mm[openvino]'"
 
     def load(self, network: bytes, image: Tensor, dtype: str) -> Call:
-        """Return a call of the compiled model."""
+        """Return a call; int8 takes what a calibrated file would."""
+        if dtype == INT8:
+            network = quantized(network, runtime=self.name)
         return partial(self._compiled(network, dtype), [image.cpu().numpy()])
 
     def session(self, onnx: bytes) -> Session:

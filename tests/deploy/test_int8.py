@@ -41,12 +41,14 @@ def convolved(conv: Any, x: Tensor) -> Tensor:
     return torch.conv2d(x, weight, conv.bias, padding=conv.padding)
 
 
+@pytest.mark.parametrize('runtime', ['onnxruntime', 'openvino'])
 @torch.no_grad()
-def test_integers_are_those_of_torch() -> None:
+def test_integers_are_those_of_torch(runtime: str) -> None:
+    pytest.importorskip(runtime)
     network = two_convs()
     images = [torch.randn(IMAGE, generator=seed(i)) for i in range(3)]
-    content = quantized(onnx_bytes(two_convs(), images[0]), images)
-    (found,) = RUNTIMES['onnxruntime'].session(content)(images[1])
+    content = quantized(onnx_bytes(two_convs(), images[0]), images, runtime)
+    (found,) = RUNTIMES[runtime].session(content)(images[1])
     seen = torch.cat(images)
     first, relu, second = network
     hidden, last = relu(first(seen)), network(seen)
@@ -91,6 +93,30 @@ def test_first_convolution_and_transformers_stay_in_float(
     assert operators(content)['Conv'] == before['Conv']
 
 
+class Residual(nn.Module):
+    """A convolution whose input is added to its output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(8, 8, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv(x)
+
+
+@pytest.mark.parametrize(
+    ('runtime', 'last'),
+    [('onnxruntime', 'DequantizeLinear'), ('openvino', 'Add')],
+)
+def test_openvino_adds_up_in_float(runtime: str, last: str) -> None:
+    image = torch.randn(IMAGE)
+    content = quantized(onnx_bytes(Residual(), image), [image], runtime)
+    graph = onnx.load_from_string(content).graph
+    made_by = {out: node.op_type for node in graph.node for out in node.output}
+    assert made_by[graph.output[0].name] == last
+    assert not in_float(content)  # the convolution is not
+
+
 def test_file_keeps_its_metadata_and_says_its_type(file: bytes) -> None:
     content = quantized(file)
     before, told = (
@@ -99,6 +125,7 @@ def test_file_keeps_its_metadata_and_says_its_type(file: bytes) -> None:
     )
     assert told | before == told and '"sky"' in told['classes']
     assert told['dtype'] == 'int8' and 'dtype' not in before
+    assert told['quantized_for'] == 'onnxruntime'
 
 
 def test_what_is_timed_has_the_operators_of_a_calibrated_file(
@@ -108,22 +135,30 @@ def test_what_is_timed_has_the_operators_of_a_calibrated_file(
     assert operators(quantized(file)) == operators(calibrated)
 
 
-def test_timer_times_the_integers(monkeypatch: pytest.MonkeyPatch) -> None:
-    runtime, image = RUNTIMES['onnxruntime'], torch.randn(IMAGE)
+@pytest.mark.parametrize(
+    ('name', 'loading'),
+    [('onnxruntime', '_session'), ('openvino', '_compiled')],
+)
+def test_timer_times_the_integers(
+    name: str, loading: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(name)
+    runtime, image = RUNTIMES[name], torch.randn(IMAGE)
     loaded = []
     kind: Any = type(runtime)
-    session = kind._session
+    load = getattr(kind, loading)
 
     def seen(self: Any, content: bytes, *args: Any) -> Any:
         loaded.append(content)
-        return session(self, content, *args)
+        return load(self, content, *args)
 
-    monkeypatch.setattr(kind, '_session', seen)
+    monkeypatch.setattr(kind, loading, seen)
     timer = LocalTimer(runtime, dtype='int8')
     content = onnx_bytes(two_convs(), image)
     ready = timer.ready('network', lambda: content, image)
     assert timer.times(dict(network=ready), 0.1)['network'] > 0
-    assert loaded == [quantized(content)] and timer.dtype == 'int8'
+    assert loaded == [quantized(content, None, name)]
+    assert timer.dtype == 'int8'
 
 
 def test_calibration_needs_images(file: bytes) -> None:

@@ -12,7 +12,7 @@ from tiny import with_statistics
 from torch import Tensor, nn
 
 from hrnas_mm.building import build_model
-from hrnas_mm.deploy import ends_of, export_onnx
+from hrnas_mm.deploy import ends_of, export_onnx, quantized
 from hrnas_mm.deploy.onnx import write_onnx
 from hrnas_mm.runtimes import RUNTIMES
 from hrnas_mm.runtimes.exported import predict_by_file_
@@ -126,7 +126,7 @@ def test_smaller_images_are_filled_up(model: nn.Module, path: str) -> None:
 
 
 def test_files_that_do_not_fit_are_refused(
-    model: nn.Module, path: str
+    model: nn.Module, path: str, tmp_path: Path
 ) -> None:
     runtime = RUNTIMES['onnxruntime']
     cfg = deepcopy(CONFIG)
@@ -135,6 +135,11 @@ def test_files_that_do_not_fit_are_refused(
     with pytest.raises(ValueError, match=message):
         predict_by_file_(build_model(cfg), path, runtime)
     other: Any = build_model(CONFIG)
+    integers = tmp_path / 'int8.onnx'
+    content = quantized(Path(path).read_bytes(), None, 'openvino')
+    integers.write_bytes(content)
+    with pytest.raises(ValueError, match='for openvino, .* --runtime onnxr'):
+        predict_by_file_(other, str(integers), runtime)
     other.roi_head = nn.Identity()
     with pytest.raises(ValueError, match='one head that .* EncoderDecoder'):
         predict_by_file_(other, path, runtime)

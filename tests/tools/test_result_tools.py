@@ -203,7 +203,7 @@ def test_export_onnx(
     )
 
     # Integers, with the ranges of as many training images as there are.
-    seen: list[tuple[bytes, Any]] = []
+    seen: list[tuple[bytes, Any, str]] = []
 
     def quantized(*args: Any) -> bytes:
         seen.append(args)
@@ -215,7 +215,8 @@ def test_export_onnx(
     root = f'data_root={data}'
     result = tool(*command, root, '--force', '--int8', '--with-normalization')
     assert 'training images; in float: 1 Conv; equal\n' in result.out
-    ((content, (pixels,)),) = seen
+    ((content, (pixels,), runtime),) = seen
+    assert runtime == 'onnxruntime'
     assert (content, out.read_bytes()) == (b'a network', b'in 8 bits')
     cfg = prepare_config(str(CONFIG), {'data_root': str(data)})
     (normalised,) = training_inputs(cfg, network[0], 1)
@@ -226,6 +227,8 @@ def test_export_onnx(
     assert pixels.shape == (1, 3, 32, 64) and pixels.max() > 100
     refused = tool(*command[:6], '--calibrate', 2)
     assert refused.code == 2 and 'is for --int8' in refused.err
+    tool(*command, root, '--force', '--int8', '--runtime', 'openvino')
+    assert seen[1][2] == 'openvino'
     refused = tool(*command[:6], '--int8', '--runtime', 'torch')
     assert refused.code == 2 and '--runtime torch' in refused.err
     result = tool(*command, 'data_root=nowhere', '--force', '--int8')

@@ -60,6 +60,7 @@ def quantize_(
     shape: Sequence[int],
     count: int,
     ends: Ends,
+    runtime: str = 'onnxruntime',
 ) -> None:
     """Let a file compute in 8-bit integers, and print how it differs.
 
@@ -70,6 +71,7 @@ def quantize_(
         shape: (C, H, W) of the images that the file reads.
         count: Number of training images.
         ends: What stands before and after the dense part in the file.
+        runtime: What will run the file.
 
     Raises:
         FileNotFoundError: If the training data is missing.
@@ -81,7 +83,7 @@ def quantize_(
     ]
     with open(path, 'rb') as file:
         content = file.read()
-    found = quantized(content, images)
+    found = quantized(content, images, runtime)
     with open(path, 'wb') as file:
         file.write(found)
     left = ', '.join(f'{n} {name}' for name, n in in_float(found).items())

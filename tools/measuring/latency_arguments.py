@@ -57,8 +57,9 @@ def measuring_parser(description: str | None) -> ArgumentParser:
         choices=list(ALL_DTYPES),
         default='float32',
         help='type of weights and maps, float32 or int8 in onnxruntime; '
-        'default: %(default)s. With --backend command: what it computes in, '
-        'for the table; its files are in float32',
+        'openvino has all of them; default: %(default)s. With --backend '
+        'command: what it computes in, for the table; its files are in '
+        'float32',
     )
     parser.add_argument(
         '--batch', type=count_of, default=1, help='number of images per batch'
