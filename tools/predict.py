@@ -21,8 +21,20 @@ from functools import partial
 
 import numpy as np
 import torch
+from exporting.files import (
+    add_backend,
+    check_backend,
+    is_exported,
+    runtime_of,
+)
 from predicting.predictor import Predictor, Unreadable
-from predicting.sources import VIDEOS, Source, Video, boxes_of, images_in
+from predicting.sources import (
+    VIDEOS,
+    Source,
+    Video,
+    boxes_of,
+    images_in,
+)
 from predicting.writing import (
     OVERLAYS,
     RESULTS,
@@ -44,7 +56,6 @@ from rich.text import Text
 from hrnas_mm.cli.config import add_config_arguments, read_config
 from hrnas_mm.cli.errors import clear_errors, is_ours
 from hrnas_mm.frameworks import framework_of
-from hrnas_mm.runtimes import RUNTIMES, Runtime
 from hrnas_mm.spelling import counted
 
 Boxes = Callable[[Source], Sequence[Sequence[float]] | None]
@@ -79,14 +90,9 @@ def parse_args() -> argparse.Namespace:
         help='cpu or cuda, on which a checkpoint runs; default: cuda if there '
         'is one',
     )
-    parser.add_argument(
-        '--backend',
-        choices=[name for name, each in RUNTIMES.items() if each.onnx],
-        help='what runs an ONNX file; default: onnxruntime',
-    )
+    add_backend(parser)
     args = parser.parse_args()
-    if args.backend and not args.checkpoint.endswith('.onnx'):
-        parser.error(f'--backend runs ONNX files, got {args.checkpoint}')
+    check_backend(parser, args, [args.checkpoint])
     return args
 
 
@@ -177,13 +183,6 @@ def overlays(out: str, sources: Sequence[Source] | Video) -> Iterator[Write]:
         yield partial(write_overlay, out)
 
 
-def runtime_of(args: argparse.Namespace) -> Runtime | None:
-    """Return what runs the file, None for a checkpoint."""
-    if not args.checkpoint.endswith('.onnx'):
-        return None
-    return RUNTIMES[args.backend or 'onnxruntime']
-
-
 def main() -> None:
     """Predict all images, and say how fast that was."""
     args = parse_args()
@@ -192,9 +191,8 @@ def main() -> None:
         is_video = args.input.lower().endswith(VIDEOS)
         sources = Video(args.input) if is_video else images_in(args.input)
         cfg = read_config(args)
-        predictor = Predictor(
-            cfg, args.checkpoint, args.device, runtime_of(args)
-        )
+        runtime = runtime_of(args) if is_exported(args.checkpoint) else None
+        predictor = Predictor(cfg, args.checkpoint, args.device, runtime)
         if args.boxes and not framework_of(cfg).poses:
             raise ValueError(
                 f'--boxes is for a keypoint model, got {args.config}'

@@ -15,6 +15,12 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
+from exporting.files import (
+    add_backend,
+    check_backend,
+    is_exported,
+    runtime_of,
+)
 from mmengine.dist import is_main_process
 from mmengine.fileio import dump
 from mmengine.runner import Runner
@@ -26,7 +32,7 @@ from testing.options import augment_, draw_into_, write_to_
 from hrnas_mm.building import build_runner
 from hrnas_mm.cli.config import add_runner_arguments, prepare_config
 from hrnas_mm.cli.errors import clear_errors
-from hrnas_mm.runtimes import RUNTIMES, Runtime, check_packages
+from hrnas_mm.runtimes import check_packages
 from hrnas_mm.runtimes.file_facts import read_facts
 
 
@@ -61,26 +67,14 @@ def parse_args() -> argparse.Namespace:
         help="test-time augmentation, by the config's tta_model and "
         'tta_pipeline',
     )
-    parser.add_argument(
-        '--backend',
-        choices=[name for name, each in RUNTIMES.items() if each.onnx],
-        help='what runs an ONNX file; default: onnxruntime',
-    )
+    add_backend(parser)
     args = parser.parse_args()
     args.checkpoint = list(dict.fromkeys(args.checkpoint))
     if len(args.checkpoint) > 1 and (args.out or args.show_dir):
         parser.error('--out and --show-dir are for one checkpoint')
-    if args.backend and not any(map(is_exported, args.checkpoint)):
-        parser.error(
-            f'--backend runs ONNX files, got {", ".join(args.checkpoint)}'
-        )
+    check_backend(parser, args, args.checkpoint)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
-
-
-def is_exported(path: str) -> bool:
-    """Return whether a file is not a checkpoint, by its name."""
-    return path.endswith('.onnx')
 
 
 def runner_of(args: argparse.Namespace, path: str) -> Runner:
@@ -100,11 +94,6 @@ def runner_of(args: argparse.Namespace, path: str) -> Runner:
     runner = build_runner(cfg, 'test_dataloader')
     runner.register_hook(PredictByFile(path, runtime_of(args)))
     return runner
-
-
-def runtime_of(args: argparse.Namespace) -> Runtime:
-    """Return what runs ONNX files."""
-    return RUNTIMES[args.backend or 'onnxruntime']
 
 
 def check_files(args: argparse.Namespace) -> None:

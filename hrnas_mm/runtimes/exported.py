@@ -46,7 +46,7 @@ def predict_by_file_(model: Any, path: str, runtime: Runtime) -> None:
     if made_for != runtime.name:  # OpenVINO may crash
         raise ValueError(
             f'{path} has 8-bit integers for {made_for}, got the backend '
-            f'{runtime.name}: export it with --int8 --runtime {runtime.name}'
+            f'{runtime.name}: export another with --runtime {runtime.name}'
         )
     outputs = _outputs_of(head, model, facts)
     file = (
