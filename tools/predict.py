@@ -34,6 +34,7 @@ from predicting.sources import (
     Video,
     boxes_of,
     images_in,
+    other_files_in,
 )
 from predicting.writing import (
     OVERLAYS,
@@ -209,6 +210,11 @@ def main() -> None:
             predictor, sources, args.out, boxes, write, progress
         )
     print(f'{args.out}: {totals}')
+    if others := other_files_in(args.input):
+        print(
+            f'{counted(len(others), "file")} of {args.input} passed over, '
+            f'such as {others[0]}: no images'
+        )
     if totals.left_out:
         print(f'{counted(len(totals.left_out), "file")} left out, see above')
     missing = len(sources) - totals.images - len(totals.left_out)

@@ -179,7 +179,10 @@ def predicted(folder: Path, file: str, given: Path, out: Path) -> Any:
 
 def test_folder_with_a_broken_file(exported: Path, tmp_path: Path) -> None:
     images = tmp_path / 'images'
-    (images / '日本').mkdir(parents=True)
+    images.mkdir()
+    (tmp_path / 'disk').mkdir()
+    (images / '日本').symlink_to(tmp_path / 'disk')
+    (images / 'again').symlink_to(images)
     for name in ('日本/straße.png', 'a.jpg', 'a.png'):
         picture(images / name)
     (images / 'broken.jpg').write_text('no image')
@@ -192,6 +195,7 @@ def test_folder_with_a_broken_file(exported: Path, tmp_path: Path) -> None:
         assert 'broken.jpg: ' in result.out + result.err
         assert re.search(r': 3 images predicted, .* images/s', result.out)
         assert '1 file left out' in result.out
+        assert 'such as notes.txt: no images' in result.out
         names = sorted(
             str(path.relative_to(out))
             for path in out.rglob('*')

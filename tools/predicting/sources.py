@@ -72,22 +72,18 @@ class Video:
 def images_in(path: str) -> list[Source]:
     """Return an image, or all images in a folder and the folders in it.
 
+    Folders may be linked.
+
     Raises:
         FileNotFoundError: If there is no such file or folder.
         ValueError: If it is no image, or the folder has none.
     """
     if osp.isdir(path):
-        found = [
-            osp.relpath(osp.join(folder, name), path)
-            for folder, _, names in os.walk(path)
-            for name in names
-            if name.lower().endswith(IMAGES)
-        ]
+        found = [each for each in _files_in(path) if _is_image(each)]
         if not found:
             raise ValueError(
                 f'{path} must have images ({", ".join(IMAGES)}), found none'
             )
-        found.sort()
         names = [osp.splitext(name)[0] for name in found]
         if len(set(names)) < len(names):  # two would have one name
             names = found
@@ -97,12 +93,32 @@ def images_in(path: str) -> list[Source]:
         ]
     if not osp.isfile(path):
         raise FileNotFoundError(f'there is no file or folder {path}')
-    if not path.lower().endswith(IMAGES):
+    if not _is_image(path):
         raise ValueError(
             f'{path} must be a folder, an image ({", ".join(IMAGES)}) or a '
             f'video ({", ".join(VIDEOS)})'
         )
     return [Source(path, osp.splitext(osp.basename(path))[0])]
+
+
+def other_files_in(path: str) -> list[str]:
+    """Return what is no image in a folder and the folders in it."""
+    return [each for each in _files_in(path) if not _is_image(each)]
+
+
+def _is_image(path: str) -> bool:
+    return path.lower().endswith(IMAGES)
+
+
+def _files_in(path: str) -> list[str]:
+    """Return the files in a folder and the folders in it, each folder once."""
+    found, seen = [], {osp.realpath(path)}
+    for folder, folders, names in os.walk(path, followlinks=True):
+        real = {osp.realpath(osp.join(folder, each)): each for each in folders}
+        folders[:] = [real[each] for each in real.keys() - seen]
+        seen.update(real)
+        found += [osp.relpath(osp.join(folder, name), path) for name in names]
+    return sorted(found)
 
 
 def boxes_of(folder: str, source: Source) -> list[list[float]]:
