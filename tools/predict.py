@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import product
 
 import numpy as np
 import torch
@@ -34,7 +35,6 @@ from predicting.sources import (
     Video,
     boxes_of,
     images_in,
-    other_files_in,
 )
 from predicting.writing import (
     OVERLAYS,
@@ -97,8 +97,12 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def check_out(args: argparse.Namespace) -> None:
+def check_out(args: argparse.Namespace, read: Sequence[str]) -> None:
     """Check that results can be written, and over no image that is read.
+
+    Args:
+        args: Command line.
+        read: What is read, where it really is.
 
     Raises:
         ValueError: If they would be in the folder of the images, or these are
@@ -106,8 +110,7 @@ def check_out(args: argparse.Namespace) -> None:
     """
     if osp.exists(args.out) and not osp.isdir(args.out):
         raise ValueError(f'--out must be a folder, got the file {args.out}')
-    given = osp.realpath(args.input)
-    for name in (OVERLAYS, RESULTS):
+    for name, given in product((OVERLAYS, RESULTS), read):
         folder = osp.realpath(osp.join(args.out, name))
         if osp.commonpath([folder, given]) in (folder, given):
             raise ValueError(
@@ -188,9 +191,14 @@ def main() -> None:
     """Predict all images, and say how fast that was."""
     args = parse_args()
     with clear_errors():
-        check_out(args)
-        is_video = args.input.lower().endswith(VIDEOS)
-        sources = Video(args.input) if is_video else images_in(args.input)
+        sources: Sequence[Source] | Video
+        others: list[str] = []
+        check_out(args, [osp.realpath(args.input)])
+        if args.input.lower().endswith(VIDEOS):
+            sources = Video(args.input)
+        else:
+            sources, others, folders = images_in(args.input)
+            check_out(args, folders)
         cfg = read_config(args)
         runtime = runtime_of(args) if is_exported(args.checkpoint) else None
         predictor = Predictor(cfg, args.checkpoint, args.device, runtime)
@@ -210,10 +218,10 @@ def main() -> None:
             predictor, sources, args.out, boxes, write, progress
         )
     print(f'{args.out}: {totals}')
-    if others := other_files_in(args.input):
+    if others:
         print(
             f'{counted(len(others), "file")} of {args.input} passed over, '
-            f'such as {others[0]}: no images'
+            f'such as {others[0]}: no images, or broken links'
         )
     if totals.left_out:
         print(f'{counted(len(totals.left_out), "file")} left out, see above')

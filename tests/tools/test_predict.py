@@ -92,7 +92,7 @@ def test_predictions_are_the_frameworks_own(
     cfg = config(scope)
     model = checkpoint(cfg, tmp_path / 'a.pth')
     path = picture(tmp_path / 'größe 1.png')
-    (source,) = images_in(str(path))
+    (source,) = images_in(str(path)).images
     predictor = Predictor(cfg, str(tmp_path / 'a.pth'), 'cpu', None)
     loaded = predictor.load(source)
     sample = predictor.predict(loaded)
@@ -127,7 +127,7 @@ def test_persons_in_boxes_of_a_detector(tmp_path: Path) -> None:
     model = checkpoint(cfg, tmp_path / 'a.pth')
     path = picture(tmp_path / 'a.png')
     predictor = Predictor(cfg, str(tmp_path / 'a.pth'), 'cpu', None)
-    (source,) = images_in(str(path))
+    (source,) = images_in(str(path)).images
     found: dict[str, Any] = dict(
         bboxes=[[5, 4, 30, 40], [0, 0, 9, 9], [20, 10, 50, 30]],
         scores=[0.9, 0.2, 0.3],
@@ -179,11 +179,12 @@ def predicted(folder: Path, file: str, given: Path, out: Path) -> Any:
 
 def test_folder_with_a_broken_file(exported: Path, tmp_path: Path) -> None:
     images = tmp_path / 'images'
-    images.mkdir()
+    (images / '日本').mkdir(parents=True)
     (tmp_path / 'disk').mkdir()
-    (images / '日本').symlink_to(tmp_path / 'disk')
-    (images / 'again').symlink_to(images)
-    for name in ('日本/straße.png', 'a.jpg', 'a.png'):
+    (images / 'linked').symlink_to(tmp_path / 'disk')
+    for name, target in (('a', images / '日本'), ('again', images)):
+        (images / name).symlink_to(target)  # these are read already
+    for name in ('日本/straße.png', 'linked/a.jpg', 'linked/a.png'):
         picture(images / name)
     (images / 'broken.jpg').write_text('no image')
     (images / 'notes.txt').write_text('no image either')
@@ -201,7 +202,7 @@ def test_folder_with_a_broken_file(exported: Path, tmp_path: Path) -> None:
             for path in out.rglob('*')
             if path.is_file()
         )
-        ones = ['a.jpg', 'a.png', '日本/straße.png']
+        ones = ['linked/a.jpg', 'linked/a.png', '日本/straße.png']
         assert names == [
             *(f'preds/{one}.png' for one in ones),
             *(f'vis/{one}.jpg' for one in ones),
@@ -232,6 +233,9 @@ def test_bad_input(exported: Path, tmp_path: Path) -> None:
     images.mkdir()
     results.mkdir(parents=True)
     picture(results / 'a.jpg')
+    linking = tmp_path / 'linking'
+    linking.mkdir()
+    (linking / 'more').symlink_to(results)
     before = (results / 'a.jpg').read_bytes()
     for given, out, message in (
         (tmp_path / 'none', 'out', 'there is no file or folder'),
@@ -239,6 +243,7 @@ def test_bad_input(exported: Path, tmp_path: Path) -> None:
         (exported / 'config.py', 'out', 'must be a folder, an image'),
         (images, 'images/out', '--out must be another folder'),
         (results, 'old', '--out must be another folder'),
+        (linking, 'old', '--out must be another folder'),
         (results / 'a.jpg', 'old', '--out must be another folder'),
     ):
         result = predicted(exported, 'a.pth', given, tmp_path / out)

@@ -69,28 +69,47 @@ class Video:
                 number += 1
 
 
-def images_in(path: str) -> list[Source]:
+class Found(NamedTuple):
+    """Hold what was found under a path.
+
+    Attributes:
+        images: The images.
+        others: Files that are none.
+        folders: The folders, where they really are.
+    """
+
+    images: list[Source]
+    others: list[str]
+    folders: list[str]
+
+
+def images_in(path: str) -> Found:
     """Return an image, or all images in a folder and the folders in it.
 
-    Folders may be linked.
+    Folders may be linked; each is read once, by its own name if it has one.
 
     Raises:
         FileNotFoundError: If there is no such file or folder.
         ValueError: If it is no image, or the folder has none.
     """
     if osp.isdir(path):
-        found = [each for each in _files_in(path) if _is_image(each)]
+        files, folders = _walk(path)
+        found = sorted(each for each in files if _is_image(each))
+        others = sorted(set(files).difference(found))
         if not found:
+            such = f', but files such as {others[0]}' if others else ''
             raise ValueError(
                 f'{path} must have images ({", ".join(IMAGES)}), found none'
+                f'{such}'
             )
         names = [osp.splitext(name)[0] for name in found]
         if len(set(names)) < len(names):  # two would have one name
             names = found
-        return [
+        sources = [
             Source(osp.join(path, each), name)
             for each, name in zip(found, names)
         ]
+        return Found(sources, others, folders)
     if not osp.isfile(path):
         raise FileNotFoundError(f'there is no file or folder {path}')
     if not _is_image(path):
@@ -98,27 +117,35 @@ def images_in(path: str) -> list[Source]:
             f'{path} must be a folder, an image ({", ".join(IMAGES)}) or a '
             f'video ({", ".join(VIDEOS)})'
         )
-    return [Source(path, osp.splitext(osp.basename(path))[0])]
-
-
-def other_files_in(path: str) -> list[str]:
-    """Return what is no image in a folder and the folders in it."""
-    return [each for each in _files_in(path) if not _is_image(each)]
+    source = Source(path, osp.splitext(osp.basename(path))[0])
+    return Found([source], [], [osp.realpath(path)])
 
 
 def _is_image(path: str) -> bool:
     return path.lower().endswith(IMAGES)
 
 
-def _files_in(path: str) -> list[str]:
-    """Return the files in a folder and the folders in it, each folder once."""
-    found, seen = [], {osp.realpath(path)}
-    for folder, folders, names in os.walk(path, followlinks=True):
-        real = {osp.realpath(osp.join(folder, each)): each for each in folders}
-        folders[:] = [real[each] for each in real.keys() - seen]
-        seen.update(real)
-        found += [osp.relpath(osp.join(folder, name), path) for name in names]
-    return sorted(found)
+def _walk(path: str) -> tuple[list[str], list[str]]:
+    """Return the files in a folder, and the folders; links come last."""
+    files: list[str] = []
+    folders: dict[str, None] = {}
+    left = [path]
+    for top in left:
+        for folder, inner, names in os.walk(top, onerror=_raise):
+            inner.sort()
+            if osp.realpath(folder) in folders:
+                inner.clear()
+                continue
+            folders[osp.realpath(folder)] = None
+            own = [osp.join(folder, name) for name in names]
+            files += [osp.relpath(each, path) for each in own]
+            inside = [osp.join(folder, name) for name in inner]
+            left += filter(osp.islink, inside)  # not walked into
+    return files, list(folders)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def boxes_of(folder: str, source: Source) -> list[list[float]]:
