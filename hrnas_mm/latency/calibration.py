@@ -18,7 +18,8 @@ MAX_MEDIAN_ERROR, MAX_WORST_ERROR, MIN_TAU = 0.05, 0.12, 0.9
 # A part takes what it takes alone unless the networks say otherwise: a class
 # that is in few of them, or in none, must not become free, nor one that only
 # shrinks together with another. What they say counts less if their times
-# scatter: factors are thought to be within FACTOR_SPREAD of 1.
+# scatter: factors, and the exponent, are thought to be within FACTOR_SPREAD
+# of 1.
 FACTOR_SPREAD, LEAST_WEIGHT = 0.3, 0.01
 MAX_FACTOR, MAX_EXPONENT = 10, 1.25
 DEVIATIONS_OF_MEDIAN = 1.4826  # of a normal distribution
@@ -163,6 +164,9 @@ def _fitted(
 ) -> tuple[list[float], list[float]]:
     """Fit the milliseconds of networks.
 
+    First freely, which shows how they scatter; then with factors and the
+    exponent pulled towards 1 by as much.
+
     Args:
         sums: For each network, what each class takes in it, alone.
         measured: Milliseconds of each.
@@ -194,8 +198,11 @@ def _fitted(
             f_scale=0.05,
         ).x.round(6)
 
-    errors = np.abs(predicted(fitted(LEAST_WEIGHT)) / times - 1)
+    free = fitted(LEAST_WEIGHT)
+    errors = np.abs(predicted(free) / times - 1)
     scatter = DEVIATIONS_OF_MEDIAN * np.median(errors)
+    # What was fitted has taken up a part of the scatter.
+    scatter *= math.sqrt(len(times) / max(len(times) - len(free), 1))
     params = fitted(max(LEAST_WEIGHT, scatter / FACTOR_SPREAD))
     return params.tolist(), predicted(params).tolist()
 
