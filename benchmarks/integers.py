@@ -55,7 +55,10 @@ def parse_args() -> argparse.Namespace:
         'runs', nargs='*', metavar='NAME=WORK_DIR', help='runs that have ended'
     )
     parser.add_argument(
-        '--backend', choices=list(OPERATORS), default='onnxruntime'
+        '--backend',
+        choices=list(OPERATORS),
+        default='onnxruntime',
+        help='what evaluates and times the files; default: %(default)s',
     )
     parser.add_argument('--metric', default='mIoU', help='which is compared')
     parser.add_argument('--calibrate', type=int, default=64, metavar='N')
@@ -218,7 +221,8 @@ def main() -> None:
         rows = convolutions(args) if args.convolutions else networks(args)
     machine = LocalTimer(RUNTIMES[args.backend]).device
     today = datetime.date.today().isoformat()
-    rows = [row | {'date': today, 'machine': machine} for row in rows]
+    where = {'date': today, 'machine': machine, 'backend': args.backend}
+    rows = [row | where for row in rows]
     with args.out.open('w', newline='') as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
         writer.writeheader()

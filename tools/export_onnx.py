@@ -254,7 +254,8 @@ def main() -> None:
         f'{"B" if args.dynamic_batch else 1} x {tuple(shape)}'
     )
     script = plain_script(args.out, model, ends)
-    if script is not None:
+    for_another = args.int8 and args.runtime != 'onnxruntime'
+    if script is not None and not for_another:
         print(f'\nWith onnxruntime, numpy and pillow alone:\n\n{script}')
 
 

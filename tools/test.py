@@ -101,7 +101,7 @@ def check_files(args: argparse.Namespace) -> None:
     for path in args.checkpoint:
         if is_exported(path):
             check_packages(runtime_of(args))
-            read_facts(path)
+            read_facts(path).check_runtime(runtime_of(args).name)
 
 
 def evaluated(args: argparse.Namespace, path: str) -> dict[str, float]:

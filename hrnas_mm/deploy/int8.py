@@ -12,7 +12,7 @@ from .onnx import INPUT
 
 INT8 = 'int8'
 QUANTIZED_FOR = 'quantized_for'  # metadata: the runtime
-# What every runtime computes in 8 bits. The matrix products of Transformers
+# What both runtimes compute in 8 bits. The matrix products of Transformers
 # and of a classifier's last layer stay in float.
 IN_INTEGERS = (
     'Conv',
@@ -23,9 +23,9 @@ IN_INTEGERS = (
     'AveragePool',
     'GlobalAveragePool',
 )
-# By runtime. OpenVINO adds up in the convolution before, in float: additions
-# in 8 bits make a searched supernet 13 % slower in it. On some networks, such
-# as DDRNet, OpenVINO 2026.4 crashes where maps are joined in 8 bits.
+# By runtime. Additions in 8 bits make a searched supernet 13 % slower in
+# OpenVINO, which adds up in the convolution before. On some networks, such as
+# DDRNet, OpenVINO 2026.4 crashes where maps are joined in 8 bits.
 OPERATORS = dict(
     onnxruntime=(*IN_INTEGERS, 'Add', 'Concat'), openvino=IN_INTEGERS
 )
@@ -56,7 +56,7 @@ def quantized(
     with a scale for each output channel, maps in uint8 with a range that is
     the smallest and largest value in some images. Convolutions of an image
     stay in float, and so does what is not in :data:`OPERATORS`. OpenVINO
-    reads this form, too, and is as fast with it as with that of NNCF.
+    reads this form, too, and is about as fast with it as with NNCF's.
 
     Args:
         content: Content of a file in float32, with one input.
@@ -66,12 +66,16 @@ def quantized(
         runtime: 'onnxruntime' or 'openvino', which will run the file.
 
     Raises:
-        ValueError: If there are no images.
+        ValueError: If there are no images, or no such runtime.
     """
     import onnx  # optional: only deployment needs it
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
+    if runtime not in OPERATORS:
+        raise ValueError(
+            f'runtime must be one of {", ".join(OPERATORS)}, got {runtime!r}'
+        )
     model = onnx.shape_inference.infer_shapes(
         onnx.load_from_string(content), data_prop=True
     )

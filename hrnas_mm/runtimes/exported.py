@@ -11,7 +11,6 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from ..deploy import dense_part
 from ..deploy.deployable import tensors_in
 from ..deploy.ends import LabelMap, Maxima, Normalise, Top1
-from ..deploy.int8 import QUANTIZED_FOR
 from ..deploy.metadata import normalisation_of
 from ..frameworks import DETECTION_HEADS, OTHER_HEADS
 from ..patching import Method, Patch
@@ -42,12 +41,7 @@ def predict_by_file_(model: Any, path: str, runtime: Runtime) -> None:
     """
     head, name = _last_head(model)
     facts = read_facts(path)
-    made_for = facts.metadata.get(QUANTIZED_FOR, runtime.name)
-    if made_for != runtime.name:  # OpenVINO may crash
-        raise ValueError(
-            f'{path} has 8-bit integers for {made_for}, got the backend '
-            f'{runtime.name}: export another with --runtime {runtime.name}'
-        )
+    facts.check_runtime(runtime.name)
     outputs = _outputs_of(head, model, facts)
     file = (
         _FileOfMaps(facts, runtime, outputs, head.align_corners)

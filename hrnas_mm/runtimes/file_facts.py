@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from ..deploy.int8 import QUANTIZED_FOR
 from ..deploy.metadata import NORMALISES
 
 
@@ -29,6 +30,22 @@ class Facts(NamedTuple):
     def takes_pixels(self) -> bool:
         """Return whether it normalises images itself."""
         return NORMALISES in self.metadata
+
+    def check_runtime(self, name: str) -> None:
+        """Check that the file is not in integers for another runtime.
+
+        OpenVINO may crash on those for onnxruntime.
+
+        Raises:
+            ValueError: If it is.
+        """
+        own = self.metadata.get(QUANTIZED_FOR, name)
+        if own != name:
+            raise ValueError(
+                f'{self.path} has 8-bit integers for {own}, got the backend '
+                f'{name}: give --backend {own}, or export another with '
+                f'--runtime {name}'
+            )
 
 
 def read_facts(path: str) -> Facts:

@@ -93,27 +93,33 @@ def test_first_convolution_and_transformers_stay_in_float(
     assert operators(content)['Conv'] == before['Conv']
 
 
-class Residual(nn.Module):
-    """A convolution whose input is added to its output."""
+class TwoMaps(nn.Module):
+    """A convolution whose input is added to its output, or joined with it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(8, 8, 3, padding=1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv(x)
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        map = self.conv(x)
+        return x + map, torch.cat([x, map], 1)
 
 
 @pytest.mark.parametrize(
     ('runtime', 'last'),
-    [('onnxruntime', 'DequantizeLinear'), ('openvino', 'Add')],
+    [
+        ('onnxruntime', ['DequantizeLinear', 'DequantizeLinear']),
+        ('openvino', ['Add', 'Concat']),
+    ],
 )
-def test_openvino_adds_up_in_float(runtime: str, last: str) -> None:
+def test_openvino_adds_up_and_joins_in_float(
+    runtime: str, last: list[str]
+) -> None:
     image = torch.randn(IMAGE)
-    content = quantized(onnx_bytes(Residual(), image), [image], runtime)
+    content = quantized(onnx_bytes(TwoMaps(), image), [image], runtime)
     graph = onnx.load_from_string(content).graph
     made_by = {out: node.op_type for node in graph.node for out in node.output}
-    assert made_by[graph.output[0].name] == last
+    assert [made_by[each.name] for each in graph.output] == last
     assert not in_float(content)  # the convolution is not
 
 
@@ -161,6 +167,8 @@ def test_timer_times_the_integers(
     assert timer.dtype == 'int8'
 
 
-def test_calibration_needs_images(file: bytes) -> None:
+def test_calibration_needs_images_and_a_runtime(file: bytes) -> None:
     with pytest.raises(ValueError, match='got none'):
         quantized(file, [])
+    with pytest.raises(ValueError, match="openvino, got 'torch'"):
+        quantized(file, None, 'torch')

@@ -136,10 +136,13 @@ def test_files_that_do_not_fit_are_refused(
         predict_by_file_(build_model(cfg), path, runtime)
     other: Any = build_model(CONFIG)
     integers = tmp_path / 'int8.onnx'
-    content = quantized(Path(path).read_bytes(), None, 'openvino')
-    integers.write_bytes(content)
-    with pytest.raises(ValueError, match='for openvino, .* --runtime onnxr'):
-        predict_by_file_(other, str(integers), runtime)
+    names = 'onnxruntime', 'openvino'
+    for own, given in (names, names[::-1]):
+        content = quantized(Path(path).read_bytes(), None, own)
+        integers.write_bytes(content)
+        message = f'for {own}, got .* {given}: give --backend {own}, or'
+        with pytest.raises(ValueError, match=message):
+            predict_by_file_(other, str(integers), RUNTIMES[given])
     other.roi_head = nn.Identity()
     with pytest.raises(ValueError, match='one head that .* EncoderDecoder'):
         predict_by_file_(other, path, runtime)

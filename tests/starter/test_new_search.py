@@ -48,7 +48,8 @@ def in_integers(config: str, source: str, target: str) -> None:
     shutil.copy(source, target)
     cfg = prepare_config(config)
     shape = read_facts(target).shape
-    quantize_(target, cfg, build_model(cfg), shape, 2, NO_ENDS)
+    model = build_model(cfg)
+    quantize_(target, cfg, model, shape, 2, NO_ENDS, 'onnxruntime')
 
 
 @pytest.mark.parametrize('kind', own_data.grouped(KINDS))

@@ -214,7 +214,10 @@ def test_export_onnx(
     monkeypatch.setattr(int8, '_difference', lambda *args: 'equal')
     root = f'data_root={data}'
     result = tool(*command, root, '--force', '--int8', '--with-normalization')
-    assert 'training images; in float: 1 Conv; equal\n' in result.out
+    assert (
+        'training images; in float: 1 Conv; in onnxruntime equal\n'
+        in result.out
+    )
     ((content, (pixels,), runtime),) = seen
     assert runtime == 'onnxruntime'
     assert (content, out.read_bytes()) == (b'a network', b'in 8 bits')

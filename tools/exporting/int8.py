@@ -60,7 +60,7 @@ def quantize_(
     shape: Sequence[int],
     count: int,
     ends: Ends,
-    runtime: str = 'onnxruntime',
+    runtime: str,
 ) -> None:
     """Let a file compute in 8-bit integers, and print how it differs.
 
@@ -87,9 +87,11 @@ def quantize_(
     with open(path, 'wb') as file:
         file.write(found)
     left = ', '.join(f'{n} {name}' for name, n in in_float(found).items())
+    difference = _difference(content, found, images[0])
     print(
         f'8-bit integers, calibrated on {len(images)} training images; in '
-        f'float: {left or "nothing"}; {_difference(content, found, images[0])}'
+        f'float: {left or "nothing"}; '
+        f'in onnxruntime {difference}'
     )
 
 

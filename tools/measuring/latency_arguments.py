@@ -56,8 +56,8 @@ def measuring_parser(description: str | None) -> ArgumentParser:
         '--dtype',
         choices=list(ALL_DTYPES),
         default='float32',
-        help='type of weights and maps, float32 or int8 in onnxruntime; '
-        'openvino has all of them; default: %(default)s. With --backend '
+        help='type of weights and maps, float32 or int8 in onnxruntime, any '
+        'in openvino; default: %(default)s. With --backend '
         'command: what it computes in, for the table; its files are in '
         'float32',
     )
